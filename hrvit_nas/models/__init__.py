@@ -1,0 +1,14 @@
+"""Torch networks assembled from an `ArchSpec`, and checkpoints in the published format."""
+
+from .build import Classifier, Network, Segmentor, build_classifier, build_segmentor
+from .published import export_published_state, load_published_state
+
+__all__ = [
+    "Classifier",
+    "Network",
+    "Segmentor",
+    "build_classifier",
+    "build_segmentor",
+    "export_published_state",
+    "load_published_state",
+]

@@ -1,0 +1,216 @@
+"""Token mixers: HRViT's augmented cross-shaped attention and the kinds it is compared with.
+
+Source: Gu et al., CVPR 2022, section 3.2 (cross-shaped attention with key-value sharing,
+a parallel convolution path and an extra nonlinearity). `window` is the square-window
+attention of Swin without shift, `spatial_reduction` the efficient attention of MiT/PVT,
+whose keys and values come from a map reduced to stride 32, and `convolution` the parallel
+path alone.
+
+Departure from the published form: strips that a map does not fill are attended at their true
+size instead of being padded with keys of logit -100. The padded keys' weight, exp(-100) of
+an unpadded zero logit, is below float32 resolution for logits above -80, so the function is
+the same with less work.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..arch import BranchSpec
+from .layers import LinearNorm, TokenConv, layer_norm
+
+STRIDE_OF_REDUCED_KEYS = 32
+
+
+def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tensor:
+    """Multi-head attention within each of N regions.
+
+    Args:
+        q_nld: Queries `(N, L, C)`.
+        k_nld: Keys `(N, S, C)`.
+        v_nld: Values `(N, S, C)`.
+        num_heads: Heads that the C channels are split into.
+
+    Returns:
+        `(N, L, C)`.
+    """
+    q, k, v = (t.unflatten(-1, (num_heads, -1)).transpose(1, 2) for t in (q_nld, k_nld, v_nld))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def attend_rows(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, rows: int, num_heads: int) -> Tensor:
+    """Attention inside strips of `rows` rows by the full width; the last strip may be lower."""
+    height = q_bhwc.shape[1]
+    outputs = []
+    whole = height // rows * rows
+    for start, stop, strip in ((0, whole, rows), (whole, height, height - whole)):
+        if start == stop:
+            continue
+        q, k, v = (
+            t[:, start:stop].unflatten(1, (-1, strip)).flatten(2, 3).flatten(0, 1)
+            for t in (q_bhwc, k_bhwc, v_bhwc)
+        )
+        shape = (q_bhwc.shape[0], stop - start, *q_bhwc.shape[2:])
+        outputs.append(attend(q, k, v, num_heads).view(shape))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+
+def attend_columns(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, columns: int, num_heads: int) -> Tensor:
+    """Attention inside strips of `columns` columns by the full height; the last may be narrower."""
+    q, k, v = (t.transpose(1, 2) for t in (q_bhwc, k_bhwc, v_bhwc))
+    return attend_rows(q, k, v, columns, num_heads).transpose(1, 2)
+
+
+def attend_windows(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, side: int, num_heads: int) -> Tensor:
+    """Attention inside square windows of `side` tokens; those at the bottom and right may be smaller."""
+    height = q_bhwc.shape[1]
+    whole = height // side * side
+    outputs = []
+    for start, stop, rows in ((0, whole, side), (whole, height, height - whole)):
+        if start == stop:
+            continue
+        # A row of windows laid side by side is a column-strip problem of its own.
+        q, k, v = (
+            t[:, start:stop].unflatten(1, (-1, rows)).flatten(0, 1)
+            for t in (q_bhwc, k_bhwc, v_bhwc)
+        )
+        shape = (q_bhwc.shape[0], stop - start, *q_bhwc.shape[2:])
+        outputs.append(attend_columns(q, k, v, side, num_heads).reshape(shape))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+
+class Attention(nn.Module):
+    """What every attention kind shares: input map, parallel path, nonlinearity, output map.
+
+    Maps tokens `(B, H, W, C)` to tokens of the same shape.
+
+    Args:
+        branch: The branch whose attention this is.
+        branch_index: Position of the branch, from 0 at stride 4.
+    """
+
+    def __init__(self, branch: BranchSpec, branch_index: int) -> None:
+        super().__init__()
+        width = branch.width
+        self.width = width
+        self.num_heads = branch.num_heads
+        self.input_widths = self._input_widths(branch)
+        self.to_input = nn.Linear(width, sum(self.input_widths))
+        self.parallel_conv = TokenConv(width, width, 3, groups=width) if branch.parallel_conv else None
+        self.extra_nonlinearity = branch.extra_nonlinearity
+        self.to_output = LinearNorm(width, width) if branch.extra_nonlinearity else nn.Linear(width, width)
+
+    def _input_widths(self, branch: BranchSpec) -> tuple[int, ...]:
+        """Channels of query, (unshared) key and value in the order of the input map."""
+        return (branch.width,) * (2 if branch.kv_sharing else 3)
+
+    def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The attention output (none for a kind without) and the value that the parallel path reads."""
+        raise NotImplementedError
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        y_bhwc, v_bhwc = self.mix(x_bhwc)
+        if self.parallel_conv is not None:
+            assert v_bhwc is not None
+            local_bhwc = self.parallel_conv(F.hardswish(v_bhwc))
+            y_bhwc = local_bhwc if y_bhwc is None else local_bhwc.add_(y_bhwc)
+        assert y_bhwc is not None
+        if self.extra_nonlinearity:
+            y_bhwc = F.hardswish(y_bhwc)
+        return self.to_output(y_bhwc)
+
+    def query_key_value(self, x_bhwc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Splits the input map's output; with sharing, key and value are one tensor."""
+        parts = self.to_input(x_bhwc).split(self.input_widths, -1)
+        return parts[0], parts[-2] if len(parts) == 3 else parts[-1], parts[-1]
+
+
+class CrossShapedAttention(Attention):
+    """Horizontal strips for the first half of the channels, vertical ones for the second."""
+
+    def __init__(self, branch: BranchSpec, branch_index: int) -> None:
+        super().__init__(branch, branch_index)
+        assert branch.strip_width is not None
+        self.strip_width = branch.strip_width
+
+    def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        q, k, v = self.query_key_value(x_bhwc)
+        half = self.width // 2
+        rows = attend_rows(q[..., :half], k[..., :half], v[..., :half], self.strip_width, self.num_heads)
+        columns = attend_columns(q[..., half:], k[..., half:], v[..., half:], self.strip_width, self.num_heads)
+        return torch.cat((rows, columns), -1), v
+
+
+class WindowAttention(Attention):
+    """Square windows of `strip_width` tokens a side."""
+
+    def __init__(self, branch: BranchSpec, branch_index: int) -> None:
+        super().__init__(branch, branch_index)
+        assert branch.strip_width is not None
+        self.side = branch.strip_width
+
+    def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        q, k, v = self.query_key_value(x_bhwc)
+        return attend_windows(q, k, v, self.side, self.num_heads), v
+
+
+class SpatialReductionAttention(Attention):
+    """Every token attends to the map reduced to stride 32 (ratios 8, 4, 2, 1, as in MiT).
+
+    The reduction is a convolution whose kernel and stride are the ratio, on a map padded with
+    zeros at the bottom and right to a multiple of it, then LayerNorm; the coarsest branch needs
+    none. Keys and values of the reduced map and the values that the parallel path reads come
+    from the same linear map.
+    """
+
+    def __init__(self, branch: BranchSpec, branch_index: int) -> None:
+        super().__init__(branch, branch_index)
+        self.ratio = max(1, STRIDE_OF_REDUCED_KEYS >> (2 + branch_index))
+        self.reduction: nn.Module | None = None
+        if self.ratio > 1:
+            self.reduction = nn.Conv2d(self.width, self.width, self.ratio, self.ratio)
+            self.reduction_norm = layer_norm(self.width)
+
+    def reduce(self, x_bhwc: Tensor) -> Tensor:
+        """`(B, H, W, C)` to `(B, ceil(H / ratio), ceil(W / ratio), C)`."""
+        if self.reduction is None:
+            return x_bhwc
+        height, width = x_bhwc.shape[1:3]
+        x_bhwc = F.pad(x_bhwc, (0, 0, 0, -width % self.ratio, 0, -height % self.ratio))
+        reduced_bchw = self.reduction(x_bhwc.permute(0, 3, 1, 2))
+        return self.reduction_norm(reduced_bchw.permute(0, 2, 3, 1))
+
+    def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        width, weight, bias = self.width, self.to_input.weight, self.to_input.bias
+        q = F.linear(x_bhwc, weight[:width], bias[:width])
+        keys_values = F.linear(self.reduce(x_bhwc), weight[width:], bias[width:])
+        k, v = keys_values[..., :width], keys_values[..., -width:]
+        y = attend(q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2), self.num_heads).view(q.shape)
+        if self.parallel_conv is None:
+            return y, None
+        return y, F.linear(x_bhwc, weight[-width:], bias[-width:])
+
+
+class ConvolutionAttention(Attention):
+    """The parallel convolution path alone: no token attends to another."""
+
+    def _input_widths(self, branch: BranchSpec) -> tuple[int, ...]:
+        return (branch.width,)
+
+    def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return None, self.to_input(x_bhwc)
+
+
+_KINDS: dict[str, type[Attention]] = {
+    "cross_shaped": CrossShapedAttention,
+    "window": WindowAttention,
+    "spatial_reduction": SpatialReductionAttention,
+    "convolution": ConvolutionAttention,
+}
+
+
+def build_attention(branch: BranchSpec, branch_index: int) -> Attention:
+    """The attention that a branch asks for."""
+    return _KINDS[branch.attention](branch, branch_index)

@@ -1,0 +1,137 @@
+"""Patch embeddings, feed-forwards, the diversity-enhanced shortcut, and the block around them.
+
+Source: Gu et al., CVPR 2022, section 3. Tensor layouts as in `layers`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..arch import BranchSpec, des_factor
+from .attention import build_attention
+from .layers import DropPath, TokenConv, layer_norm
+
+
+class EfficientPatchEmbedding(nn.Module):
+    """1x1 convolution to the branch's width, 3x3 depth-wise convolution, LayerNorm."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.pointwise = nn.Linear(inputs, width)
+        self.depthwise = TokenConv(width, width, 3, groups=width)
+        self.norm = layer_norm(width)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        return self.norm(self.depthwise(self.pointwise(x_bhwc)))
+
+
+class ConvolutionPatchEmbedding(nn.Module):
+    """Full 3x3 convolution, LayerNorm: what the efficient patch embedding replaces."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.convolution = TokenConv(inputs, width, 3)
+        self.norm = layer_norm(width)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        return self.norm(self.convolution(x_bhwc))
+
+
+class MixCFN(nn.Module):
+    """Feed-forward whose hidden channels pass 3x3 (first half) and 5x5 depth-wise convolutions.
+
+    Each half has its own slice of both linear maps, so that neither has to be split off or
+    joined by a copy.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        half = hidden // 2
+        self.expand = nn.Linear(width, hidden)
+        self.conv3 = TokenConv(half, half, 3, groups=half)
+        self.conv5 = TokenConv(half, half, 5, groups=half)
+        self.reduce = nn.Linear(hidden, width)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        half = self.conv3.out_channels
+        expand, bias, reduce = self.expand.weight, self.expand.bias, self.reduce.weight
+        fine = F.gelu(self.conv3(F.linear(x_bhwc, expand[:half], bias[:half])))
+        y_bhwc = F.linear(fine, reduce[:, :half], self.reduce.bias)
+        coarse = F.gelu(self.conv5(F.linear(x_bhwc, expand[half:], bias[half:])))
+        return y_bhwc + F.linear(coarse, reduce[:, half:])
+
+
+class FFN(nn.Module):
+    """Plain feed-forward: two linear maps around a GELU."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, hidden)
+        self.reduce = nn.Linear(hidden, width)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        return self.reduce(F.gelu(self.expand(x_bhwc)))
+
+
+class DiversityEnhancedShortcut(nn.Module):
+    """Kronecker-factorised C x C map with a GELU between its factors.
+
+    C channels are a (k, p) matrix: the right factor maps its rows, the left one its columns.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.p = des_factor(width)
+        self.k = width // self.p
+        self.right = nn.Linear(self.p, self.p)
+        self.left = nn.Linear(self.k, self.k)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        x_kp = x_bhwc.unflatten(-1, (self.k, self.p))
+        y_kp = F.gelu(self.right(x_kp))
+        return (torch.matmul(self.left.weight, y_kp) + self.left.bias[:, None]).flatten(-2)
+
+
+class Block(nn.Module):
+    """`x + DropPath(Attn(LN(x)) + DES(x))`, then `x + DropPath(FFN(LN(x)))`."""
+
+    def __init__(self, branch: BranchSpec, branch_index: int, drop_path_rate: float) -> None:
+        super().__init__()
+        feed_forward = MixCFN if branch.feed_forward == "mix_cfn" else FFN
+        self.attention_norm = layer_norm(branch.width)
+        self.attention = build_attention(branch, branch_index)
+        self.shortcut = DiversityEnhancedShortcut(branch.width) if branch.shortcut == "des" else None
+        self.feed_forward_norm = layer_norm(branch.width)
+        self.feed_forward = feed_forward(branch.width, branch.hidden_width)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        y_bhwc = self.attention(self.attention_norm(x_bhwc))
+        if self.shortcut is not None:
+            y_bhwc = y_bhwc + self.shortcut(x_bhwc)
+        x_bhwc = x_bhwc + self.drop_path(y_bhwc)
+        return x_bhwc + self.drop_path(self.feed_forward(self.feed_forward_norm(x_bhwc)))
+
+
+class BranchStage(nn.Module):
+    """Patch embedding, blocks, LayerNorm: one branch of one module."""
+
+    def __init__(
+        self, inputs: int, branch: BranchSpec, branch_index: int, drop_path_rates: tuple[float, ...]
+    ) -> None:
+        super().__init__()
+        embedding = (
+            EfficientPatchEmbedding
+            if branch.patch_embedding == "efficient"
+            else ConvolutionPatchEmbedding
+        )
+        self.patch_embedding = embedding(inputs, branch.width)
+        self.blocks = nn.Sequential(
+            *(Block(branch, branch_index, rate) for rate in drop_path_rates[: branch.blocks])
+        )
+        self.norm = layer_norm(branch.width)
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        return self.norm(self.blocks(self.patch_embedding(x_bhwc)))

@@ -1,0 +1,118 @@
+"""Networks assembled from an `ArchSpec` alone, and how their weights start."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from ..arch import ArchSpec
+from .attention import Attention
+from .backbone import Backbone
+from .heads import ClassificationHead, SegFormerHead, resize_bilinear
+from .layers import LinearNorm
+
+HEADS = ("segformer",)
+INIT_DEVIATION = 0.02
+
+
+class Network(nn.Module):
+    """A backbone and a head."""
+
+    def __init__(self, spec: ArchSpec, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = backbone
+        self.head = head
+        self.apply(_initialise)
+
+    def forward_features(self, image_bchw: Tensor) -> list[Tensor]:
+        """`(B, 3, H, W)` to the backbone's maps `(B, C, h, w)`, strides 4, 8, 16, 32."""
+        return self.backbone(image_bchw)
+
+
+class Segmentor(Network):
+    """`(B, 3, H, W)` to logits `(B, num_classes, H, W)`."""
+
+    def forward(self, image_bchw: Tensor) -> Tensor:
+        logits_bhwc = self.head(self.backbone.forward_tokens(image_bchw))
+        return resize_bilinear(logits_bhwc, tuple(image_bchw.shape[2:])).permute(0, 3, 1, 2)
+
+
+class Classifier(Network):
+    """`(B, 3, H, W)` to logits `(B, num_classes)`."""
+
+    def forward(self, image_bchw: Tensor) -> Tensor:
+        return self.head(self.backbone.forward_tokens(image_bchw))
+
+
+def build_segmentor(
+    spec: ArchSpec, num_classes: int, head: str = "segformer", *, drop_path_rate: float = 0.0
+) -> Segmentor:
+    """Builds a segmentation network.
+
+    Args:
+        spec: The architecture.
+        num_classes: Classes to tell apart, at least 1.
+        head: Decoder; `segformer` is the one there is.
+        drop_path_rate: Stochastic-depth rate of the last block, 0 to below 1.
+
+    Returns:
+        A module that maps `(B, 3, H, W)`, H and W of at least 32, to logits
+        `(B, num_classes, H, W)`; `.forward_features(x)` gives the four maps.
+
+    Raises:
+        ValueError: The head is unknown, or a number is out of range.
+    """
+    if head not in HEADS:
+        raise ValueError(f"head must be one of {', '.join(HEADS)}, got {head!r}")
+    _check(num_classes, drop_path_rate)
+    decoder = SegFormerHead(spec.out_widths, spec.head_width, num_classes)
+    return Segmentor(spec, Backbone(spec, drop_path_rate), decoder)
+
+
+def build_classifier(
+    spec: ArchSpec, num_classes: int = 1000, *, drop_path_rate: float = 0.0, dropout: float = 0.0
+) -> Classifier:
+    """Builds an image classifier with HRNet's head.
+
+    Args:
+        spec: The architecture.
+        num_classes: Classes to tell apart, at least 1.
+        drop_path_rate: Stochastic-depth rate of the last block, 0 to below 1.
+        dropout: Dropout rate before the last linear map.
+
+    Returns:
+        A module that maps `(B, 3, H, W)`, H and W of at least 32, to logits `(B, num_classes)`.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    _check(num_classes, drop_path_rate)
+    head = ClassificationHead(spec.out_widths, num_classes, dropout)
+    return Classifier(spec, Backbone(spec, drop_path_rate), head)
+
+
+def _check(num_classes: int, drop_path_rate: float) -> None:
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+    if not 0 <= drop_path_rate < 1:
+        raise ValueError(f"drop_path_rate must be at least 0 and below 1, got {drop_path_rate}")
+
+
+def _initialise(module: nn.Module) -> None:
+    """Linear maps from a truncated normal of deviation 0.02, convolutions by fan-out, zero biases.
+
+    The norm after an attention's output starts at zero, so that a block starts as its shortcut.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=INIT_DEVIATION)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, Attention) and isinstance(module.to_output, LinearNorm):
+        nn.init.zeros_(module.to_output.norm.weight)

@@ -1,0 +1,156 @@
+"""Checkpoints in the published format: the same tensors under other names.
+
+A published segmentor's state has `backbone.*` and `decode_head.*`, a published classifier's
+has the backbone's names bare and `head.*`. Tensors keep their values; a 1x1 convolution's
+kernel loses or gains its two last dimensions. Parts that the published network never had
+(other attention kinds, removed parts) keep our own names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from .build import Network, Segmentor
+
+# Ours to published, tried in order on the whole name.
+_BACKBONE_RULES: tuple[tuple[str, str], ...] = (
+    (r"stem\.conv(\d)\.conv\.", r"stem.conv\1."),
+    (r"stem\.conv(\d)\.norm\.", r"stem.bn\1."),
+    (r"fusion\.paths\.(\d)_to_(\d)\.depthwise\.conv\.", r"blocks.\2.\1.0."),
+    (r"fusion\.paths\.(\d)_to_(\d)\.depthwise\.norm\.", r"blocks.\2.\1.1."),
+    (r"patch_embedding\.pointwise\.", "proj.0."),
+    (r"patch_embedding\.depthwise\.", "proj.1."),
+    (r"patch_embedding\.norm\.", "norm."),
+    (r"\.attention_norm\.", ".attn_norm."),
+    (r"\.attention\.to_input\.", ".attn.to_qkv."),
+    (r"\.attention\.to_output\.linear\.", ".attn.to_out.0."),
+    (r"\.attention\.to_output\.norm\.", ".attn.attn_bn."),
+    (r"\.attention\.to_output\.", ".attn.to_out.0."),
+    (r"\.attention\.parallel_conv\.", ".attn.parallel_conv.1."),
+    (r"\.attention\.", ".attn."),
+    (r"\.shortcut\.right\.", ".des.proj_right."),
+    (r"\.shortcut\.left\.", ".des.proj_left."),
+    (r"\.feed_forward_norm\.", ".ffn_norm."),
+    (r"\.feed_forward\.expand\.", ".ffn.fc1."),
+    (r"\.feed_forward\.conv(\d)\.", r".ffn.conv.conv_\1."),
+    (r"\.feed_forward\.reduce\.", ".ffn.fc2."),
+)
+_SEGFORMER_RULES = (
+    (r"^head\.projections\.(\d)\.", r"decode_head.convs.\1.conv."),
+    (r"^head\.fusion\.linear\.", "decode_head.fusion_conv.conv."),
+    (r"^head\.fusion\.norm\.", "decode_head.fusion_conv.bn."),
+    (r"^head\.classifier\.", "decode_head.conv_seg."),
+)
+_CLASSIFIER_RULES = (
+    (r"^head\.bottlenecks\.(\d)\.reduce\.conv\.", r"head.incre_modules.\1.0.conv1."),
+    (r"^head\.bottlenecks\.(\d)\.reduce\.norm\.", r"head.incre_modules.\1.0.bn1."),
+    (r"^head\.bottlenecks\.(\d)\.conv\.conv\.", r"head.incre_modules.\1.0.conv2."),
+    (r"^head\.bottlenecks\.(\d)\.conv\.norm\.", r"head.incre_modules.\1.0.bn2."),
+    (r"^head\.bottlenecks\.(\d)\.expand\.conv\.", r"head.incre_modules.\1.0.conv3."),
+    (r"^head\.bottlenecks\.(\d)\.expand\.norm\.", r"head.incre_modules.\1.0.bn3."),
+    (r"^head\.bottlenecks\.(\d)\.shortcut\.conv\.", r"head.incre_modules.\1.0.downsample.0."),
+    (r"^head\.bottlenecks\.(\d)\.shortcut\.norm\.", r"head.incre_modules.\1.0.downsample.1."),
+    (r"^head\.downsamples\.(\d)\.conv\.", r"head.downsamp_modules.\1.0."),
+    (r"^head\.downsamples\.(\d)\.norm\.", r"head.downsamp_modules.\1.1."),
+    (r"^head\.final\.conv\.", "head.final_layer.0."),
+    (r"^head\.final\.norm\.", "head.final_layer.1."),
+)
+_STAGE = re.compile(r"^backbone\.stages\.(\d+)\.(.*)$")
+_POINTWISE = re.compile(r"patch_embed\.\d\.proj\.0\.|features\.\d+\.blocks\.|^decode_head\.")
+_SHOWN = 3
+
+
+def published_name(name: str, *, segmentor: bool) -> str:
+    """The published name of one of our tensors."""
+    if not name.startswith("backbone."):
+        return _rename(name, _SEGFORMER_RULES if segmentor else _CLASSIFIER_RULES)
+    if match := _STAGE.match(name):
+        module, rest = int(match[1]), match[2]
+        if rest.startswith("fusion."):
+            name = f"features.{2 * module}.{_fusion_name(rest)}"
+        else:
+            name = f"features.{2 * module + 1}.{_stage_name(rest)}"
+    else:
+        name = _rename(name.removeprefix("backbone."), _BACKBONE_RULES)
+    return f"backbone.{name}" if segmentor else name
+
+
+def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        renamed, count = re.subn(pattern, replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def _fusion_name(rest: str) -> str:
+    if "pointwise" not in rest:
+        return _rename(rest, _BACKBONE_RULES)
+    match = re.fullmatch(r"fusion\.paths\.(\d)_to_(\d)\.pointwise\.(linear|norm)\.(.*)", rest)
+    assert match is not None
+    into, out, part, leaf = match.groups()
+    first = 2 if int(out) > int(into) else 0  # a way down has the depth-wise pair before it
+    return f"blocks.{out}.{into}.{first + (part == 'norm')}.{leaf}"
+
+
+def _stage_name(rest: str) -> str:
+    match = re.fullmatch(r"branches\.(\d)\.(patch_embedding|blocks|norm)\.(.*)", rest)
+    assert match is not None
+    branch, part, leaf = match.groups()
+    if part == "norm":
+        return f"norm.{branch}.{leaf}"
+    if part == "blocks":
+        return f"branches.{branch}.{_rename(leaf, _BACKBONE_RULES)}"
+    return f"patch_embed.{branch}.{_rename(f'patch_embedding.{leaf}', _BACKBONE_RULES)}"
+
+
+def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> None:
+    """Loads a checkpoint in the published format, strictly.
+
+    Args:
+        model: A segmentor or classifier of the same architecture.
+        state_dict: Tensors by published name.
+
+    Raises:
+        ValueError: A tensor is missing, unexpected or of another shape; the message names it.
+            The model is then unchanged.
+    """
+    ours = model.state_dict()
+    names = {published_name(name, segmentor=isinstance(model, Segmentor)): name for name in ours}
+    problems = []
+    if missing := [name for name in names if name not in state_dict]:
+        problems.append(f"missing {_list(missing)}")
+    if unexpected := [name for name in state_dict if name not in names]:
+        problems.append(f"unexpected {_list(unexpected)}")
+    loaded = {}
+    for name in names.keys() & state_dict.keys():
+        ours_shape, tensor = ours[names[name]].shape, state_dict[name]
+        if tensor.dim() == 4 and len(ours_shape) == 2 and tensor.shape[2:] == (1, 1):
+            tensor = tensor.flatten(1)
+        if tensor.shape != ours_shape:
+            problems.append(
+                f"{name} has shape {tuple(state_dict[name].shape)}, the model {tuple(ours_shape)}"
+            )
+        loaded[names[name]] = tensor
+    if problems:
+        raise ValueError("a published checkpoint must fit the model exactly: " + "; ".join(problems))
+    model.load_state_dict(loaded)
+
+
+def export_published_state(model: Network) -> dict[str, Tensor]:
+    """The model's tensors by published name, 1x1 convolutions as four-dimensional kernels."""
+    segmentor = isinstance(model, Segmentor)
+    state = {}
+    for name, tensor in model.state_dict().items():
+        published = published_name(name, segmentor=segmentor)
+        pointwise = tensor.dim() == 2 and _POINTWISE.search(published)
+        state[published] = tensor[:, :, None, None] if pointwise else tensor
+    return state
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(sorted(names)[:_SHOWN]) + more
