@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 T = TypeVar("T")
 
@@ -199,6 +199,14 @@ class ModuleSpec:
         return max(branch.blocks for branch in self.branches)
 
 
+class FusionPlan(NamedTuple):
+    """Widths that go into and come out of a fusion, and its (output, input) branch pairs."""
+
+    incoming: tuple[int, ...]
+    outgoing: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArchSpec:
     """One architecture, complete: a network can be built from this and a number of classes.
@@ -258,30 +266,43 @@ class ArchSpec:
             for b, branch in enumerate(module.branches):
                 yield m, b, branch
 
-    def fusion_widths(self, module_index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Channels that go into and come out of a module's fusion, a branch at a time.
+    @cached_property
+    def fusions(self) -> tuple[FusionPlan, ...]:
+        """What each module's fusion joins.
 
         Fusion keeps each branch's incoming width; only a branch that it opens already has
         the width of the new module.
         """
-        if module_index == 0:
-            return (self.stem_width,), (self.stem_width,)
-        incoming = tuple(branch.width for branch in self.modules[module_index - 1].branches)
-        opened = self.modules[module_index].branches[len(incoming) :]
-        return incoming, incoming + tuple(branch.width for branch in opened)
-
-    def fusion_edges(self, module_index: int) -> Iterator[tuple[int, int]]:
-        """Yields (output branch, input branch) of every connection of a fusion, identity included."""
-        incoming, outgoing = self.fusion_widths(module_index)
-        sparse = self.modules[module_index].fusion == "sparse"
-        for out in range(len(outgoing)):
-            for into in range(len(incoming)):
-                if not sparse or abs(out - into) <= 1:
-                    yield out, into
+        plans = []
+        incoming: tuple[int, ...] = (self.stem_width,)
+        for module in self.modules:
+            widths = tuple(branch.width for branch in module.branches)
+            outgoing = incoming + widths[len(incoming) :]
+            edges = tuple(
+                (out, into)
+                for out in range(len(outgoing))
+                for into in range(len(incoming))
+                if module.fusion == "dense" or abs(out - into) <= 1
+            )
+            plans.append(FusionPlan(incoming, outgoing, edges))
+            incoming = widths
+        return tuple(plans)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain data, with its schema version."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        modules = [
+            {
+                "fusion": module.fusion,
+                "branches": [vars(branch).copy() for branch in module.branches],
+            }
+            for module in self.modules
+        ]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "stem_width": self.stem_width,
+            "head_width": self.head_width,
+            "modules": modules,
+        }
 
     def to_json(self) -> str:
         """The canonical JSON: sorted keys, no spaces. `from_json` returns an equal spec."""

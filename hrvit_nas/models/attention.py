@@ -36,34 +36,45 @@ def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tenso
     Returns:
         `(N, L, C)`.
     """
-    q, k, v = (t.unflatten(-1, (num_heads, -1)).transpose(1, 2) for t in (q_nld, k_nld, v_nld))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    head_dim = q_nld.shape[2] // num_heads
+    q, k, v = (
+        t.view(t.shape[0], t.shape[1], num_heads, head_dim).transpose(1, 2)
+        for t in (q_nld, k_nld, v_nld)
+    )
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(q_nld.shape)
 
 
-def attend_rows(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, rows: int, num_heads: int) -> Tensor:
+def attend_rows(
+    q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, rows: int, num_heads: int
+) -> Tensor:
     """Attention inside strips of `rows` rows by the full width; the last strip may be lower."""
-    height = q_bhwc.shape[1]
+    batch, height, width, channels = q_bhwc.shape
     outputs = []
     whole = height // rows * rows
     for start, stop, strip in ((0, whole, rows), (whole, height, height - whole)):
         if start == stop:
             continue
-        q, k, v = (
-            t[:, start:stop].unflatten(1, (-1, strip)).flatten(2, 3).flatten(0, 1)
-            for t in (q_bhwc, k_bhwc, v_bhwc)
-        )
-        shape = (q_bhwc.shape[0], stop - start, *q_bhwc.shape[2:])
-        outputs.append(attend(q, k, v, num_heads).view(shape))
+        regions = (batch * (stop - start) // strip, strip * width, channels)
+        q = q_bhwc[:, start:stop].reshape(regions)
+        v = v_bhwc[:, start:stop].reshape(regions)
+        k = v if k_bhwc is v_bhwc else k_bhwc[:, start:stop].reshape(regions)
+        y = attend(q, k, v, num_heads)
+        outputs.append(y.view(batch, stop - start, width, channels))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
 
-def attend_columns(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, columns: int, num_heads: int) -> Tensor:
+def attend_columns(
+    q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, columns: int, num_heads: int
+) -> Tensor:
     """Attention inside strips of `columns` columns by the full height; the last may be narrower."""
-    q, k, v = (t.transpose(1, 2) for t in (q_bhwc, k_bhwc, v_bhwc))
+    q, v = q_bhwc.transpose(1, 2), v_bhwc.transpose(1, 2)
+    k = v if k_bhwc is v_bhwc else k_bhwc.transpose(1, 2)
     return attend_rows(q, k, v, columns, num_heads).transpose(1, 2)
 
 
-def attend_windows(q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, side: int, num_heads: int) -> Tensor:
+def attend_windows(
+    q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, side: int, num_heads: int
+) -> Tensor:
     """Attention inside square windows of `side` tokens; those at the bottom and right may be smaller."""
     height = q_bhwc.shape[1]
     whole = height // side * side
@@ -98,9 +109,13 @@ class Attention(nn.Module):
         self.num_heads = branch.num_heads
         self.input_widths = self._input_widths(branch)
         self.to_input = nn.Linear(width, sum(self.input_widths))
-        self.parallel_conv = TokenConv(width, width, 3, groups=width) if branch.parallel_conv else None
+        self.parallel_conv = (
+            TokenConv(width, width, 3, groups=width) if branch.parallel_conv else None
+        )
         self.extra_nonlinearity = branch.extra_nonlinearity
-        self.to_output = LinearNorm(width, width) if branch.extra_nonlinearity else nn.Linear(width, width)
+        self.to_output = (
+            LinearNorm(width, width) if branch.extra_nonlinearity else nn.Linear(width, width)
+        )
 
     def _input_widths(self, branch: BranchSpec) -> tuple[int, ...]:
         """Channels of query, (unshared) key and value in the order of the input map."""
@@ -118,7 +133,7 @@ class Attention(nn.Module):
             y_bhwc = local_bhwc if y_bhwc is None else local_bhwc.add_(y_bhwc)
         assert y_bhwc is not None
         if self.extra_nonlinearity:
-            y_bhwc = F.hardswish(y_bhwc)
+            y_bhwc = F.hardswish(y_bhwc, inplace=not y_bhwc.requires_grad)
         return self.to_output(y_bhwc)
 
     def query_key_value(self, x_bhwc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,9 +152,11 @@ class CrossShapedAttention(Attention):
 
     def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
         q, k, v = self.query_key_value(x_bhwc)
-        half = self.width // 2
-        rows = attend_rows(q[..., :half], k[..., :half], v[..., :half], self.strip_width, self.num_heads)
-        columns = attend_columns(q[..., half:], k[..., half:], v[..., half:], self.strip_width, self.num_heads)
+        q_rows, q_columns = q.chunk(2, -1)
+        v_rows, v_columns = v.chunk(2, -1)
+        k_rows, k_columns = (v_rows, v_columns) if k is v else k.chunk(2, -1)
+        rows = attend_rows(q_rows, k_rows, v_rows, self.strip_width, self.num_heads)
+        columns = attend_columns(q_columns, k_columns, v_columns, self.strip_width, self.num_heads)
         return torch.cat((rows, columns), -1), v
 
 

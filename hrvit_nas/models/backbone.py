@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..arch import ArchSpec
 from .blocks import BranchStage
-from .layers import ConvNorm, LinearNorm
+from .layers import ConvNorm, LinearNorm, gelu
 
 MIN_IMAGE_SIDE = 32
 
@@ -28,7 +28,7 @@ class Stem(nn.Module):
         self.conv2 = ConvNorm(width // 2, width, 3, stride=2)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        return F.relu(self.conv2(F.relu(self.conv1(x_bhwc))))
+        return F.relu_(self.conv2(F.relu_(self.conv1(x_bhwc))))
 
 
 class Downsample(nn.Module):
@@ -62,8 +62,7 @@ class Fusion(nn.Module):
 
     def __init__(self, spec: ArchSpec, module_index: int) -> None:
         super().__init__()
-        incoming, outgoing = spec.fusion_widths(module_index)
-        self.edges = list(spec.fusion_edges(module_index))
+        incoming, outgoing, self.edges = spec.fusions[module_index]
         self.paths = nn.ModuleDict()
         for out, into in self.edges:
             if out > into:
@@ -82,19 +81,24 @@ class Fusion(nn.Module):
         sums: list[Tensor | None] = [None] * self.num_outputs
         for out, into in self.edges:
             x = maps[into]
-            y = x if out == into else self.paths[f"{into}_to_{out}"](x, sizes[out])
             before = sums[out]
-            sums[out] = y if before is None else before + y
-        return [F.gelu(x) for x in sums if x is not None]
+            if out != into:
+                y = self.paths[f"{into}_to_{out}"](x, sizes[out])
+                sums[out] = y if before is None else y.add_(before)
+            else:
+                sums[out] = x if before is None else before.add_(x)
+        return [gelu(x) for x in sums if x is not None]
 
 
 class Module(nn.Module):
     """One module: a fusion, then one stage a branch."""
 
-    def __init__(self, spec: ArchSpec, module_index: int, drop_path_rates: tuple[float, ...]) -> None:
+    def __init__(
+        self, spec: ArchSpec, module_index: int, drop_path_rates: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.fusion = Fusion(spec, module_index)
-        _, widths = spec.fusion_widths(module_index)
+        widths = spec.fusions[module_index].outgoing
         self.branches = nn.ModuleList(
             BranchStage(widths[b], branch, b, drop_path_rates)
             for b, branch in enumerate(spec.modules[module_index].branches)

@@ -5,13 +5,12 @@ Source: Gu et al., CVPR 2022, section 3. Tensor layouts as in `layers`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arch import BranchSpec, des_factor
 from .attention import build_attention
-from .layers import DropPath, TokenConv, layer_norm
+from .layers import DropPath, TokenConv, gelu, layer_norm
 
 
 class EfficientPatchEmbedding(nn.Module):
@@ -56,11 +55,16 @@ class MixCFN(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         half = self.conv3.out_channels
-        expand, bias, reduce = self.expand.weight, self.expand.bias, self.reduce.weight
-        fine = F.gelu(self.conv3(F.linear(x_bhwc, expand[:half], bias[:half])))
-        y_bhwc = F.linear(fine, reduce[:, :half], self.reduce.bias)
-        coarse = F.gelu(self.conv5(F.linear(x_bhwc, expand[half:], bias[half:])))
-        return y_bhwc + F.linear(coarse, reduce[:, half:])
+        fine, coarse = slice(None, half), slice(half, None)
+        y_bhwc = F.linear(
+            self._hidden(x_bhwc, self.conv3, fine), self.reduce.weight[:, fine], self.reduce.bias
+        )
+        return y_bhwc.add_(
+            F.linear(self._hidden(x_bhwc, self.conv5, coarse), self.reduce.weight[:, coarse])
+        )
+
+    def _hidden(self, x_bhwc: Tensor, conv: TokenConv, rows: slice) -> Tensor:
+        return gelu(conv(F.linear(x_bhwc, self.expand.weight[rows], self.expand.bias[rows])))
 
 
 class FFN(nn.Module):
@@ -72,7 +76,7 @@ class FFN(nn.Module):
         self.reduce = nn.Linear(hidden, width)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        return self.reduce(F.gelu(self.expand(x_bhwc)))
+        return self.reduce(gelu(self.expand(x_bhwc)))
 
 
 class DiversityEnhancedShortcut(nn.Module):
@@ -89,9 +93,9 @@ class DiversityEnhancedShortcut(nn.Module):
         self.left = nn.Linear(self.k, self.k)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        x_kp = x_bhwc.unflatten(-1, (self.k, self.p))
-        y_kp = F.gelu(self.right(x_kp))
-        return (torch.matmul(self.left.weight, y_kp) + self.left.bias[:, None]).flatten(-2)
+        """Returns `(B, H, W, k, p)`, whose flattened last two dimensions are the C channels."""
+        y_kp = gelu(self.right(x_bhwc.unflatten(-1, (self.k, self.p))))
+        return self.left(y_kp.transpose(-1, -2)).transpose(-1, -2)
 
 
 class Block(nn.Module):
@@ -102,17 +106,24 @@ class Block(nn.Module):
         feed_forward = MixCFN if branch.feed_forward == "mix_cfn" else FFN
         self.attention_norm = layer_norm(branch.width)
         self.attention = build_attention(branch, branch_index)
-        self.shortcut = DiversityEnhancedShortcut(branch.width) if branch.shortcut == "des" else None
+        self.shortcut = (
+            DiversityEnhancedShortcut(branch.width) if branch.shortcut == "des" else None
+        )
         self.feed_forward_norm = layer_norm(branch.width)
         self.feed_forward = feed_forward(branch.width, branch.hidden_width)
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
+        x_bhwc = self.drop_path(self._mix(x_bhwc)).add_(x_bhwc)
+        y_bhwc = self.feed_forward(self.feed_forward_norm(x_bhwc))
+        return self.drop_path(y_bhwc).add_(x_bhwc)
+
+    def _mix(self, x_bhwc: Tensor) -> Tensor:
         y_bhwc = self.attention(self.attention_norm(x_bhwc))
-        if self.shortcut is not None:
-            y_bhwc = y_bhwc + self.shortcut(x_bhwc)
-        x_bhwc = x_bhwc + self.drop_path(y_bhwc)
-        return x_bhwc + self.drop_path(self.feed_forward(self.feed_forward_norm(x_bhwc)))
+        if self.shortcut is None:
+            return y_bhwc
+        y_kp = self.shortcut(x_bhwc)
+        return y_bhwc.view(y_kp.shape).add_(y_kp).view(x_bhwc.shape)
 
 
 class BranchStage(nn.Module):

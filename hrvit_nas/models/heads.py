@@ -43,20 +43,18 @@ class SegFormerHead(nn.Module):
         size = tuple(maps[0].shape[1:3])
         total = None
         for x_bhwc, projection, w in zip(maps, self.projections, slices, strict=True):
-            tokens = x_bhwc.shape[1] * x_bhwc.shape[2]
-            if tokens > x_bhwc.shape[3]:
-                joint_bias = torch.mv(w, projection.bias)
-                y_bhwc = F.linear(x_bhwc, torch.matmul(w, projection.weight), joint_bias)
+            if x_bhwc.shape[1] * x_bhwc.shape[2] > x_bhwc.shape[3]:
+                joint = torch.matmul(w, projection.weight)
+                joint_bias = (w * projection.bias).sum(1)
+                y_bhwc = F.linear(x_bhwc, joint, joint_bias if bias is None else joint_bias + bias)
             else:
-                y_bhwc = F.linear(projection(x_bhwc), w)
-            if total is None:
-                total = y_bhwc if bias is None else y_bhwc + bias
-            else:
-                total = total + resize_bilinear(y_bhwc, size)
+                y_bhwc = F.linear(projection(x_bhwc), w, bias)
+            bias = None  # counted once
+            total = y_bhwc if total is None else resize_bilinear(y_bhwc, size).add_(total)
         assert total is not None
         if self.training:
             total = self.fusion.norm(total)
-        return self.classifier(self.dropout(F.relu(total)))
+        return self.classifier(self.dropout(F.relu_(total)))
 
 
 class Bottleneck(nn.Module):

@@ -27,7 +27,14 @@ class TokenConv(nn.Conv2d):
     """`nn.Conv2d` on `(B, H, W, C)` tokens, padded by half the kernel size."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__(
             inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=bias
@@ -63,7 +70,14 @@ class ConvNorm(nn.Module):
     """A convolution and its BatchNorm, one convolution in eval mode."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.conv = TokenConv(inputs, outputs, kernel, stride=stride, groups=groups, bias=bias)
@@ -105,6 +119,16 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Exact GELU, written over its argument where no gradient will ask for it.
+
+    Callers pass a tensor that nothing else reads.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        return F.gelu(x)
+    return torch.ops.aten.gelu_(x)
 
 
 def layer_norm(channels: int) -> nn.LayerNorm:

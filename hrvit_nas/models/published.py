@@ -136,7 +136,9 @@ def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> No
             )
         loaded[names[name]] = tensor
     if problems:
-        raise ValueError("a published checkpoint must fit the model exactly: " + "; ".join(problems))
+        raise ValueError(
+            "a published checkpoint must fit the model exactly: " + "; ".join(problems)
+        )
     model.load_state_dict(loaded)
 
 

@@ -1,0 +1,169 @@
+"""Multiply-adds, parameters and peak activation bytes of an `ArchSpec`, in closed form.
+
+Convention: multiply-adds (MACs) of convolutions, linear maps and attention products, both
+products in full, as fvcore counts them; norms, activations and resizing are not among them.
+Figures are per image. Published figures for HRViT ("FLOPs") count about half of the attention
+products, so they are a little lower than `published_macs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from ..arch import ArchSpec
+from . import activations, terms
+from .terms import Part
+
+Task = Literal["segmentation", "classification", "backbone"]
+DEFAULT_CLASSES: dict[str, int] = {"segmentation": 19, "classification": 1000, "backbone": 0}
+FLOAT32_BYTES = 4
+MIN_IMAGE_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Work of one operator: where it is, and its `Term`.
+
+    `module` and `branch` count from 1; both are 0 for stem and head.
+    """
+
+    module: int
+    branch: int
+    part: str
+    operator: str
+    macs: int
+    published_macs: int
+    params: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an architecture costs at one image size, per image.
+
+    Attributes:
+        macs: Multiply-adds that our model executes.
+        published_macs: Multiply-adds of the published form, to set beside the literature.
+        params: Trainable parameters.
+        peak_activation_bytes: Most bytes of float32 activations alive at once in an eval-mode
+            forward pass, the image included, weights and kernels' scratch memory excluded.
+        spec: The architecture.
+        image_size: Height and width in pixels.
+        task: What the network is for.
+        num_classes: Classes of the head.
+    """
+
+    macs: int
+    published_macs: int
+    params: int
+    peak_activation_bytes: int
+    spec: ArchSpec
+    image_size: tuple[int, int]
+    task: Task
+    num_classes: int
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The breakdown: one entry an operator of each part of each branch of each module."""
+        parts = _parts(self.spec, self.image_size, self.task, self.num_classes)
+        return tuple(
+            Entry(module, branch, *term) for module, branch, part in parts for term in part.terms
+        )
+
+    def by(self, key: Literal["module", "branch", "part", "operator"]) -> dict[int | str, int]:
+        """Executed multiply-adds summed over everything but one key; entries of none are left out."""
+        sums: dict[int | str, int] = {}
+        for entry in self.entries:
+            if entry.macs:
+                name = getattr(entry, key)
+                sums[name] = sums.get(name, 0) + entry.macs
+        return sums
+
+
+def branch_sizes(image_size: tuple[int, int], num_branches: int) -> list[tuple[int, int]]:
+    """Token rows and columns of each branch, finest first (strides 4, 8, 16, 32, rounded up)."""
+    return [
+        (-(-image_size[0] // stride), -(-image_size[1] // stride))
+        for stride in (4 << b for b in range(num_branches))
+    ]
+
+
+def estimate_cost(
+    spec: ArchSpec,
+    image_size: tuple[int, int] = (512, 512),
+    task: Task = "segmentation",
+    num_classes: int | None = None,
+) -> Cost:
+    """Estimates what an architecture costs.
+
+    Args:
+        spec: The architecture.
+        image_size: Height and width in pixels, each at least 32.
+        task: `segmentation` and `classification` include their head, `backbone` none.
+        num_classes: Classes of the head; by default 19 for segmentation, 1000 for classification.
+
+    Returns:
+        Multiply-adds, parameters and peak activation bytes for one image.
+
+    Raises:
+        ValueError: The size, the task or the number of classes is out of range.
+    """
+    if task not in get_args(Task):
+        raise ValueError(f"task must be one of {', '.join(get_args(Task))}, got {task!r}")
+    height, width = image_size
+    if min(height, width) < MIN_IMAGE_SIDE:
+        raise ValueError(f"image sides must be at least {MIN_IMAGE_SIDE}, got {height}x{width}")
+    classes = DEFAULT_CLASSES[task] if num_classes is None else num_classes
+    if classes < 1 and task != "backbone":
+        raise ValueError(f"num_classes must be at least 1, got {classes}")
+    size = (height, width)
+    macs = published = params = 0
+    for _, _, part in _parts(spec, size, task, classes):
+        macs += part[1]
+        published += part[2]
+        params += part[3]
+    peak = FLOAT32_BYTES * _peak_floats(spec, size, task, classes)
+    return Cost(macs, published, params, peak, spec, size, task, classes)
+
+
+def _tokens(spec: ArchSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(h * w for h, w in branch_sizes(image_size, spec.num_branches))
+
+
+def _parts(
+    spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int
+) -> Iterator[tuple[int, int, Part]]:
+    """Yields (module, branch, part) in the order of execution."""
+    sizes = branch_sizes(image_size, spec.num_branches)
+    tokens = _tokens(spec, image_size)
+    yield 0, 0, terms.stem(spec.stem_width, *image_size)
+    for m, module in enumerate(spec.modules):
+        incoming, outgoing, edges = spec.fusions[m]
+        for out, into in edges:
+            if out != into:
+                path = terms.fusion_path(
+                    incoming[into], outgoing[out], out - into, tokens[into], tokens[out]
+                )
+                yield m + 1, out + 1, path
+        for b, branch in enumerate(module.branches):
+            yield m + 1, b + 1, terms.stage(branch, b, outgoing[b], *sizes[b])
+    if task == "segmentation":
+        yield 0, 0, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
+    elif task == "classification":
+        yield 0, 0, terms.classification_head(spec.out_widths, num_classes, tokens)
+
+
+def _peak_floats(spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int) -> int:
+    tokens = _tokens(spec, image_size)
+    pixels = image_size[0] * image_size[1]
+    peak, maps = activations.backbone_floats(spec, image_size, tokens)
+    with_maps = without_maps = 0
+    if task == "segmentation":
+        with_maps, without_maps = activations.segformer_work(
+            spec.out_widths, spec.head_width, num_classes, tokens, pixels
+        )
+    elif task == "classification":
+        with_maps = activations.classification_work(terms.CLASSIFIER_WIDTHS, tokens)
+    return max(peak, 3 * pixels + maps + with_maps, 3 * pixels + without_maps)

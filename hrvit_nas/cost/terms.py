@@ -1,0 +1,256 @@
+"""Closed-form work and parameters of each part of a network.
+
+Every function mirrors the module of `hrvit_nas.models` with the same name, an operator at a
+time, and returns one `Term` an operator. `macs` are those our model executes, `published_macs`
+those of the published form of the same function: strips padded to full width, and the head's
+maps resized before they are joined. `h` and `w` are token counts of the map at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..arch import BranchSpec, des_factor
+
+CACHE_SIZE = 1 << 16
+CLASSIFIER_WIDTHS = (128, 256, 512, 1024)
+CLASSIFIER_FEATURES = 2048
+
+
+class Term(NamedTuple):
+    """Work of one operator of one part.
+
+    `operator` is `conv`, `linear`, `matmul` or `attention`, or `none` for parameters that do no
+    counted work (norms).
+    """
+
+    part: str
+    operator: str
+    macs: int
+    published_macs: int
+    params: int
+
+
+class Part(NamedTuple):
+    """Terms of one part of the network, and their sums."""
+
+    terms: tuple[Term, ...]
+    macs: int
+    published_macs: int
+    params: int
+
+
+def part_of(terms: Iterable[Term]) -> Part:
+    """Sums terms once, so that a cached part costs an estimate three additions."""
+    terms = tuple(terms)
+    return Part(
+        terms,
+        sum(term.macs for term in terms),
+        sum(term.published_macs for term in terms),
+        sum(term.params for term in terms),
+    )
+
+
+def norm(part: str, channels: int) -> Term:
+    """Affine parameters of a LayerNorm or BatchNorm, whose work is not counted."""
+    return Term(part, "none", 0, 0, 2 * channels)
+
+
+def conv(
+    part: str, kernel: int, inputs: int, outputs: int, tokens: int, *, bias: bool = True
+) -> Term:
+    """A dense convolution with so many output tokens."""
+    macs = kernel * kernel * inputs * outputs
+    return Term(part, "conv", macs * tokens, macs * tokens, macs + bias * outputs)
+
+
+def depthwise(part: str, kernel: int, channels: int, tokens: int, *, bias: bool = True) -> Term:
+    """A depth-wise convolution with so many output tokens."""
+    macs = kernel * kernel * channels
+    return Term(part, "conv", macs * tokens, macs * tokens, macs + bias * channels)
+
+
+def linear(part: str, inputs: int, outputs: int, tokens: int, *, bias: bool = True) -> Term:
+    """A linear map over the channels of so many tokens."""
+    macs = inputs * outputs
+    return Term(part, "linear", macs * tokens, macs * tokens, macs + bias * outputs)
+
+
+@lru_cache(CACHE_SIZE)
+def stem(width: int, image_h: int, image_w: int) -> Part:
+    """Two stride-2 convolutions with BatchNorm."""
+    h, w = -(-image_h // 2), -(-image_w // 2)
+    inner = width // 2
+    return part_of(
+        [
+            conv("stem", 3, 3, inner, h * w),
+            norm("stem", inner),
+            conv("stem", 3, inner, width, -(-h // 2) * -(-w // 2)),
+            norm("stem", width),
+        ]
+    )
+
+
+@lru_cache(CACHE_SIZE)
+def fusion_path(inputs: int, outputs: int, steps: int, tokens_in: int, tokens_out: int) -> Part:
+    """One edge of a fusion that changes resolution: down by `steps` octaves, or up if negative."""
+    if steps < 0:
+        return part_of([linear("fusion", inputs, outputs, tokens_in), norm("fusion", outputs)])
+    return part_of(
+        [
+            depthwise("fusion", 2**steps + 1, inputs, tokens_out, bias=False),
+            norm("fusion", inputs),
+            linear("fusion", inputs, outputs, tokens_out),
+            norm("fusion", outputs),
+        ]
+    )
+
+
+def attention_products(branch: BranchSpec, branch_index: int, h: int, w: int) -> tuple[int, int]:
+    """Multiply-adds of query-key and weight-value products, as executed and as published."""
+    kind, size, channels = branch.attention, branch.strip_width or 1, branch.width
+    if kind == "cross_shaped":
+        executed = published = 0
+        for along, across in ((h, w), (w, h)):
+            whole, rest = divmod(along, size)
+            executed += whole * (size * across) ** 2 + (rest * across) ** 2
+            published += -(-along // size) * (size * across) ** 2
+        return executed * channels, published * channels
+    if kind == "window":
+        (rows, low), (columns, narrow) = divmod(h, size), divmod(w, size)
+        squares = (rows * size**2 + low**2) * (columns * size**2 + narrow**2)
+        padded = -(-h // size) * -(-w // size) * size**4
+        return 2 * channels * squares, 2 * channels * padded
+    if kind == "spatial_reduction":
+        keys = reduced_tokens(branch_index, h, w)
+        return (2 * channels * h * w * keys,) * 2
+    return 0, 0
+
+
+def reduction_ratio(branch_index: int) -> int:
+    """Factor by which spatial-reduction attention shrinks a branch's keys, to reach stride 32."""
+    return max(1, 8 >> branch_index)
+
+
+def reduced_tokens(branch_index: int, h: int, w: int) -> int:
+    """Tokens of the map that spatial-reduction attention takes its keys from."""
+    ratio = reduction_ratio(branch_index)
+    return -(-h // ratio) * -(-w // ratio)
+
+
+def attention(branch: BranchSpec, branch_index: int, h: int, w: int) -> list[Term]:
+    """Input map, attention products, parallel path and output map."""
+    c, tokens = branch.width, h * w
+    terms = []
+    if branch.attention == "spatial_reduction":
+        ratio, keys = reduction_ratio(branch_index), reduced_tokens(branch_index, h, w)
+        keys_and_values = 1 if branch.kv_sharing else 2
+        full = 1 + branch.parallel_conv
+        macs = c * c * (full * tokens + keys_and_values * keys)
+        terms.append(Term("attention", "linear", macs, macs, (1 + keys_and_values) * (c * c + c)))
+        if ratio > 1:
+            terms += [conv("attention", ratio, c, c, keys), norm("attention", c)]
+    else:
+        outputs = 1 if branch.attention == "convolution" else 2 if branch.kv_sharing else 3
+        terms.append(linear("attention", c, outputs * c, tokens))
+    executed, published = attention_products(branch, branch_index, h, w)
+    if executed:
+        terms.append(Term("attention", "attention", executed, published, 0))
+    if branch.parallel_conv:
+        terms.append(depthwise("attention", 3, c, tokens))
+    terms.append(linear("attention", c, c, tokens))
+    if branch.extra_nonlinearity:
+        terms.append(norm("attention", c))
+    return terms
+
+
+def shortcut(branch: BranchSpec, tokens: int) -> list[Term]:
+    """Both factors of the diversity-enhanced shortcut, if there is one."""
+    if branch.shortcut != "des":
+        return []
+    p = des_factor(branch.width)
+    k = branch.width // p
+    return [linear("shortcut", p, p, tokens * k), linear("shortcut", k, k, tokens * p)]
+
+
+def feed_forward(branch: BranchSpec, tokens: int) -> list[Term]:
+    """Two linear maps, with depth-wise convolutions of the hidden channels between for MixCFN."""
+    c, hidden = branch.width, branch.hidden_width
+    terms = [
+        linear("feed_forward", c, hidden, tokens),
+        linear("feed_forward", hidden, c, tokens),
+    ]
+    if branch.feed_forward == "mix_cfn":
+        terms += [depthwise("feed_forward", k, hidden // 2, tokens) for k in (3, 5)]
+    return terms
+
+
+@lru_cache(CACHE_SIZE)
+def stage(branch: BranchSpec, branch_index: int, inputs: int, h: int, w: int) -> Part:
+    """Patch embedding, blocks and norm of one branch of one module."""
+    c, tokens = branch.width, h * w
+    if branch.patch_embedding == "efficient":
+        terms = [
+            linear("patch_embedding", inputs, c, tokens),
+            depthwise("patch_embedding", 3, c, tokens),
+        ]
+    else:
+        terms = [conv("patch_embedding", 3, inputs, c, tokens)]
+    terms += [norm("patch_embedding", c), norm("norm", c)]
+    block = [
+        norm("attention", c),
+        *attention(branch, branch_index, h, w),
+        *shortcut(branch, tokens),
+        norm("feed_forward", c),
+        *feed_forward(branch, tokens),
+    ]
+    n = branch.blocks
+    terms += [Term(t[0], t[1], n * t[2], n * t[3], n * t[4]) for t in block]
+    return part_of(terms)
+
+
+def segformer_branch(inputs: int, width: int, tokens: int, finest: int) -> list[Term]:
+    """One branch's way through the head: projection and its slice of the joining map."""
+    joining = width * width
+    params = inputs * width + width + joining
+    published = tokens * inputs * width + finest * joining
+    if tokens > inputs:
+        executed = inputs * width * tokens
+        return [
+            Term("head", "matmul", joining * inputs, 0, 0),
+            Term("head", "linear", executed, published, params),
+        ]
+    return [Term("head", "linear", tokens * (inputs * width + joining), published, params)]
+
+
+@lru_cache(CACHE_SIZE)
+def segformer_head(
+    widths: tuple[int, ...], head_width: int, num_classes: int, tokens: tuple[int, ...]
+) -> Part:
+    """Projections, joining map, norm and classifier."""
+    terms = [norm("head", head_width), linear("head", head_width, num_classes, tokens[0])]
+    for width, count in zip(widths, tokens, strict=True):
+        terms += segformer_branch(width, head_width, count, tokens[0])
+    return part_of(terms)
+
+
+@lru_cache(CACHE_SIZE)
+def classification_head(widths: tuple[int, ...], num_classes: int, tokens: tuple[int, ...]) -> Part:
+    """Bottlenecks, stride-2 convolutions, final map and classifier."""
+    terms = []
+    outputs = CLASSIFIER_WIDTHS[: len(widths)]
+    for width, out, count in zip(widths, outputs, tokens, strict=True):
+        inner = out // 4
+        shapes = ((1, width, inner), (3, inner, inner), (1, inner, out), (1, width, out))
+        for kernel, into, to in shapes:
+            terms += [conv("head", kernel, into, to, count, bias=False), norm("head", to)]
+    for fine, coarse, count in zip(outputs, outputs[1:], tokens[1:], strict=False):
+        terms += [conv("head", 3, fine, coarse, count), norm("head", coarse)]
+    terms += [
+        conv("head", 1, outputs[-1], CLASSIFIER_FEATURES, tokens[-1]),
+        norm("head", CLASSIFIER_FEATURES),
+        linear("head", CLASSIFIER_FEATURES, num_classes, 1),
+    ]
+    return part_of(terms)

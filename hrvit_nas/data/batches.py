@@ -1,0 +1,164 @@
+"""Batches of normalised tensors from a split.
+
+Images come as float32 (B, 3, h, w) in channels-last memory, labels as int64 (B, h, w).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from .config import AugmentConfig, DataError
+from .splits import Sample, Split
+from .transforms import DEVIATION, MEAN, augment
+
+Batch = tuple[Tensor, Tensor]
+NamedSample = tuple[str, Sample]
+
+
+def train_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    num_steps: int,
+    seed: int,
+    augment: AugmentConfig,
+    start_step: int = 0,
+    num_workers: int = 0,
+) -> Iterator[Batch]:
+    """Yields the augmented batches of steps `start_step` to `num_steps - 1`.
+
+    Sample n of a run (batch n // batch_size) is a pure function of the seed and n, whatever the
+    number of workers and wherever the run starts: every len(split) samples are a fresh
+    permutation of the split, and batches run on from one permutation into the next.
+
+    Args:
+        split: Where the samples come from.
+        batch_size: Samples a batch.
+        num_steps: Batches of the whole run.
+        seed: Seed of the order and of the augmentation.
+        augment: The random transforms.
+        start_step: First batch to yield; batches before it cost nothing.
+        num_workers: Processes that prepare batches; 0 prepares them in this one.
+
+    Raises:
+        DataError: A file is damaged, or the images of a batch differ in size.
+    """
+    samples = _TrainSamples(split, num_samples=num_steps * batch_size, seed=seed, config=augment)
+    return _batches(samples, range(start_step, num_steps), batch_size, num_workers)
+
+
+def val_batches(split: Split, *, batch_size: int, num_workers: int = 0) -> Iterator[Batch]:
+    """Yields every sample of a split once, whole and in order; the last batch may be short.
+
+    Raises:
+        DataError: As `train_batches`.
+    """
+    samples = _WholeSamples(split)
+    return _batches(samples, range(-(-len(split) // batch_size)), batch_size, num_workers)
+
+
+class _Samples(Dataset[NamedSample | DataError], ABC):
+    """Samples by number, with their names.
+
+    An error is handed on as a value: raised in a worker, it would reach the user as a
+    traceback inside a message.
+    """
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def sample(self, n: int) -> NamedSample: ...
+
+    def __getitem__(self, n: int) -> NamedSample | DataError:
+        try:
+            return self.sample(n)
+        except DataError as error:
+            return error
+
+
+class _WholeSamples(_Samples):
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def sample(self, n: int) -> NamedSample:
+        return self.split.names[n], self.split.load(n)
+
+
+class _TrainSamples(_Samples):
+    def __init__(self, split: Split, *, num_samples: int, seed: int, config: AugmentConfig) -> None:
+        super().__init__(split)
+        self.num_samples = num_samples
+        self.seed = seed
+        self.config = config
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def sample(self, n: int) -> NamedSample:
+        epoch, position = divmod(n, len(self.split))
+        index = int(_permutation(self.seed, epoch, len(self.split))[position])
+        image, labels = self.split.load(index)
+        rng = np.random.default_rng([self.seed, 1, n])
+        return self.split.names[index], augment(image, labels, self.config, rng)
+
+
+@lru_cache(maxsize=2)
+def _permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 0, epoch]).permutation(length)
+
+
+def _batches(samples: _Samples, steps: range, batch_size: int, num_workers: int) -> Iterator[Batch]:
+    loader = DataLoader(
+        samples,
+        batch_sampler=(
+            list(range(step * batch_size, min((step + 1) * batch_size, len(samples))))
+            for step in steps
+        ),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        # Without a generator of its own, a loader draws from torch's global one.
+        generator=torch.Generator(),
+    )
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
+def _collate(items: list[NamedSample | DataError]) -> Batch | DataError:
+    """Stacks and normalises: (h, w, 3) images, seen as (3, h, w), are channels-last already."""
+    named: list[NamedSample] = []
+    for item in items:
+        if isinstance(item, DataError):
+            return item
+        named.append(item)
+    samples = [sample for _, sample in named]
+    (first, (_, first_labels)) = named[0]
+    for name, (_, labels) in named:
+        if labels.shape != first_labels.shape:
+            return DataError(
+                "images of one batch differ in size:"
+                f" {first} has {_text(first_labels.shape)} pixels,"
+                f" {name} has {_text(labels.shape)}; set image_size (or, to train, crop_size)"
+            )
+    images = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(np.stack([labels for _, labels in samples]))
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    deviation = torch.tensor(DEVIATION).view(1, 3, 1, 1)
+    return images.float().sub_(mean).div_(deviation), targets.long()
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(str(side) for side in shape)

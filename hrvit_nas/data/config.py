@@ -1,0 +1,92 @@
+"""Which data set to read, and how to augment it. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+IGNORE_INDEX = 255
+"""Label of a pixel that is neither trained on nor scored."""
+
+DataName = Literal["scenes", "camvid", "cityscapes", "ade20k", "folder"]
+PositiveInt = Annotated[int, Field(ge=1)]
+Size = tuple[PositiveInt, PositiveInt]
+
+
+class DataError(ValueError):
+    """A data set cannot be read as configured; the message names the file and the remedy."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Config):
+    """One data set.
+
+    Attributes:
+        name: `scenes` (drawn here, needs no files), `camvid`, `cityscapes`, `ade20k` or
+            `folder`; `hrvit_nas.data.layouts` describes the folders each of them expects.
+        root: Folder of the data set; unset for `scenes`.
+        image_size: Height and width that every image and mask is brought to, once, when
+            the set is loaded; unset keeps them as stored (96x128 for `scenes`).
+        classes: YAML file with the classes of a `folder` set.
+        num_train: Number of training images (`scenes` only).
+        num_val: Number of validation images (`scenes` only).
+        seed: Seed of the drawing (`scenes` only).
+    """
+
+    name: DataName = "scenes"
+    root: Path | None = None
+    image_size: Size | None = None
+    classes: Path | None = None
+    num_train: Annotated[int, Field(ge=1, le=1_000_000)] = 800
+    num_val: PositiveInt = 200
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check_fields_fit_name(self) -> Self:
+        if self.name != "scenes" and self.root is None:
+            raise ValueError(f"data set {self.name!r} needs root, the folder it lies in")
+        if (self.name == "folder") != (self.classes is not None):
+            raise ValueError(
+                "classes, the YAML file of class names, goes with name='folder' and no other;"
+                f" got name={self.name!r} and classes={str(self.classes)!r}"
+            )
+        unread = ("root",) if self.name == "scenes" else ("num_train", "num_val", "seed")
+        for field in unread:
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"data set {self.name!r} does not read {field}; leave it unset")
+        return self
+
+
+class AugmentConfig(_Config):
+    """Joint random transforms of an image and its labels, in the order they are applied.
+
+    Attributes:
+        scale: Bounds of the factor that height and width are multiplied with.
+        crop_size: Height and width of what the network sees; a scaled image that is smaller
+            is padded (mean colour, ignored label). Unset: the size of the stored image.
+        max_class_share: A crop is drawn again, up to ten times, while one class fills this
+            share of its labelled pixels or more; 1 turns that off.
+        flip: Probability of a horizontal flip.
+        photometric: Strength of the photometric distortion, from 0 (none) to 1 (the usual
+            deltas: brightness 32, contrast and saturation 0.5 to 1.5, hue 18 degrees of 180).
+    """
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    crop_size: Size | None = None
+    max_class_share: Annotated[float, Field(gt=0, le=1)] = 0.75
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    photometric: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> Self:
+        low, high = self.scale
+        if not 0 < low <= high < float("inf"):
+            raise ValueError(
+                f"scale must be two positive factors, low then high, got {low}, {high}"
+            )
+        return self

@@ -1,0 +1,73 @@
+"""From a configuration to a data set that is ready to train on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import cached, default_cache_dir
+from .config import IGNORE_INDEX, DataConfig
+from .layouts import find_files
+from .scenes import DEFAULT_SIZE, SCENE_CLASSES
+from .splits import FIRST_VAL_SCENE, FileSplit, SceneSplit, Source, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationData:
+    """A data set for semantic segmentation; cheap to send to another process of the machine.
+
+    Attributes:
+        name: As in `DataConfig`.
+        class_names: Name of each label.
+        train: Training split.
+        val: Validation split.
+        ignore_index: Label of pixels that are neither trained on nor scored.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    val: Split
+    ignore_index: int = IGNORE_INDEX
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, ignored pixels not counted."""
+        return len(self.class_names)
+
+
+def load_data(config: DataConfig, cache_dir: Path | None = None) -> SegmentationData:
+    """Finds, pairs and checks a data set.
+
+    A split whose decoded images have one size and take at most 2 GiB is decoded once a machine,
+    into memory-mapped files, so all its pixels are checked here. Of a larger split, file names
+    are checked here and pixels when they are read.
+
+    Args:
+        config: Which data set.
+        cache_dir: Where the decoded splits are kept; by default the user's cache folder.
+
+    Raises:
+        DataError: Something is missing or faulty; the message names the file.
+    """
+    directory = (cache_dir or default_cache_dir()).absolute()
+    train: Source
+    val: Source
+    if config.name == "scenes":
+        class_names = SCENE_CLASSES
+        size = config.image_size or DEFAULT_SIZE
+        train = SceneSplit(seed=config.seed, first=0, count=config.num_train, size=size)
+        val = SceneSplit(seed=config.seed, first=FIRST_VAL_SCENE, count=config.num_val, size=size)
+    else:
+        files = find_files(config)
+        class_names = files.class_names
+        train, val = (
+            FileSplit(pairs=files.pairs[split], labels=files.labels, size=config.image_size)
+            for split in ("train", "val")
+        )
+    return SegmentationData(
+        name=config.name,
+        class_names=class_names,
+        train=cached(train, directory),
+        val=cached(val, directory),
+    )

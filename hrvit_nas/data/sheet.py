@@ -1,0 +1,107 @@
+"""A picture of a data set: images beside their labels in colour, with a legend."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .config import IGNORE_INDEX
+from .dataset import SegmentationData
+
+_FAMILIAR = {
+    "sky": (135, 190, 235),
+    "building": (125, 115, 110),
+    "road": (95, 75, 125),
+    "canal": (25, 110, 190),
+    "pavement": (235, 165, 215),
+    "sidewalk": (235, 165, 215),
+    "tree": (70, 140, 50),
+    "vegetation": (70, 140, 50),
+    "pole": (250, 250, 250),
+    "sign": (250, 205, 40),
+    "traffic sign": (250, 205, 40),
+    "fence": (190, 150, 110),
+    "person": (215, 40, 60),
+    "pedestrian": (215, 40, 60),
+    "car": (20, 30, 120),
+    "vehicle": (20, 30, 120),
+    "bicyclist": (120, 20, 30),
+}
+"""Colours of classes that many sets have; other classes get a hue of their own."""
+
+_COLUMNS = 4
+_GAP = 6
+_BACKGROUND = (255, 255, 255)
+_INK = (30, 30, 30)
+
+
+def label_colours(class_names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Colours (256, 3) by label; black where there is no class or the label is ignored."""
+    colours = np.zeros((256, 3), np.uint8)
+    for label, name in enumerate(class_names):
+        # Steps of the golden angle keep any number of hues apart.
+        hue, lightness = label * 0.618034 % 1, 0.4 + 0.25 * (label // 7 % 2)
+        made = [255 * channel for channel in colorsys.hls_to_rgb(hue, lightness, 0.6)]
+        colours[label] = _FAMILIAR.get(name, made)
+    colours[IGNORE_INDEX] = 0
+    return colours
+
+
+def contact_sheet(
+    data: SegmentationData, path: Path, *, count: int = 8, tile_width: int = 256
+) -> None:
+    """Writes images from all over the training split, each beside its labels, to a PNG file.
+
+    Args:
+        data: The data set.
+        path: File to write.
+        count: Number of images (at most; a smaller split shows all it has).
+        tile_width: Width of one image on the sheet in pixels; its height keeps the aspect.
+    """
+    colours = label_colours(data.class_names)
+    count = min(count, len(data.train))
+    samples = [data.train.load(number * len(data.train) // count) for number in range(count)]
+    tiles = []
+    for image, labels in samples:
+        size = (tile_width, round(labels.shape[0] * tile_width / labels.shape[1]))
+        tiles.append(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+        tiles.append(Image.fromarray(colours[labels]).resize(size, Image.Resampling.NEAREST))
+    columns = min(_COLUMNS, len(tiles))
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    width = columns * (tile_width + _GAP) + _GAP
+    legend = _legend(data.class_names, colours, width)
+    height = sum(max(tile.height for tile in row) + _GAP for row in rows) + _GAP + legend.height
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    y = _GAP
+    for row in rows:
+        for column, tile in enumerate(row):
+            sheet.paste(tile, (_GAP + column * (tile_width + _GAP), y))
+        y += max(tile.height for tile in row) + _GAP
+    sheet.paste(legend, (0, y))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, optimize=True)
+
+
+def _legend(names: tuple[str, ...], colours: NDArray[np.uint8], width: int) -> Image.Image:
+    """Swatches with names, in as many lines as the width asks for."""
+    font = ImageFont.load_default(size=15)
+    swatch, line = 16, 26
+    places = []
+    x, y = _GAP, 4
+    for name in names:
+        needed = swatch + 6 + round(font.getlength(name)) + 16
+        if x + needed > width and x > _GAP:
+            x, y = _GAP, y + line
+        places.append((x, y))
+        x += needed
+    image = Image.new("RGB", (width, y + line), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    for label, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
+        box = (x, y, x + swatch, y + swatch)
+        draw.rectangle(box, fill=tuple(colours[label].tolist()), outline=_INK)
+        draw.text((x + swatch + 6, y + swatch / 2), name, fill=_INK, font=font, anchor="lm")
+    return image

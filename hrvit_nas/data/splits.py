@@ -1,0 +1,221 @@
+"""Splits of a data set: read from files, drawn, or mapped from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .config import DataError
+from .layouts import LabelMap
+from .scenes import draw_scene
+
+Array8 = NDArray[np.uint8]
+Sample = tuple[Array8, Array8]
+"""Image (H, W, 3) and labels (H, W), 255 where ignored. Both may be read-only."""
+
+DATA_VERSION = 1
+"""Goes up when the same configuration and files come to give other pixels."""
+
+IMAGES, LABELS = "images.npy", "labels.npy"
+"""Files of a cached split: uint8 arrays (N, H, W, 3) and (N, H, W)."""
+
+FIRST_VAL_SCENE = 1_000_000
+"""Index of the first validation scene, so that the number of training scenes moves none."""
+
+
+class Split(Protocol):
+    """A sequence of images with labels."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What errors call each sample: a file name, or the number of a scene."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Sample:
+        """Reads sample `index`.
+
+        Raises:
+            DataError: A file is damaged, or image and mask do not fit.
+        """
+        ...
+
+
+class Source(Split, Protocol):
+    """A split that is expensive to read, and can say what its samples depend on."""
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Height and width of each sample, found without decoding it."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hash of everything that the samples depend on."""
+        ...
+
+
+def _hash(facts: object) -> str:
+    return hashlib.sha256(json.dumps([DATA_VERSION, facts]).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSplit:
+    """Scenes `first`, `first + 1`, ... of a seed."""
+
+    seed: int
+    first: int
+    count: int
+    size: tuple[int, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Numbers of the scenes."""
+        return tuple(f"scene {self.first + i}" for i in range(self.count))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def load(self, index: int) -> Sample:
+        """Draws sample `index`."""
+        return draw_scene(self.seed, self.first + _checked(index, self.count), self.size)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Height and width of each scene."""
+        return repeat(self.size, self.count)
+
+    def fingerprint(self) -> str:
+        """Hash of seed, range and size."""
+        return _hash(["scenes", self.seed, self.first, self.count, self.size])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSplit:
+    """Image and mask files, decoded, checked and resized at every access.
+
+    Images are resized bilinearly with antialiasing, masks to the nearest pixel.
+    """
+
+    pairs: tuple[tuple[Path, Path], ...]
+    labels: LabelMap
+    size: tuple[int, int] | None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Paths of the images."""
+        return tuple(str(image) for image, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def load(self, index: int) -> Sample:
+        """Reads sample `index`."""
+        image_path, mask_path = self.pairs[_checked(index, len(self))]
+        image = _read(image_path, lambda opened: opened.convert("RGB"))
+        mask = _read(mask_path, _single_channel)
+        if mask.size != image.size:
+            raise DataError(
+                f"mask {mask_path} has {mask.height}x{mask.width} pixels,"
+                f" but its image {image_path} has {image.height}x{image.width}"
+            )
+        labels = self._to_classes(np.asarray(mask), mask_path)
+        if self.size is not None and self.size != labels.shape:
+            to = self.size[::-1]
+            image = image.resize(to, Image.Resampling.BILINEAR)
+            labels = np.asarray(Image.fromarray(labels).resize(to, Image.Resampling.NEAREST))
+        return np.asarray(image), labels
+
+    def _to_classes(self, values: NDArray[Any], path: Path) -> Array8:
+        in_table = (values >= 0) & (values <= 255)
+        classes: NDArray[np.int16] = self.labels.table[np.where(in_table, values, 0)]
+        wrong = values[~in_table | (classes < 0)]
+        if wrong.size:
+            raise DataError(
+                f"mask {path} holds the value {wrong[0]}; allowed: {self.labels.allowed}"
+            )
+        return classes.astype(np.uint8)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Height and width of each sample, from the header of its image unless `size` is set."""
+        for image, _ in self.pairs:
+            yield self.size or _read(image, lambda opened: opened.size[::-1], decode=False)
+
+    def fingerprint(self) -> str:
+        """Hash of the paths, sizes and modification times, of the labels, and of the size."""
+        files = []
+        for path in (path for pair in self.pairs for path in pair):
+            stat = path.stat()
+            files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+        return _hash(["files", files, self.labels.table.tolist(), self.size])
+
+
+@dataclass(frozen=True)
+class CachedSplit:
+    """A split in memory-mapped arrays, of which all processes of a machine share one copy.
+
+    Attributes:
+        names: As of the split it was made from.
+        folder: Where `IMAGES` and `LABELS` lie.
+    """
+
+    names: tuple[str, ...]
+    folder: Path
+
+    @cached_property
+    def arrays(self) -> tuple[Array8, Array8]:
+        """The read-only arrays, mapped when first used."""
+        try:
+            images = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+            labels = np.load(self.folder / LABELS, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"data cache {self.folder} is damaged; delete it: {error}") from error
+        return images, labels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def load(self, index: int) -> Sample:
+        """Looks sample `index` up."""
+        images, labels = self.arrays
+        index = _checked(index, len(self))
+        return images[index], labels[index]
+
+    def __reduce__(self) -> tuple[type[CachedSplit], tuple[tuple[str, ...], Path]]:
+        # To another process goes the path; pickled, a mapped array would become a copy.
+        return CachedSplit, (self.names, self.folder)
+
+
+def _checked(index: int, count: int) -> int:
+    if not 0 <= index < count:
+        raise IndexError(f"sample {index} of a split of {count}")
+    return index
+
+
+def _single_channel(opened: Image.Image) -> Image.Image:
+    if opened.mode == "1":
+        return opened.convert("L").point(lambda value: value and 1)
+    if len(opened.getbands()) != 1 or opened.mode == "F":
+        raise ValueError(f"a mask must have one channel of integers, got mode {opened.mode}")
+    return opened
+
+
+def _read(path: Path, use: Callable[[Image.Image], Any], *, decode: bool = True) -> Any:
+    """Opens an image and returns what `use` makes of it; every failure names the file."""
+    try:
+        with Image.open(path) as opened:
+            if decode:
+                opened.load()
+            return use(opened)
+    # Pillow reports damage as OSError, SyntaxError (PNG) or ValueError.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"cannot read {path}: {reason}") from error

@@ -1,0 +1,25 @@
+"""How good and how fast a trained segmentor is: dataset-level mIoU, and latency."""
+
+from .confusion import (
+    Evaluation,
+    confusion_matrix,
+    iou_from_confusion,
+    mean_iou,
+    pixel_accuracy,
+)
+from .inference import evaluate, inference, mixed_precision, sliding_logits
+from .latency import Latency, measure_latency
+
+__all__ = [
+    "Evaluation",
+    "Latency",
+    "confusion_matrix",
+    "evaluate",
+    "inference",
+    "iou_from_confusion",
+    "mean_iou",
+    "measure_latency",
+    "mixed_precision",
+    "pixel_accuracy",
+    "sliding_logits",
+]

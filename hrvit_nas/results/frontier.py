@@ -1,0 +1,112 @@
+"""Non-dominated points and hypervolume: pure functions over arrays.
+
+A point dominates another if it is at least as good in every objective and better in one.
+By default an objective pair is (mIoU, cost): the first is maximised, the second minimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MIOU_AND_COST: tuple[bool, ...] = (True, False)
+"""Maximise the first objective, minimise the second."""
+
+
+def pareto_front(points: ArrayLike, maximize: Sequence[bool] = MIOU_AND_COST) -> NDArray[np.bool_]:
+    """Marks the points that no other point dominates.
+
+    Equal points do not dominate one another, so all copies of a frontier point are marked.
+    A point with a NaN is never marked and dominates nothing. O(n log n) in two objectives,
+    O(n * size of the frontier) in more.
+
+    Args:
+        points: Array (n, d), an objective a column; n may be 0.
+        maximize: For each of the d objectives, whether more is better.
+
+    Returns:
+        Boolean array (n,), in the order of `points`.
+
+    Raises:
+        ValueError: `points` is not (n, d), or d is not the length of `maximize`.
+    """
+    losses = _losses(points, maximize)
+    on_front = np.zeros(len(losses), dtype=np.bool_)
+    valid = np.flatnonzero(~np.isnan(losses).any(axis=1))
+    if len(valid):
+        front = _front_2d if losses.shape[1] == 2 else _front_any
+        on_front[valid[front(losses[valid])]] = True
+    return on_front
+
+
+def hypervolume(
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] = MIOU_AND_COST
+) -> float:
+    """Area dominated by the points and bounded by a reference point, exactly, in two objectives.
+
+    A point that is not better than the reference in both objectives, or that has a NaN, adds
+    nothing. The unit is the product of the units of the objectives.
+
+    Args:
+        points: Array (n, 2), an objective a column; n may be 0.
+        reference: The worst values that count, in the order of the columns.
+        maximize: For each objective, whether more is better.
+
+    Raises:
+        ValueError: There are not two objectives, or the reference is not two finite numbers.
+    """
+    losses = _losses(points, maximize)
+    if losses.shape[1] != 2 or len(reference) != 2:
+        raise ValueError(
+            "a hypervolume needs points and a reference of 2 objectives,"
+            f" got {losses.shape[1]} and {len(reference)}"
+        )
+    corner = _losses([reference], maximize)[0]
+    if not np.isfinite(corner).all():
+        raise ValueError(f"the reference of a hypervolume must be finite, got {tuple(reference)}")
+    losses = losses[(losses < corner).all(axis=1)]  # a NaN compares false
+    if not len(losses):
+        return 0.0
+    front = losses[_front_2d(losses)]
+    front = front[np.argsort(front[:, 0], kind="stable")]
+    widths = np.diff(np.append(front[:, 0], corner[0]))
+    return float(np.sum(widths * (corner[1] - front[:, 1])))
+
+
+def _losses(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.float64]:
+    """The points with every objective turned so that less is better."""
+    array = np.asarray(points, dtype=np.float64)
+    if array.size == 0 and array.ndim <= 2:
+        array = array.reshape(0, len(maximize))
+    if array.ndim != 2 or array.shape[1] != len(maximize):
+        raise ValueError(
+            f"points must have shape (n, {len(maximize)}), one column an objective of"
+            f" maximize={tuple(maximize)}; got shape {array.shape}"
+        )
+    return np.where(np.asarray(maximize, dtype=np.bool_), -array, array)
+
+
+def _front_2d(losses: NDArray[np.float64]) -> NDArray[np.intp]:
+    order = np.lexsort((losses[:, 1], losses[:, 0]))
+    first, second = losses[order, 0], losses[order, 1]
+    # Points with the same first loss form a group, whose best second loss stands at its start.
+    starts = np.flatnonzero(np.append(True, first[1:] != first[:-1]))
+    group = np.cumsum(np.append(0, first[1:] != first[:-1]))
+    best = second[starts]
+    best_before = np.minimum.accumulate(best)[:-1]
+    leads = np.append(True, best[1:] < best_before)
+    return order[leads[group] & (second == best[group])]
+
+
+def _front_any(losses: NDArray[np.float64]) -> NDArray[np.intp]:
+    # In lexicographic order no point is dominated by a later one, so each head is on the front.
+    remaining = np.lexsort(losses.T[::-1])
+    front: list[NDArray[np.intp]] = []
+    while len(remaining):
+        head, values = losses[remaining[0]], losses[remaining]
+        equal = (values == head).all(axis=1)
+        front.append(remaining[equal])
+        remaining = remaining[(values < head).any(axis=1)]
+    return np.concatenate(front)

@@ -1,0 +1,130 @@
+"""What is known of one trial, and the columns, units and schema version it is stored with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hrvit_nas.arch import ArchSpec
+
+SCHEMA_VERSION = 1
+
+Origin = Literal["search", "reference", "confirm"]
+State = Literal["complete", "failed"]
+
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Unit and meaning of a stored column; the unit is empty for names and texts."""
+
+    unit: str
+    description: str
+
+
+class HistoryPoint(NamedTuple):
+    """mIoU on the validation split (fraction) after a number of optimiser steps."""
+
+    step: int
+    miou: float
+
+
+class TrialRecord(BaseModel):
+    """One trained architecture: what it is, what it costs, what it scored, and where.
+
+    Frozen, keyword-only and self-checking; `SCHEMA` gives the unit and the meaning of every
+    field. Costs are those of one image at the run's image size.
+
+    Raises:
+        pydantic.ValidationError (a ValueError): A field is missing, unknown or out of range,
+            a complete trial has no mIoU, or a failed one has no error.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=False
+    )
+
+    number: Annotated[int, Field(ge=0), Column("count", "trial number within the run, from 0")]
+    arch_id: Annotated[
+        str, Field(pattern="^[0-9a-f]{12}$"), Column("", "id of the architecture (12 hex digits)")
+    ]
+    arch: Annotated[str, Column("", "architecture as canonical JSON")]
+    origin: Annotated[
+        Origin,
+        Column(
+            "",
+            "why it was trained: proposed by the search, placed beside it as a reference,"
+            " or trained again with a further seed to confirm",
+        ),
+    ]
+    label: Annotated[str, Column("", "name to show, such as that of a reference")] = ""
+    seed: Annotated[int, Column("", "seed of initialisation and data order")]
+    state: Annotated[State, Column("", "complete or failed")]
+    miou: Annotated[
+        float | None,
+        Field(ge=0, le=1),
+        Column("fraction", "mean IoU on the validation split, one dataset-level confusion matrix"),
+    ] = None
+    macs: Annotated[
+        int,
+        Field(ge=0),
+        Column("multiply-adds/image", "multiply-adds that this model executes, as fvcore counts"),
+    ]
+    published_macs: Annotated[
+        int,
+        Field(ge=0),
+        Column("multiply-adds/image", "multiply-adds of the published form of the network"),
+    ]
+    params: Annotated[int, Field(ge=0), Column("count", "trainable parameters")]
+    peak_activation_bytes: Annotated[
+        int, Field(ge=0), Column("B/image", "peak bytes of activations, float32 inference")
+    ]
+    latency_ms: Annotated[
+        float | None, Field(ge=0), Column("ms/image", "measured latency, where measured")
+    ] = None
+    seconds: Annotated[float, Field(ge=0), Column("s", "wall time of the trial")]
+    steps: Annotated[int, Field(ge=0), Column("count", "optimiser steps trained (the fidelity)")]
+    error: Annotated[str, Column("", "why the trial failed; empty if it did not")] = ""
+    finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
+    worker: Annotated[str, Column("", "host that ran the trial")] = ""
+    history: Annotated[
+        tuple[HistoryPoint, ...],
+        Column("(count, fraction)", "learning curve: (step, mIoU) at each evaluation on the way"),
+    ] = ()
+
+    @field_validator("finished_at")
+    @classmethod
+    def _in_utc(cls, value: datetime) -> datetime:
+        return value.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _check_state(self) -> TrialRecord:
+        if self.state == "complete" and self.miou is None:
+            raise ValueError("a complete trial must have a miou, got none")
+        if self.state == "failed" and not self.error:
+            raise ValueError("a failed trial must say its error, got an empty one")
+        return self
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a trial must not be repeated for: (architecture id, seed)."""
+        return self.arch_id, self.seed
+
+    @property
+    def spec(self) -> ArchSpec:
+        """The architecture, rebuilt from `arch`."""
+        return ArchSpec.from_json(self.arch)
+
+
+def _column(metadata: list[Any]) -> Column:
+    return next(item for item in metadata if isinstance(item, Column))
+
+
+SCHEMA: dict[str, Column] = {
+    name: _column(field.metadata) for name, field in TrialRecord.model_fields.items()
+}
+"""Columns of the trial table, in order, with their units."""

@@ -1,0 +1,21 @@
+"""What may vary: genes, conditions, constraints, limits; counting, sampling, variation."""
+
+from .declaration import list_spaces, load_space
+from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value
+from .limits import METRICS, Limit
+from .space import Narrowing, Space
+
+__all__ = [
+    "METRICS",
+    "Constraint",
+    "Forbid",
+    "Gene",
+    "Limit",
+    "Narrowing",
+    "Nondecreasing",
+    "Space",
+    "SpaceError",
+    "Value",
+    "list_spaces",
+    "load_space",
+]

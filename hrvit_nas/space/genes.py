@@ -1,0 +1,212 @@
+"""Genes, the fields of an architecture that they set, and constraints between them.
+
+Modules and branches are numbered from 1 in field patterns, as in the messages of `arch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from hrvit_nas.arch import HEADED_ATTENTIONS, STRIP_ATTENTIONS, ArchSpec, BranchSpec
+
+Value = int | str | bool
+
+BRANCH_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(BranchSpec))
+MODULE_FIELDS: tuple[str, ...] = ("fusion",)
+SPEC_FIELDS: tuple[str, ...] = ("stem_width", "head_width")
+
+READERS: dict[str, tuple[str, ...]] = {
+    "strip_width": STRIP_ATTENTIONS,
+    "head_dim": HEADED_ATTENTIONS,
+    "kv_sharing": HEADED_ATTENTIONS,
+    "parallel_conv": HEADED_ATTENTIONS,
+}
+"""Fields that not every attention kind reads, and the kinds that do."""
+
+UNREAD: dict[str, Value | None] = {
+    "strip_width": None,
+    "head_dim": None,
+    "kv_sharing": True,
+    "parallel_conv": True,
+}
+"""The one value that `BranchSpec` accepts where such a field is not read."""
+
+
+class SpaceError(ValueError):
+    """A declaration breaks a rule, or an architecture is outside a space; one line says why.
+
+    Attributes:
+        at: Path of keys to the part of the declaration at fault, so that a loader can add its line.
+    """
+
+    def __init__(self, message: str, at: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+@dataclass(frozen=True)
+class Target:
+    """One field of one architecture; module and branch count from 0, `None` where it has none."""
+
+    name: str
+    module: int | None = None
+    branch: int | None = None
+
+    def of(self, spec: ArchSpec) -> Value | None:
+        """The value that an architecture has in this field."""
+        owner: object = spec
+        if self.module is not None:
+            owner = spec.modules[self.module]
+            if self.branch is not None:
+                owner = spec.modules[self.module].branches[self.branch]
+        value: Value | None = getattr(owner, self.name)
+        return value
+
+    def sibling(self, name: str) -> Target:
+        """Another field of the same branch."""
+        return Target(name, self.module, self.branch)
+
+    def __str__(self) -> str:
+        if self.module is None:
+            return self.name
+        module = f"module {self.module + 1}"
+        where = module if self.branch is None else f"{module}, branch {self.branch + 1}"
+        return f"{self.name} of {where}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gene:
+    """One thing that varies: a choice, and the fields that take it.
+
+    Attributes:
+        name: Unique in its space.
+        field: Pattern of the fields it sets: `stem_width`, `head_width`, `modules.M.fusion` or
+            `modules.M.branches.B.NAME`, where M and B count from 1 and `*` stands for all.
+        choices: What the fields may hold, in the order of the encoding.
+        when: (gene, its choices) pairs that must all hold for this gene to be active. While it
+            is inactive its fields keep the base's value. A gene is inactive, too, where the
+            attention kind of every branch it touches does not read the field.
+    """
+
+    name: str
+    field: str
+    choices: tuple[Value, ...]
+    when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the choices are numbers, so that one can be nearer to another than a third."""
+        return all(
+            isinstance(choice, int) and not isinstance(choice, bool) for choice in self.choices
+        )
+
+    def targets(self, base: ArchSpec) -> tuple[Target, ...]:
+        """The fields of an architecture that the pattern matches.
+
+        Raises:
+            SpaceError: The pattern is malformed or matches nothing.
+        """
+        at = ("genes", self.name, "field")
+        match self.field.split("."):
+            case [name] if name in SPEC_FIELDS:
+                return (Target(name),)
+            case ["modules", module, name] if name in MODULE_FIELDS and _is_index(module):
+                found = [Target(name, m) for m in range(len(base.modules)) if _matches(module, m)]
+            case ["modules", module, "branches", branch, name] if (
+                name in BRANCH_FIELDS and _is_index(module) and _is_index(branch)
+            ):
+                found = [
+                    Target(name, m, b)
+                    for m, b, _ in base.walk()
+                    if _matches(module, m) and _matches(branch, b)
+                ]
+            case _:
+                raise SpaceError(
+                    f"gene {self.name!r}: {self.field!r} is no field; allowed: "
+                    f"{', '.join(SPEC_FIELDS)}, modules.M.fusion, modules.M.branches.B.NAME with"
+                    f" NAME one of {', '.join(BRANCH_FIELDS)} (M and B from 1, or *)",
+                    at,
+                )
+        if not found:
+            counts = ", ".join(str(len(module.branches)) for module in base.modules)
+            raise SpaceError(
+                f"gene {self.name!r}: {self.field!r} matches nothing; the base has"
+                f" {len(base.modules)} modules, of {counts} branches",
+                at,
+            )
+        return tuple(found)
+
+
+def _is_index(text: str) -> bool:
+    return text == "*" or (text.isascii() and text.isdecimal() and text[0] != "0")
+
+
+def _matches(pattern: str, index: int) -> bool:
+    return pattern == "*" or int(pattern) == index + 1
+
+
+Piece = tuple[tuple[str, ...], Callable[[tuple[Value | None, ...]], bool]]
+"""Names of a few genes, and whether values of theirs (`None`: inactive) are allowed together."""
+
+
+@dataclass(frozen=True)
+class Nondecreasing:
+    """Each gene's value is at least that of the gene before it."""
+
+    genes: tuple[str, ...]
+    needs_order: ClassVar[bool] = True
+
+    def pieces(self) -> Iterator[Piece]:
+        """The constraint in parts over few genes, which together mean the whole."""
+        for pair in zip(self.genes, self.genes[1:], strict=False):
+            yield pair, _is_rising
+
+    def to_dict(self) -> dict[str, object]:
+        """The constraint as it is declared."""
+        return {"nondecreasing": list(self.genes)}
+
+    def __str__(self) -> str:
+        return f"nondecreasing [{', '.join(self.genes)}]"
+
+
+def _is_rising(values: tuple[Value | None, ...]) -> bool:
+    low, high = values
+    return isinstance(low, int) and isinstance(high, int) and low <= high
+
+
+@dataclass(frozen=True)
+class Forbid:
+    """The listed genes may not all hold one of their listed choices at once.
+
+    An inactive gene holds none.
+    """
+
+    choices: tuple[tuple[str, tuple[Value, ...]], ...]
+    needs_order: ClassVar[bool] = False
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the genes concerned."""
+        return tuple(name for name, _ in self.choices)
+
+    def pieces(self) -> Iterator[Piece]:
+        """The constraint as one part."""
+        listed = [choices for _, choices in self.choices]
+
+        def allowed(values: tuple[Value | None, ...]) -> bool:
+            return not all(value in bad for value, bad in zip(values, listed, strict=True))
+
+        yield self.genes, allowed
+
+    def to_dict(self) -> dict[str, object]:
+        """The constraint as it is declared."""
+        return {"forbid": {name: list(choices) for name, choices in self.choices}}
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{name}: {list(choices)}" for name, choices in self.choices)
+        return f"forbid {{{inner}}}"
+
+
+Constraint = Nondecreasing | Forbid

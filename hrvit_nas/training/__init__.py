@@ -1,0 +1,19 @@
+"""One training loop for every trial: recipes, schedule, loss, checkpoints."""
+
+from .checkpoint import CheckpointError
+from .loop import TrainingFailedError, TrainResult, segmentation_loss, train
+from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
+from .recipe import Recipe
+
+__all__ = [
+    "CheckpointError",
+    "Recipe",
+    "TrainResult",
+    "TrainingFailedError",
+    "build_optimizer",
+    "learning_rate_factor",
+    "parameter_groups",
+    "segmentation_loss",
+    "set_learning_rate",
+    "train",
+]

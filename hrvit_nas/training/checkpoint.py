@@ -1,0 +1,115 @@
+"""What a run needs to go on as if it had never stopped, in one file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ..evaluation import Evaluation
+
+FORMAT = "hrvit_nas.training/1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read or belongs to another run; the message names the file."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        seconds: Wall-clock time of training and evaluation, over all sittings.
+        losses: Training loss of every step done.
+        evaluations: (steps done, scores), in order.
+    """
+
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return len(self.losses)
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, run: dict[str, Any]
+) -> None:
+    """Writes a checkpoint whole or not at all.
+
+    Args:
+        path: The file; its folder is made where missing.
+        model: Whose weights and buffers are kept.
+        optimizer: Whose state is kept.
+        progress: Losses, evaluations and time so far.
+        run: What must be equal for a run to resume from this file, as plain data.
+    """
+    state = {
+        "format": FORMAT,
+        "run": run,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "seconds": progress.seconds,
+        "losses": torch.tensor(progress.losses, dtype=torch.float64),
+        "evaluations": [
+            (step, torch.from_numpy(evaluation.confusion))
+            for step, evaluation in progress.evaluations
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: Optimizer, run: dict[str, Any]
+) -> Progress:
+    """Puts a checkpoint's weights and optimiser state back, and returns how far it had come.
+
+    Raises:
+        CheckpointError: The file is corrupt, or was written by another program, for another
+            network, or for a run of another `run` (each difference is named).
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
+        reason = shorten(str(error) or repr(error), 200)
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({reason}); delete it to start afresh"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} is not a training checkpoint of format {FORMAT!r}"
+        )
+    if differing := [key for key in run if state["run"].get(key) != run[key]]:
+        differences = "; ".join(
+            f"{key} is {state['run'].get(key)!r} there, {run[key]!r} here" for key in differing
+        )
+        raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} is of another network: {shorten(str(error), 300)}"
+        ) from error
+    return Progress(
+        seconds=state["seconds"],
+        losses=state["losses"].tolist(),
+        evaluations=[
+            (step, Evaluation(confusion.numpy())) for step, confusion in state["evaluations"]
+        ],
+    )

@@ -1,0 +1,96 @@
+"""How a network is trained, as one frozen, self-checking configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..data import AugmentConfig
+
+Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""Height and width, in pixels."""
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(BaseModel):
+    """AdamW with linear warm-up, polynomial decay and gradient clipping.
+
+    The defaults are a proxy for a laptop: a minute or so on one core. The published recipe
+    (Gu et al., CVPR 2022) is `steps=160_000, learning_rate=6e-5, warmup_steps=1500,
+    warmup_start_factor=1e-6, head_lr_factor=10, clip_norm=None`, with batches of 16 crops of
+    512x512 for ADE20K, and of 8 of 1024x1024 with `eval_window=(1024, 1024)` and
+    `eval_stride=(768, 768)` for Cityscapes.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch_size: Crops a step.
+        learning_rate: Peak learning rate.
+        betas: AdamW's decay rates of the first and second moment.
+        weight_decay: Decoupled weight decay; norms and biases have none.
+        warmup_steps: Steps over which the rate rises linearly to the decay curve.
+        warmup_start_factor: Share of the rate at the first step of the warm-up.
+        decay_power: Power of the polynomial decay to zero at `steps`; 0 = no decay.
+        head_lr_factor: Learning rate of `model.head` over that of the backbone.
+        clip_norm: Largest norm of all gradients together; None = no clipping.
+        drop_path_rate: Stochastic depth, for whoever builds the model.
+        augment: Crop, scale, flip and photometric distortion of training images.
+        eval_batch_size: Validation images a forward pass.
+        eval_window: Sliding window of the validation, in pixels; None = whole images.
+        eval_stride: Rows and columns from one window to the next; set with `eval_window`.
+        num_workers: Processes that prepare batches; 0 = in the training process. The result
+            does not depend on it.
+        evaluations: How many times the validation set is scored, evenly spaced; the last
+            time is after the last step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=10, ge=0)
+    warmup_start_factor: float = Field(default=0.1, ge=0, le=1)
+    decay_power: float = Field(default=1.0, ge=0)
+    head_lr_factor: float = Field(default=1.0, gt=0)
+    clip_norm: float | None = Field(default=1.0, gt=0)
+    drop_path_rate: float = Field(default=0.0, ge=0, lt=1)
+    augment: AugmentConfig = AugmentConfig(crop_size=(96, 128))
+    eval_batch_size: int = Field(default=16, ge=1)
+    eval_window: Size | None = None
+    eval_stride: Size | None = None
+    num_workers: int = Field(default=0, ge=0)
+    evaluations: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps must be less than steps={self.steps}, got {self.warmup_steps}"
+            )
+        if self.evaluations > self.steps:
+            raise ValueError(
+                f"evaluations must be at most steps={self.steps}, got {self.evaluations}"
+            )
+        if (self.eval_window is None) != (self.eval_stride is None):
+            raise ValueError(
+                "eval_window and eval_stride must be set together,"
+                f" got {self.eval_window} and {self.eval_stride}"
+            )
+        if self.eval_window is not None and self.eval_stride is not None:
+            for stride, window in zip(self.eval_stride, self.eval_window, strict=True):
+                if stride > window:
+                    raise ValueError(
+                        f"eval_stride must be at most eval_window={self.eval_window},"
+                        f" got {self.eval_stride}"
+                    )
+        return self
+
+    @property
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """Steps done when the validation set is scored, rising; the last is `steps`."""
+        return tuple(
+            self.steps * count // self.evaluations for count in range(1, self.evaluations + 1)
+        )

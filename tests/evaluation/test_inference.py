@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+
+from hrvit_nas.evaluation import evaluate, sliding_logits
+
+IGNORE = 255
+
+
+class OneHot(nn.Module):
+    """Reads the class of a pixel off its first channel."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+        self.dropout = nn.Dropout(0.9)
+        self.seen = []
+
+    def forward(self, images):
+        self.seen.append((self.training, torch.is_grad_enabled(), tuple(images.shape)))
+        logits = (
+            nn.functional.one_hot(images[:, 0].long(), self.num_classes).permute(0, 3, 1, 2).float()
+        )
+        return self.dropout(logits)
+
+
+def as_images(classes):
+    return classes.unsqueeze(1).expand(-1, 3, -1, -1).float()
+
+
+def random_labels(*shape, num_classes=4):
+    return torch.randint(num_classes, shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_perfect_model_scores_one_over_batches_of_any_size():
+    labels = random_labels(5, 6, 8)
+    batches = [(as_images(labels[:3]), labels[:3]), (as_images(labels[3:]), labels[3:])]
+    evaluation = evaluate(OneHot(4), batches, num_classes=4)
+    assert evaluation.miou == evaluation.pixel_accuracy == 1.0
+    assert evaluation.confusion.sum() == labels.numel()
+
+
+def test_ignored_pixels_do_not_count():
+    labels = random_labels(2, 6, 8)
+    images = as_images((labels + 1) % 4)
+    images[:, :, :3] = as_images(labels)[:, :, :3]
+    labels[:, 3:] = IGNORE
+    assert evaluate(OneHot(4), [(images, labels)], num_classes=4).pixel_accuracy == 1.0
+
+
+def test_runs_in_eval_mode_without_gradients_and_restores_every_mode():
+    model = OneHot(4).train()
+    model.dropout.eval()
+    labels = random_labels(1, 4, 4)
+    evaluate(model, [(as_images(labels), labels)], num_classes=4)
+    assert model.seen == [(False, False, (1, 3, 4, 4))]
+    assert model.training
+    assert not model.dropout.training
+
+
+def test_mode_is_restored_after_an_error():
+    model = OneHot(4).train()
+    labels = random_labels(1, 4, 4)
+    with pytest.raises(ValueError, match=r"logits of shape \(1, 3, 4, 4\), got \(1, 4, 4, 4\)"):
+        evaluate(model, [(as_images(labels), labels)], num_classes=3)
+    assert model.training
+
+
+def test_nothing_labelled_is_an_error():
+    labels = torch.full((1, 4, 4), IGNORE)
+    with pytest.raises(ValueError, match="no pixel of the validation set is labelled"):
+        evaluate(OneHot(4), [(torch.zeros(1, 3, 4, 4), labels)], num_classes=4)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (4, 4), (3, 11), (8, 12)])
+def test_sliding_windows_of_a_pointwise_model_equal_the_whole(size):
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 5, 1)
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        found = sliding_logits(model, images, (4, 4), (3, 2))
+        torch.testing.assert_close(found, model(images))
+
+
+def test_sliding_windows_average_where_they_overlap():
+    # The logit of a pixel is its column within its window; columns of 6 in windows of 4.
+    def column(images):
+        batch, _, height, width = images.shape
+        return torch.arange(width).float().expand(batch, 1, height, width)
+
+    found = sliding_logits(column, torch.zeros(1, 3, 2, 6), (2, 4), (2, 2))
+    assert found[0, 0, 0].tolist() == [0, 1, (2 + 0) / 2, (3 + 1) / 2, 2, 3]
+
+
+def test_sliding_evaluation_feeds_windows():
+    model = OneHot(4)
+    labels = random_labels(1, 8, 12)
+    evaluation = evaluate(
+        model, [(as_images(labels), labels)], num_classes=4, window=(8, 8), stride=(6, 6)
+    )
+    assert evaluation.miou == 1.0
+    assert [shape for _, _, shape in model.seen] == [(1, 3, 8, 8)] * 2
+
+
+def test_stride_larger_than_the_window_is_refused():
+    with pytest.raises(ValueError, match=r"1 to the window's size \(4, 4\), got \(5, 4\)"):
+        sliding_logits(nn.Identity(), torch.zeros(1, 3, 8, 8), (4, 4), (5, 4))
