@@ -44,9 +44,7 @@ class TrialRecord(BaseModel):
             a complete trial has no mIoU, or a failed one has no error.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: Annotated[int, Field(ge=0), Column("count", "trial number within the run, from 0")]
     arch_id: Annotated[

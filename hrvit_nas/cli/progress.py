@@ -1,0 +1,103 @@
+"""A search as it goes on: a bar, what runs, and the frontier so far."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..results import RunSummary, TrialRecord
+from ..search.tasks import Task
+
+ROWS = 12
+STAGES = {"search": "searching", "reference": "references", "confirm": "confirming"}
+
+
+class SearchProgress:
+    """Shows a search on a terminal; elsewhere prints one line a trial.
+
+    Args:
+        console: Where to.
+        trials: Trials of the search stage.
+        done: How many of them earlier sittings have done.
+    """
+
+    def __init__(self, console: Console, trials: int, done: int) -> None:
+        self._console = console
+        self._trials = trials
+        self._running: dict[tuple[str, int], Task] = {}
+        self._summary: RunSummary | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        )
+        self._search = self._bar.add_task("searching", total=trials, completed=done)
+        self._extra: dict[str, int] = {}
+        self._counts = {"search": done}
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> SearchProgress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def started(self, task: Task) -> None:
+        """Notes a trial that was handed out."""
+        self._running[task.key] = task
+
+    def ended(self, record: TrialRecord, summary: RunSummary) -> None:
+        """Notes a trial that ended."""
+        self._running.pop(record.key, None)
+        self._summary = summary
+        self._counts[record.origin] = self._counts.get(record.origin, 0) + 1
+        if record.origin == "search":
+            self._bar.update(self._search, completed=self._counts["search"])
+        if not self._console.is_terminal:
+            self._console.print(self._line(record, summary), highlight=False, markup=False)
+
+    def _line(self, record: TrialRecord, summary: RunSummary) -> str:
+        elapsed = time.monotonic() - self._started
+        count = self._counts[record.origin]
+        of = f"/{self._trials}" if record.origin == "search" else ""
+        score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
+        name = record.label or record.arch_id
+        return (
+            f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
+            f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s);"
+            f" frontier {len(summary.frontier)}"
+        )
+
+    def _render(self) -> Group:
+        parts: list[object] = [self._bar]
+        running = ", ".join(
+            f"{task.label or task.spec.id} seed {task.seed}" for task in self._running.values()
+        )
+        parts.append(Text(f"running: {running or 'nothing yet'}", style="dim"))
+        if self._summary is not None and self._summary.frontier:
+            table = Table(title="frontier so far", title_justify="left", box=None)
+            for heading in ("GMACs", "mIoU %", "params M"):
+                table.add_column(heading, justify="right")
+            table.add_column("architecture")
+            for row in self._summary.frontier[-ROWS:]:
+                table.add_row(
+                    f"{row.macs / 1e9:.4f}",
+                    f"{row.interval.mean * 100:.2f}",
+                    f"{row.params / 1e6:.3f}",
+                    row.arch_id,
+                )
+            parts.append(table)
+        return Group(*parts)  # type: ignore[arg-type]

@@ -1,0 +1,273 @@
+"""`hrvit-search`: trains architectures of a space and shows the frontier."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import BAD_INPUT, INTERRUPTED, run_app
+
+if TYPE_CHECKING:
+    from ..search.config import SearchConfig
+    from ..search.run import Run
+
+NAME = "hrvit-search"
+EXAMPLES = """\b
+Examples:
+  hrvit-search --space heterogeneous_branches
+  hrvit-search --space heterogeneous_branches --data camvid --data-root DIR --trials 24 --confirm 3
+  hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
+  hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class Data(StrEnum):
+    """Data sets."""
+
+    SCENES = "scenes"
+    CAMVID = "camvid"
+    CITYSCAPES = "cityscapes"
+    ADE20K = "ade20k"
+    FOLDER = "folder"
+
+
+class Sampler(StrEnum):
+    """Optuna samplers."""
+
+    NSGA2 = "nsga2"
+    TPE = "tpe"
+    GP = "gp"
+    RANDOM = "random"
+
+
+class Cost(StrEnum):
+    """Costs that a search can minimise."""
+
+    MACS = "macs"
+    PARAMS = "params"
+    LATENCY_MS = "latency_ms"
+
+
+@app.command(epilog=EXAMPLES)
+def search(
+    space: Annotated[
+        str, typer.Option(help="Name of a declared space, or path of a YAML file.")
+    ] = "heterogeneous_branches",
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="What the search is fitted to: laptop, cluster, or a path."
+            " Default: cluster where there is a GPU, else laptop."
+        ),
+    ] = None,
+    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set (not for scenes).")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="YAML file of class names, for --data folder.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="How each trial is trained: a name or a path. Default: by data set."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Architectures to train. Default: the profile's.")
+    ] = None,
+    sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2,
+    population: Annotated[
+        int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
+    ] = None,
+    cost: Annotated[Cost, typer.Option(help="What is minimised beside mIoU.")] = Cost.MACS,
+    max_macs: Annotated[
+        float | None, typer.Option(help="Ceiling of multiply-adds at the training size.")
+    ] = None,
+    max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None,
+    max_activation_bytes: Annotated[
+        float | None, typer.Option(help="Ceiling of peak activation bytes at the training size.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0,
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            help="Train the frontier's members and the references with so many further seeds."
+            " Default: 0."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
+    ] = None,
+    cpus_per_trial: Annotated[
+        int | None, typer.Option(help="CPU cores of a trial. Default: the profile's.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster (auto, or HOST:PORT).")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Run directory. Default: runs/SPACE-DATE-TIME.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Continue the run in this directory. Only --trials, --confirm, --workers,"
+            " --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+        ),
+    ] = None,
+) -> int:
+    """Searches a space of HRViT architectures for the frontier of mIoU against cost.
+
+    Trials are trained for a short time each, locally or on a Ray cluster. The run directory
+    holds everything; an interrupted run goes on with --resume and trains nothing twice.
+    """
+    options = dict(locals())
+    if resume is not None:
+        return _go(_resumed(resume, options))
+    return _go(_created(options))
+
+
+def main() -> None:
+    """Entry point."""
+    run_app(app, NAME)
+
+
+_WITH_RESUME = {"trials", "confirm", "workers", "cpus_per_trial", "gpus_per_trial", "address"}
+_RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
+
+
+def _resumed(directory: Path, options: dict[str, Any]) -> Run:
+    from ..search.config import ConfigError
+    from ..search.run import open_run
+
+    defaults = {"space": "heterogeneous_branches", "sampler": "nsga2", "cost": "macs", "seed": 0}
+    for name, value in options.items():
+        allowed = name in _WITH_RESUME or name == "resume"
+        if not allowed and value is not None and value != defaults.get(name):
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} cannot be changed on --resume; it is {directory}'s own")
+    changes = {name: options[name] for name in ("trials", "confirm") if options[name] is not None}
+    resources = {name: options[name] for name in _RESOURCES if options[name] is not None}
+    return open_run(directory, changes, resources)
+
+
+def _created(options: dict[str, Any]) -> Run:
+    from ..search.run import create_run
+
+    config = _configured(options)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = Path(options["space"]).stem
+    return create_run(config, options["output"] or Path("runs") / f"{name}-{stamp}")
+
+
+def _configured(options: dict[str, Any]) -> SearchConfig:
+    """Profile, recipe and options as one configuration."""
+    from pydantic import ValidationError
+
+    from ..search.config import (
+        ConfigError,
+        SearchConfig,
+        load_profile,
+        load_recipe,
+        one_line,
+    )
+
+    profile = load_profile(options["profile"] or _default_profile())
+    data_name = str(options["data"] or profile.data.name)
+    plan = load_recipe(options["recipe"] or profile.recipes[data_name])
+    data: dict[str, Any] = profile.data.model_dump() if data_name == profile.data.name else {}
+    data |= {"name": data_name, "image_size": plan.image_size}
+    data |= {"root": options["data_root"]} if options["data_root"] else {}
+    data |= {"classes": options["classes"]} if options["classes"] else {}
+    recipe = plan.recipe.model_dump()
+    if options["steps"] is not None:
+        recipe["steps"] = options["steps"]
+        recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
+        recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+    limits = [
+        {"metric": metric, "max": options[name], "image_size": plan.image_size}
+        for name, metric in (
+            ("max_macs", "macs"),
+            ("max_params", "params"),
+            ("max_activation_bytes", "peak_activation_bytes"),
+        )
+        if options[name] is not None
+    ]
+    narrowing = profile.narrowing.model_dump()
+    narrowing["limits"] = [*narrowing["limits"], *limits]
+    resources = profile.resources.model_dump()
+    resources |= {name: options[name] for name in _RESOURCES if options[name] is not None}
+    try:
+        return SearchConfig.model_validate(
+            {
+                "space": options["space"],
+                "narrowing": narrowing,
+                "data": data,
+                "recipe": recipe,
+                "trials": profile.trials if options["trials"] is None else options["trials"],
+                "sampler": str(options["sampler"]),
+                "population": options["population"],
+                "cost": str(options["cost"]),
+                "seed": options["seed"],
+                "confirm": options["confirm"] or 0,
+                "storage": options["storage"],
+                "resources": resources,
+            }
+        )
+    except ValidationError as error:
+        raise ConfigError(one_line(error)) from error
+
+
+def _default_profile() -> str:
+    import torch
+
+    return "cluster" if torch.cuda.is_available() else "laptop"
+
+
+def _go(run: Run) -> int:
+    """Runs what is left to do, then shows and writes what came of it."""
+    from rich.console import Console
+
+    from ..search.run import continue_run
+    from .closing import announce, close
+    from .progress import SearchProgress
+
+    console = Console()
+    announce(console, run)
+    done = sum(record.origin == "search" for record in run.store.records())
+    notes: list[str] = []
+    interrupted = False
+    try:
+        with SearchProgress(console, run.config.trials, done) as progress:
+            notes = continue_run(run, progress)
+    except (InterruptedError, KeyboardInterrupt):
+        interrupted = True
+    finally:
+        run.close()
+    close(console, run, notes)
+    if interrupted:
+        console.print(
+            f"interrupted; nothing is lost. Continue with: {NAME} --resume {run.directory}",
+            soft_wrap=True,
+            markup=False,
+        )
+        return INTERRUPTED
+    return 0 if run.summary().frontier else BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

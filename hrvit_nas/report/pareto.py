@@ -1,0 +1,368 @@
+"""The Pareto figure: what it shows (tested data) and how it is drawn (matplotlib, on demand)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrvit_nas.results import ArchSummary, CostName, RunSummary, replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+LOG_SPAN = 8.0
+"""Costs that span more than this factor are drawn on a logarithmic axis."""
+
+_COST_SCALE: dict[CostName, float] = {"macs": 1e-9, "params": 1e-6, "latency_ms": 1.0}
+
+
+class ReportError(ValueError):
+    """A report cannot be made; the message says what is missing or what is allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParetoPoint:
+    """One architecture in the units of the axes.
+
+    Attributes:
+        arch_id: Its id.
+        label: Name to show beside it; may be empty.
+        cost: Cost in the unit of the x axis (GMACs, M parameters or ms).
+        miou: mIoU in percent; the mean where there are several seeds.
+        low: Lower end of the interval of the mean, in percent; NaN where unknown.
+        high: Upper end.
+    """
+
+    arch_id: str
+    label: str
+    cost: float
+    miou: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParetoData:
+    """Everything that the figure shows, in the units of its axes.
+
+    Attributes:
+        searched: Every architecture that the search scored, at that score. Where the frontier is
+            confirmed, its members appear here too, at the score they were selected for.
+        frontier: Frontier members by rising cost.
+        confirmed_dominated: Confirmed architectures that are not on the frontier.
+        references: Reference architectures.
+        staircase: Corners of the frontier drawn as steps: the best mIoU to be had for at most
+            that cost, as far as the dearest architecture.
+        confirmed: Whether frontier and references are means over confirming seeds.
+        confidence: Coverage of the intervals.
+        log_cost: Whether the x axis is logarithmic.
+        x_label: Label of the x axis, with its unit.
+        y_label: Label of the y axis, with its unit.
+        caption: Data set, numbers of architectures and seeds, steps.
+    """
+
+    searched: tuple[ParetoPoint, ...]
+    frontier: tuple[ParetoPoint, ...]
+    confirmed_dominated: tuple[ParetoPoint, ...]
+    references: tuple[ParetoPoint, ...]
+    staircase: tuple[tuple[float, float], ...]
+    confirmed: bool
+    confidence: float
+    log_cost: bool
+    x_label: str
+    y_label: str
+    caption: str
+
+
+def pareto_data(
+    summary: RunSummary, *, dataset: str = "", image_size: tuple[int, int] | None = None
+) -> ParetoData:
+    """Turns a run's summary into what the figure shows.
+
+    Architectures without the cost (a latency never measured) are left out.
+
+    Args:
+        summary: From `hrvit_nas.results.summarise`.
+        dataset: Name of the data set, for the caption.
+        image_size: (height, width) that costs are counted at, for the axis label.
+
+    Raises:
+        ReportError: No architecture has both a score and the cost.
+    """
+    rows = [row for row in summary.rows if not math.isnan(row.cost(summary.cost))]
+    if not rows:
+        what = "no trial is complete"
+        if summary.rows:
+            what = f"no complete trial has {summary.cost}"
+        elif summary.num_failed:
+            what += f" ({summary.num_failed} failed)"
+        raise ReportError(f"there is nothing to draw: {what}")
+    frontier = tuple(_point(row, summary.cost) for row in rows if row.on_frontier)
+    costs = [row.cost(summary.cost) * _COST_SCALE[summary.cost] for row in rows]
+    return ParetoData(
+        searched=tuple(
+            _point(row, summary.cost, before=True)
+            for row in rows
+            if row.searched and row.search_miou is not None
+        ),
+        frontier=frontier,
+        confirmed_dominated=tuple(
+            _point(row, summary.cost)
+            for row in rows
+            if row.confirmed and not row.on_frontier and not row.reference
+        ),
+        references=tuple(_point(row, summary.cost) for row in rows if row.reference),
+        staircase=_staircase(frontier, max(costs)),
+        confirmed=summary.confirmed,
+        confidence=summary.confidence,
+        log_cost=min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN,
+        x_label=_x_label(summary.cost, image_size),
+        y_label="mIoU (%)",
+        caption=_caption(summary, dataset),
+    )
+
+
+def draw_pareto(data: ParetoData, path: str | Path) -> None:
+    """Draws the figure for one column of a paper (3.5 inches wide, 7 to 8 point text).
+
+    Groups differ in marker and lightness, not in hue alone, so the figure survives greyscale
+    printing and colour blindness.
+
+    Args:
+        data: From `pareto_data`.
+        path: File to write, replaced in one step; its suffix is .png (300 dpi), .pdf or .svg.
+
+    Raises:
+        ReportError: The suffix is none of these.
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        allowed = ", ".join(f".{name}" for name in FORMATS)
+        raise ReportError(f"a figure's file must end in {allowed}; got {path.name!r}")
+    # Matplotlib takes half a second to import, which readers of tables need not wait for.
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.5, 3.0), dpi=300, layout="constrained")
+    FigureCanvasAgg(figure)
+    _draw(figure, data)
+    # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+    with (
+        replacing(path) as temporary,
+        matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}),
+    ):
+        figure.savefig(temporary, format=kind, metadata=metadata)
+
+
+def _point(row: ArchSummary, cost: CostName, *, before: bool = False) -> ParetoPoint:
+    interval = row.interval
+    miou, low, high = interval.mean, interval.low, interval.high
+    if before and row.confirmed:
+        assert row.search_miou is not None
+        miou, low, high = row.search_miou, math.nan, math.nan
+    return ParetoPoint(
+        arch_id=row.arch_id,
+        label=row.label,
+        cost=row.cost(cost) * _COST_SCALE[cost],
+        miou=100 * miou,
+        low=100 * low,
+        high=100 * high,
+    )
+
+
+def _staircase(
+    frontier: tuple[ParetoPoint, ...], dearest: float
+) -> tuple[tuple[float, float], ...]:
+    corners: list[tuple[float, float]] = []
+    for point in frontier:
+        if corners:
+            corners.append((point.cost, corners[-1][1]))
+        corners.append((point.cost, point.miou))
+    if corners and dearest > corners[-1][0]:
+        corners.append((dearest, corners[-1][1]))
+    return tuple(corners)
+
+
+def _x_label(cost: CostName, image_size: tuple[int, int] | None) -> str:
+    at = "" if image_size is None else f" at {image_size[0]}×{image_size[1]}"
+    return {
+        "macs": f"Multiply-adds per image{at} (GMACs, fvcore convention)",
+        "params": "Parameters (millions)",
+        "latency_ms": f"Latency per image{at} (ms)",
+    }[cost]
+
+
+def _caption(summary: RunSummary, dataset: str) -> str:
+    searched = [row for row in summary.rows if row.searched]
+    parts = [dataset] if dataset else []
+    parts.append(_count(len(searched), "architecture"))
+    if summary.confirmed:
+        confirmed = [row for row in summary.rows if row.confirmed]
+        parts.append(_seeds(confirmed, "confirming seed"))
+    else:
+        parts.append(_seeds(searched or summary.rows, "seed"))
+    if summary.steps:
+        steps = _span(summary.steps)
+        parts.append(f"{steps} step" if steps == "1" else f"{steps} steps")
+    return " · ".join(parts)
+
+
+def _seeds(rows: Iterable[ArchSummary], noun: str) -> str:
+    counts = sorted({len(row.scores) for row in rows})
+    return f"{_span(counts)} {noun}" + ("" if counts == [1] else "s")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _span(numbers: Iterable[int]) -> str:
+    ordered = sorted(numbers)
+    low, high = ordered[0], ordered[-1]
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+# Blue and vermilion of Okabe and Ito's palette, which differ in lightness as well.
+_INK, _GREY, _FAINT = "#222222", "#6b6b6b", "#a9b4be"
+_FRONT, _REFERENCE = "#0b4f8a", "#d55e00"
+_LABEL_LENGTH = 32
+_TEXT, _SMALL = 8.0, 7.0
+_MANY_POINTS = 300
+
+
+def _draw(figure: Figure, data: ParetoData) -> None:
+    axes = figure.add_subplot()
+    many = len(data.searched) > _MANY_POINTS
+    if data.searched:
+        axes.scatter(
+            [p.cost for p in data.searched],
+            [p.miou for p in data.searched],
+            s=4 if many else 13,
+            color=_FAINT,
+            alpha=0.6 if many else 0.9,
+            linewidths=0,
+            zorder=1,
+            rasterized=many,
+            label="searched, as scored then" if data.confirmed else "searched",
+        )
+    if data.staircase:
+        xs, ys = zip(*data.staircase, strict=True)
+        axes.plot(xs, ys, color=_FRONT, linewidth=1.2, zorder=2)
+    bars = f" ({data.confidence:.0%} interval)" if data.confirmed else ""
+    for points, marker, fill, edge, label, zorder in (
+        (data.confirmed_dominated, "o", "white", _GREY, "confirmed, dominated", 3),
+        (data.frontier, "o", _FRONT, _FRONT, f"frontier{bars}", 5),
+        (data.references, "D", "white", _REFERENCE, f"reference{bars}", 6),
+    ):
+        _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
+    _set_axes(axes, data)
+    _label_references(axes, data)
+    axes.set_title(
+        _one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=_GREY, parse_math=False
+    )
+    figure.legend(
+        loc="outside lower center",
+        ncols=2,
+        fontsize=_SMALL,
+        frameon=False,
+        labelcolor=_INK,
+        handletextpad=0.4,
+        columnspacing=1.4,
+        labelspacing=0.3,
+        borderpad=0,
+    )
+
+
+def _draw_points(
+    axes: Axes,
+    points: tuple[ParetoPoint, ...],
+    *,
+    marker: str,
+    fill: str,
+    edge: str,
+    label: str,
+    zorder: float,
+) -> None:
+    if not points:
+        return
+    xs, ys = [p.cost for p in points], [p.miou for p in points]
+    barred = [p for p in points if not math.isnan(p.low)]
+    if barred:
+        axes.errorbar(
+            [p.cost for p in barred],
+            [p.miou for p in barred],
+            yerr=[[p.miou - p.low for p in barred], [p.high - p.miou for p in barred]],
+            fmt="none",
+            ecolor=edge,
+            elinewidth=0.9,
+            capsize=1.8,
+            capthick=0.9,
+            zorder=zorder - 0.5,
+        )
+    axes.plot(
+        xs,
+        ys,
+        linestyle="none",
+        marker=marker,
+        markersize=4.2 if marker == "o" else 4.6,
+        markerfacecolor=fill,
+        markeredgecolor=edge,
+        markeredgewidth=1.0,
+        zorder=zorder,
+        label=label,
+    )
+
+
+def _set_axes(axes: Axes, data: ParetoData) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    if data.log_cost:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.05, y=0.08)
+    axes.set_xlabel(data.x_label, fontsize=_TEXT, color=_INK)
+    axes.set_ylabel(data.y_label, fontsize=_TEXT, color=_INK)
+    axes.tick_params(labelsize=_SMALL, color=_GREY, labelcolor=_INK, width=0.6, length=3)
+    axes.tick_params(which="minor", color=_GREY, width=0.4, length=1.5)
+    axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(_GREY)
+        spine.set_linewidth(0.6)
+
+
+def _label_references(axes: Axes, data: ParetoData) -> None:
+    for point in data.references:
+        if point.label:
+            axes.annotate(
+                _one_line(point.label, _LABEL_LENGTH),
+                (point.cost, point.miou),
+                xytext=(5, -5),
+                textcoords="offset points",
+                va="top",
+                fontsize=_SMALL,
+                color=_REFERENCE,
+                parse_math=False,
+                zorder=7,
+            )
+
+
+def _one_line(text: str, length: int) -> str:
+    # Names come from users: no line breaks, and no name wider than the figure.
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,0 +1,122 @@
+"""The frontier as a table: for the terminal (rich) and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from hrvit_nas.results import (
+    SCHEMA,
+    ArchSummary,
+    Column,
+    RunSummary,
+    format_interval,
+    replacing,
+)
+
+FRONTIER_COLUMNS: dict[str, Column] = {
+    "arch_id": SCHEMA["arch_id"],
+    "label": SCHEMA["label"],
+    "role": Column("", "frontier, reference, or both joined by +"),
+    "miou": Column("fraction", "mean IoU, averaged over the seeds (the confirming ones, if any)"),
+    "miou_low": Column("fraction", "lower end of the interval of that mean; empty for one seed"),
+    "miou_high": Column("fraction", "upper end of that interval; empty for one seed"),
+    "confidence": Column("fraction", "coverage of that interval"),
+    "num_seeds": Column("count", "seeds behind that mean"),
+    "confirmed": Column("", "whether those seeds are others than the one it was selected with"),
+    "search_miou": Column("fraction", "mean IoU that it was selected with"),
+    "macs": SCHEMA["macs"],
+    "published_macs": SCHEMA["published_macs"],
+    "params": SCHEMA["params"],
+    "peak_activation_bytes": SCHEMA["peak_activation_bytes"],
+    "latency_ms": SCHEMA["latency_ms"],
+    "arch": SCHEMA["arch"],
+}
+"""Columns of `frontier.csv`, in order, with their units."""
+
+
+def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
+    """The frontier and the references by rising cost, to print with rich.
+
+    With references there is a last column: the difference to the reference nearest in cost,
+    over common seeds, and what it decides. Names are shown as they are, never read as markup.
+    """
+    rows = _members(summary)
+    compared = [summary.against_reference(row) for row in rows]
+    mean = f"mIoU % [{summary.confidence:.0%} interval]" if summary.confirmed else "mIoU %"
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    table.add_column("architecture")
+    table.add_column("GMACs", justify="right")
+    table.add_column("params M", justify="right")
+    if summary.cost == "latency_ms":
+        table.add_column("latency ms", justify="right")
+    table.add_column(mean, justify="right")
+    if summary.confirmed:
+        table.add_column("in search", justify="right")
+    if any(compared):
+        table.add_column("against the nearest reference")
+    for row, comparison in zip(rows, compared, strict=True):
+        cells = [_name(row), f"{row.macs / 1e9:.4g}", f"{row.params / 1e6:.3g}"]
+        if summary.cost == "latency_ms":
+            cells.append("" if row.latency_ms is None else f"{row.latency_ms:.3g}")
+        cells.append(format_interval(row.interval))
+        if summary.confirmed:
+            cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
+        if any(compared):
+            cells.append("" if comparison is None else comparison[1].describe())
+        table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
+    return table
+
+
+def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
+    """Writes the frontier and the references by rising cost; `FRONTIER_COLUMNS` says what is what.
+
+    Args:
+        summary: From `hrvit_nas.results.summarise`.
+        path: File to write, replaced in one step.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, FRONTIER_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_csv_row(row) for row in _members(summary))
+
+
+def _members(summary: RunSummary) -> list[ArchSummary]:
+    return [row for row in summary.rows if row.on_frontier or row.reference]
+
+
+def _name(row: ArchSummary) -> str:
+    return f"{row.label} ({row.arch_id})" if row.label else row.arch_id
+
+
+def _csv_row(row: ArchSummary) -> dict[str, Any]:
+    interval = row.interval
+    roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference
+    return {
+        "arch_id": row.arch_id,
+        "label": row.label,
+        "role": "+".join(roles),
+        "miou": interval.mean,
+        "miou_low": interval.low if interval.known else "",
+        "miou_high": interval.high if interval.known else "",
+        "confidence": interval.confidence,
+        "num_seeds": interval.num_values,
+        "confirmed": row.confirmed,
+        "search_miou": row.search_miou,
+        "macs": row.macs,
+        "published_macs": row.published_macs,
+        "params": row.params,
+        "peak_activation_bytes": row.peak_activation_bytes,
+        "latency_ms": row.latency_ms,
+        "arch": row.arch,
+    }

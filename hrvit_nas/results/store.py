@@ -1,0 +1,247 @@
+"""The store of a run's trials: a durable journal to append to, and a table to analyse.
+
+`trials.jsonl` is the truth: one record a line, each with its schema version, synced to disk
+before `append` returns. `trials.parquet` is written from it, with units in its metadata.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import AwareDatetime, ValidationError
+from pydantic_core import from_json
+
+from .files import replacing, sync_folder
+from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOURNAL_NAME = "trials.jsonl"
+TABLE_NAME = "trials.parquet"
+
+_NO_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
+
+_log = logging.getLogger(__name__)
+
+
+class StoreError(ValueError):
+    """A store cannot be opened, read or written; the message names the file and the line."""
+
+
+class TrialStore:
+    """The trials of one run directory, in the order in which they ended.
+
+    Reading needs no lock, so a report may look at a run that is going on. Writing takes an
+    exclusive lock, held until `close` or until the process ends, however it ends. A last line
+    without its newline is what a crash left of an append: it is dropped with a warning, and
+    opening for writing removes it from the file.
+
+    Args:
+        run_dir: The run directory; opening for writing creates it.
+        write: Whether trials will be appended.
+
+    Raises:
+        StoreError: Another process is writing; there is nothing to read; a line is damaged or
+            has a newer schema version; or the file system refuses.
+    """
+
+    def __init__(self, run_dir: str | Path, *, write: bool = False) -> None:
+        self.run_dir = Path(run_dir)
+        self.journal = self.run_dir / JOURNAL_NAME
+        self._records: list[TrialRecord] = []
+        self._descriptor: int | None = None
+        try:
+            if write:
+                self._descriptor = self._open_locked()
+            self._size = self._load()
+            if self._descriptor is not None:
+                os.ftruncate(self._descriptor, self._size)
+        except OSError as error:
+            self.close()
+            raise StoreError(f"cannot open {self.journal}: {error.strerror}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, record: TrialRecord) -> None:
+        """Adds a record, in a time that does not grow; it is on disk when this returns.
+
+        Raises:
+            StoreError: The store is not open for writing, or the disk refuses; in the latter
+                case the journal stays as it was.
+        """
+        if self._descriptor is None:
+            raise StoreError(
+                f"{self.journal} is open for reading only; open it with TrialStore(..., write=True)"
+            )
+        data = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json")}
+        line = json.dumps(data, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size)
+            raise StoreError(f"cannot write {self.journal}: {error.strerror}") from error
+        self._size += len(line)
+        self._records.append(record)
+
+    def records(self) -> list[TrialRecord]:
+        """The records, in the order in which they were appended."""
+        return list(self._records)
+
+    def completed(self) -> set[tuple[str, int]]:
+        """(Architecture id, seed) of every complete trial: what need not be trained again."""
+        return {record.key for record in self._records if record.state == "complete"}
+
+    def to_frame(self) -> pd.DataFrame:
+        """The records as a data frame with the columns of `SCHEMA`; what is missing is NaN."""
+        frame: pd.DataFrame = _to_table(self._records).to_pandas()
+        return frame
+
+    def write_parquet(self) -> Path:
+        """Writes `trials.parquet` from the records, replacing an older one in one step.
+
+        Every column carries `unit` and `description` in its metadata; the file's metadata
+        holds `schema_version`.
+
+        Returns:
+            The path written.
+
+        Raises:
+            StoreError: The file system refuses.
+        """
+        from pyarrow import parquet  # type: ignore[import-untyped]
+
+        path = self.run_dir / TABLE_NAME
+        try:
+            with replacing(path) as temporary:
+                parquet.write_table(_to_table(self._records), temporary, compression="zstd")
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+        return path
+
+    def close(self) -> None:
+        """Lets go of the lock; the records stay readable. Closing twice is allowed."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> TrialStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_locked(self) -> int:
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            # flock, not lockf: the latter is lost when this process closes any copy of the file.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StoreError(
+                f"{self.journal} is being written by another process; is a search still"
+                " running in this directory? Wait for it or stop it first"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+            _log.warning(
+                "%s: this file system has no locks, so nothing keeps a second process from"
+                " writing here too",
+                self.journal,
+            )
+        sync_folder(self.run_dir)
+        return descriptor
+
+    def _load(self) -> int:
+        """Reads the journal; returns the number of bytes that whole lines take."""
+        size = 0
+        arches: dict[str, str] = {}
+        with self.journal.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    _log.warning(
+                        "%s: line %d is unfinished (a write was interrupted); dropped",
+                        self.journal,
+                        number,
+                    )
+                    break
+                size += len(line)
+                try:
+                    record = _parse(line)
+                except StoreError as error:
+                    raise StoreError(f"{self.journal}, line {number} {error}") from error
+                # Seeds of one architecture share one copy of its text.
+                shared = arches.setdefault(record.arch, record.arch)
+                self._records.append(
+                    record if shared is record.arch else record.model_copy(update={"arch": shared})
+                )
+        return size
+
+
+def _parse(line: bytes) -> TrialRecord:
+    try:
+        data = from_json(line)
+    except ValueError as error:
+        raise StoreError(f"is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"must be a JSON object, got {type(data).__name__}")
+    version = data.pop("schema_version", None)
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise StoreError(
+            f"has schema version {version!r}, this program reads 1 to {SCHEMA_VERSION};"
+            " a newer hrvit_nas may have written it"
+        )
+    try:
+        return TrialRecord.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(map(str, first["loc"])) or "record"
+        value = repr(first["input"])
+        shown = value if len(value) <= 60 else f"{value[:60]}..."
+        raise StoreError(f"is damaged: {at}: {first['msg']}, got {shown}") from error
+
+
+def _to_table(records: Iterable[TrialRecord]) -> Any:
+    """The records as a pyarrow table whose fields and schema carry the metadata."""
+    import pyarrow as pa
+
+    history = pa.list_(pa.struct([("step", pa.int64()), ("miou", pa.float64())]))
+    kinds: dict[Any, Any] = {
+        int: pa.int64(),
+        float: pa.float64(),
+        float | None: pa.float64(),
+        AwareDatetime: pa.timestamp("us", tz="UTC"),
+        tuple[HistoryPoint, ...]: history,
+    }
+    records = list(records)
+    fields, columns = [], []
+    for name, column in SCHEMA.items():
+        kind = kinds.get(TrialRecord.model_fields[name].annotation, pa.string())
+        values: list[Any] = [getattr(record, name) for record in records]
+        if kind is history:
+            values = [[point._asdict() for point in points] for points in values]
+        metadata = {"unit": column.unit, "description": column.description}
+        fields.append(pa.field(name, kind, metadata=metadata))
+        columns.append(pa.array(values, type=kind))
+    schema = pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,185 @@
+"""One row an architecture, made from the records of a run: what the tables and figures show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from .frontier import pareto_front
+from .intervals import Interval, PairedDifference, mean_interval, paired_difference
+from .records import TrialRecord
+
+CostName = Literal["macs", "params", "latency_ms"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchSummary:
+    """What a run found out about one architecture.
+
+    Attributes:
+        arch_id: Its id.
+        arch: Its canonical JSON.
+        label: Name to show; empty for most.
+        reference: Whether it was placed beside the search, to compare with.
+        searched: Whether the search proposed it; one that is a reference too may be both.
+        confirmed: Whether `scores` are those of confirming seeds.
+        scores: mIoU (fraction) by seed, the scores that the mean is made of.
+        interval: Mean of `scores` and its interval.
+        search_miou: mIoU before confirmation (mean, if there were several seeds); `None` if
+            it was only trained to confirm.
+        macs: Multiply-adds an image, as executed.
+        published_macs: Multiply-adds an image of the published form.
+        params: Parameters.
+        peak_activation_bytes: Peak bytes of activations an image.
+        latency_ms: Mean measured latency; `None` if never measured.
+        on_frontier: Whether it is on the frontier (see `summarise`).
+    """
+
+    arch_id: str
+    arch: str
+    label: str
+    reference: bool
+    searched: bool
+    confirmed: bool
+    scores: dict[int, float]
+    interval: Interval
+    search_miou: float | None
+    macs: int
+    published_macs: int
+    params: int
+    peak_activation_bytes: int
+    latency_ms: float | None
+    on_frontier: bool
+
+    def cost(self, name: CostName) -> float:
+        """The cost of that name; NaN where a latency was never measured."""
+        value: float | None = getattr(self, name)
+        return math.nan if value is None else float(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """The architectures of a run, by rising cost.
+
+    Attributes:
+        rows: One row for each architecture with a complete trial.
+        cost: The cost that the frontier weighs against mIoU.
+        confidence: Coverage of the intervals.
+        num_failed: Failed trials, which have no row.
+        steps: Numbers of optimiser steps that the complete trials were trained for.
+    """
+
+    rows: tuple[ArchSummary, ...]
+    cost: CostName
+    confidence: float
+    num_failed: int
+    steps: tuple[int, ...]
+
+    @property
+    def frontier(self) -> tuple[ArchSummary, ...]:
+        """Frontier members by rising cost."""
+        return tuple(row for row in self.rows if row.on_frontier)
+
+    @property
+    def references(self) -> tuple[ArchSummary, ...]:
+        """Reference architectures by rising cost."""
+        return tuple(row for row in self.rows if row.reference)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the frontier was drawn among confirmed architectures."""
+        return any(row.confirmed and row.on_frontier for row in self.rows)
+
+    def against_reference(self, row: ArchSummary) -> tuple[ArchSummary, PairedDifference] | None:
+        """Compares a row with the reference nearest to it in cost, seed by seed.
+
+        Both must have been trained under the same conditions, so a confirmed row is compared
+        with a confirmed reference only.
+
+        Returns:
+            The reference, and the difference (row minus reference, fraction of mIoU); `None`
+            if the row is a reference itself or no reference shares a seed with it.
+        """
+        rivals = [
+            reference
+            for reference in self.references
+            if reference.confirmed == row.confirmed and reference.scores.keys() & row.scores.keys()
+        ]
+        if row.reference or not rivals:
+            return None
+        here = row.cost(self.cost)
+        nearest = min(rivals, key=lambda rival: abs(rival.cost(self.cost) - here))
+        return nearest, paired_difference(row.scores, nearest.scores, self.confidence)
+
+
+def summarise(
+    records: Iterable[TrialRecord], *, cost: CostName = "macs", confidence: float = 0.95
+) -> RunSummary:
+    """Gathers the complete trials of each architecture and finds the frontier.
+
+    The seed that an architecture was selected with flatters it: of many noisy scores the
+    search picks the highest, so the winners' scores are too high on average. Where an
+    architecture has confirming seeds, its mean and interval are therefore over those alone,
+    and the score of the search stands beside them. For the same reason, once any searched
+    architecture is confirmed, the frontier is drawn among the confirmed ones only: a flattered
+    score of one seed must not dominate an honest mean.
+
+    References do not belong to the frontier, unless the search found them too.
+
+    Args:
+        records: Records of one run; failed trials are counted and otherwise passed over.
+        cost: The cost that the frontier weighs against mIoU.
+        confidence: Coverage of the intervals.
+    """
+    groups: dict[str, list[TrialRecord]] = {}
+    failed = 0
+    steps: set[int] = set()
+    for record in records:
+        if record.state == "complete":
+            groups.setdefault(record.arch_id, []).append(record)
+            steps.add(record.steps)
+        else:
+            failed += 1
+    rows = [_summarise_arch(group, confidence) for group in groups.values()]
+    candidates = [row for row in rows if row.searched or not row.reference]
+    if any(row.confirmed for row in candidates):
+        candidates = [row for row in candidates if row.confirmed]
+    front = pareto_front([(row.interval.mean, row.cost(cost)) for row in candidates])
+    members = {row.arch_id for row, on_front in zip(candidates, front, strict=True) if on_front}
+    rows = [replace(row, on_frontier=True) if row.arch_id in members else row for row in rows]
+    rows.sort(key=lambda row: (row.cost(cost), row.interval.mean, row.arch_id))
+    return RunSummary(
+        rows=tuple(rows),
+        cost=cost,
+        confidence=confidence,
+        num_failed=failed,
+        steps=tuple(sorted(steps)),
+    )
+
+
+def _summarise_arch(records: list[TrialRecord], confidence: float) -> ArchSummary:
+    first = records[0]
+    confirm = {r.seed: r.miou for r in records if r.origin == "confirm" and r.miou is not None}
+    before = {r.seed: r.miou for r in records if r.origin != "confirm" and r.miou is not None}
+    scores = confirm or before
+    latencies = [r.latency_ms for r in records if r.latency_ms is not None]
+    return ArchSummary(
+        arch_id=first.arch_id,
+        arch=first.arch,
+        label=next((r.label for r in records if r.label), ""),
+        reference=any(r.origin == "reference" for r in records),
+        searched=any(r.origin == "search" for r in records),
+        confirmed=bool(confirm),
+        scores=scores,
+        interval=mean_interval(scores.values(), confidence),
+        search_miou=fmean(before.values()) if before else None,
+        macs=first.macs,
+        published_macs=first.published_macs,
+        params=first.params,
+        peak_activation_bytes=first.peak_activation_bytes,
+        latency_ms=fmean(latencies) if latencies else None,
+        on_frontier=False,
+    )

@@ -1,0 +1,225 @@
+"""What one search is to do: everything a run needs, resolved before anything is trained.
+
+A profile (`experiments/NAME.yaml`) fits a search to a machine: how the space is narrowed, how
+many trials, which recipe for which data set. A recipe (`experiments/recipes/NAME.yaml`) is how
+one architecture is trained, with the size that images are brought to.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .._paths import declarations_dir
+from ..arch import get_arch, scale_widths
+from ..data import DataConfig
+from ..results import CostName
+from ..space import Limit, Space, load_space
+from ..space.genes import Value
+from ..training import Recipe
+
+SamplerName = Literal["nsga2", "tpe", "gp", "random"]
+Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+
+
+class ConfigError(ValueError):
+    """A profile, recipe or option is not usable; one line that says which and what is allowed."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Resources(_Frozen):
+    """What a trial asks of the machine.
+
+    Attributes:
+        cpus_per_trial: CPU cores, which is also the number of threads.
+        gpus_per_trial: GPUs; fractions let trials share one. 0 = train on the CPU.
+        workers: Most trials at a time; None = as many as the resources allow.
+        address: An existing Ray cluster; None = a local one, for this run alone.
+    """
+
+    cpus_per_trial: int = Field(default=1, ge=1)
+    gpus_per_trial: float = Field(default=0, ge=0)
+    workers: int | None = Field(default=None, ge=1)
+    address: str | None = None
+
+
+class Base(_Frozen):
+    """A preset architecture with its widths multiplied by a factor."""
+
+    arch: str
+    width_factor: float = Field(default=1.0, gt=0)
+
+
+class Narrowing(_Frozen):
+    """How a profile or the command line narrows a space.
+
+    Attributes:
+        choices: Genes and the choices that are left; a gene the space lacks is passed over.
+        base: What genes do not set; None = as the space says.
+        limits: Hard bounds beside the space's own.
+    """
+
+    choices: Mapping[str, tuple[Value, ...]] = {}
+    base: Base | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+class SearchConfig(_Frozen):
+    """One search.
+
+    Attributes:
+        space: Name or path of the declared space.
+        narrowing: How the space is narrowed for this run.
+        data: Data set.
+        recipe: How each architecture is trained.
+        trials: Architectures to train in the search itself.
+        sampler: Optuna sampler that proposes them.
+        population: NSGA-II's population; None = from the number of trials.
+        cost: What is minimised beside maximising mIoU.
+        seed: Seed of the proposals, and of initialisation and data order of every trial.
+        confirm: Further seeds that the frontier's members and the reference are trained with.
+        storage: URL of Optuna's storage; None = an SQLite file in the run directory.
+        resources: What a trial asks of the machine.
+    """
+
+    space: str
+    narrowing: Narrowing = Narrowing()
+    data: DataConfig
+    recipe: Recipe
+    trials: int = Field(ge=1)
+    sampler: SamplerName = "nsga2"
+    population: int | None = Field(default=None, ge=2)
+    cost: CostName = "macs"
+    seed: int = Field(default=0, ge=0)
+    confirm: int = Field(default=0, ge=0)
+    storage: str | None = None
+    resources: Resources = Resources()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that architectures are trained, scored and costed at."""
+        size = self.data.image_size or self.recipe.augment.crop_size
+        assert size is not None
+        return size
+
+    def load_space(self) -> Space:
+        """The declared space, narrowed as this run asks.
+
+        Raises:
+            SpaceError: The declaration or the narrowing is at fault.
+        """
+        narrowing = self.narrowing
+        base = narrowing.base and scale_widths(
+            get_arch(narrowing.base.arch), narrowing.base.width_factor
+        )
+        return load_space(self.space).narrow(
+            narrowing.choices,
+            base=base,
+            limits=narrowing.limits,
+            ignore_unknown=True,
+            by="profile and options",
+        )
+
+
+class Profile(_Frozen):
+    """A search fitted to a machine.
+
+    Attributes:
+        description: What the profile is for.
+        trials: Architectures to train.
+        narrowing: How it narrows spaces.
+        data: Data set when none is named on the command line.
+        recipes: Recipe for each data set.
+        resources: What a trial asks of the machine.
+    """
+
+    description: str
+    trials: int = Field(ge=1)
+    narrowing: Narrowing = Narrowing()
+    data: DataConfig = DataConfig()
+    recipes: Mapping[str, str]
+    resources: Resources = Resources()
+
+
+class TrainingPlan(_Frozen):
+    """A recipe file: the recipe, and the size that images are brought to before it.
+
+    Attributes:
+        description: What the recipe is for.
+        image_size: Height and width of images as loaded; None = as stored.
+        recipe: How one architecture is trained.
+    """
+
+    description: str
+    image_size: Size | None = None
+    recipe: Recipe
+
+
+def list_profiles() -> tuple[str, ...]:
+    """Names of the shipped profiles."""
+    return _names(declarations_dir("experiments"))
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the shipped recipes."""
+    return _names(declarations_dir("experiments") / "recipes")
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Loads a profile by name or path.
+
+    Raises:
+        ConfigError: There is none, or a key or value in it is at fault.
+    """
+    return _load(Profile, name_or_path, declarations_dir("experiments"), "profile")
+
+
+def load_recipe(name_or_path: str) -> TrainingPlan:
+    """Loads a recipe file by name or path.
+
+    Raises:
+        ConfigError: There is none, or a key or value in it is at fault.
+    """
+    return _load(TrainingPlan, name_or_path, declarations_dir("experiments") / "recipes", "recipe")
+
+
+def one_line(error: ValidationError) -> str:
+    """The first fault that pydantic found, as `key: message, got value`."""
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(key) for key in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    value = fault["input"]
+    shown = "" if isinstance(value, dict) or " got " in message else f", got {value!r}"
+    return f"{where}: {message}{shown}" if where else f"{message}{shown}"
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _load(model: type[Any], name_or_path: str, folder: Path, kind: str) -> Any:
+    path = Path(name_or_path)
+    if path.suffix != ".yaml" and len(path.parts) == 1:
+        path = folder / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = _names(folder)
+        close = difflib.get_close_matches(name_or_path, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"no {kind} {name_or_path!r}; known: {', '.join(known)}{hint}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+        raise ConfigError(f"{path}:{line}: {getattr(error, 'problem', error)}") from error
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error

@@ -1,0 +1,140 @@
+"""What a run trains, in order: the search, its references, then the confirming seeds.
+
+Each stage waits for the one before, since it is made from its results. The plan is rebuilt from
+the store alone, so that an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..arch import ArchSpec, get_arch, scale_to_cost
+from ..cost import estimate_cost
+from ..results import ArchSummary, CostName, TrialRecord, TrialStore, summarise
+from ..results.records import Origin
+from .config import SearchConfig
+from .proposals import Proposals, SpaceExhaustedError
+from .tasks import Task
+
+REFERENCE = "hrvit_b1"
+REFERENCE_LABEL = "b1 scaled"
+NUM_REFERENCES = 3
+
+
+class Plan:
+    """Hands out tasks, and says when a stage has to wait for the trials still running.
+
+    Args:
+        config: The search.
+        store: Trials done so far; the caller appends to it.
+        proposals: Where the search stage gets its architectures.
+        num_classes: Classes of the data set.
+    """
+
+    def __init__(
+        self, config: SearchConfig, store: TrialStore, proposals: Proposals, num_classes: int
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._proposals = proposals
+        self._num_classes = num_classes
+        self._running: set[tuple[str, int]] = set()
+        self._number = 1 + max((record.number for record in store.records()), default=-1)
+        self._tasks = self._stages()
+        self.finished = False
+        self.notes: list[str] = []
+
+    @property
+    def total(self) -> int:
+        """Trials of the search stage."""
+        return self._config.trials
+
+    def next(self) -> Task | None:
+        """The next task; None if there is none now, for good once `finished` is set."""
+        if self.finished:
+            return None
+        try:
+            task = next(self._tasks)
+        except StopIteration:
+            self.finished = True
+            return None
+        if task is not None:
+            self._running.add(task.key)
+        return task
+
+    def done(self, task: Task) -> None:
+        """Notes that a task's record is in the store."""
+        self._running.discard(task.key)
+
+    def _stages(self) -> Iterator[Task | None]:
+        """Tasks in order; None where the next stage has to wait for those still running."""
+        yield from self._search()
+        while self._running:
+            yield None
+        front = frontier_members(self._store.records(), self._config.cost)
+        if not front:
+            self.notes.append("no trial was completed, so there is no frontier")
+            return
+        references = self.references(front)
+        seed = self._config.seed
+        yield from self._untrained(references, [seed], "reference", REFERENCE_LABEL)
+        while self._running:
+            yield None
+        if self._config.confirm:
+            seeds = range(seed + 1, seed + 1 + self._config.confirm)
+            members = [ArchSpec.from_json(row.arch) for row in front]
+            yield from self._untrained(references, seeds, "confirm", REFERENCE_LABEL)
+            yield from self._untrained(members, seeds, "confirm", "")
+        while self._running:
+            yield None
+
+    def _search(self) -> Iterator[Task]:
+        started = sum(record.origin == "search" for record in self._store.records())
+        while started < self._config.trials:
+            try:
+                task = self._proposals.next(self._take_number())
+            except SpaceExhaustedError as error:
+                self.notes.append(str(error))
+                return
+            started += 1
+            yield task
+
+    def _untrained(
+        self, specs: Sequence[ArchSpec], seeds: Iterable[int], origin: Origin, label: str
+    ) -> Iterator[Task]:
+        done = {record.key for record in self._store.records()}
+        for seed in seeds:
+            for spec in specs:
+                if (spec.id, seed) not in done:
+                    yield Task(
+                        number=self._take_number(),
+                        spec=spec,
+                        seed=seed,
+                        origin=origin,
+                        label=label,
+                    )
+
+    def references(self, front: Sequence[ArchSummary]) -> list[ArchSpec]:
+        """b1's allocation, scaled to the costs of the cheapest, middle and dearest member."""
+        metric: CostName = "params" if self._config.cost == "params" else "macs"
+
+        def cost(spec: ArchSpec) -> float:
+            estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)
+            return float(getattr(estimate, metric))
+
+        last = len(front) - 1
+        chosen = sorted({0, last // 2, last})[:NUM_REFERENCES]
+        scaled = [
+            scale_to_cost(get_arch(REFERENCE), cost, getattr(front[index], metric))
+            for index in chosen
+        ]
+        return list({spec.id: spec for spec in scaled}.values())
+
+    def _take_number(self) -> int:
+        self._number += 1
+        return self._number - 1
+
+
+def frontier_members(records: Iterable[TrialRecord], cost: CostName) -> Sequence[ArchSummary]:
+    """Members of the frontier that the search itself found, by rising cost."""
+    return summarise((r for r in records if r.origin == "search"), cost=cost).frontier

@@ -1,0 +1,184 @@
+"""Architectures proposed by an Optuna sampler, kept inside the space and never twice the same.
+
+The study is Optuna's own: one categorical parameter a gene, mIoU maximised and a cost minimised.
+What the sampler proposes is checked before anything is trained. A proposal outside the space's
+limits, or one already trained, is recorded as pruned, with the reason, and the nearest untrained
+member takes its place in the study, so that the sampler learns from what was really trained.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from ..arch import ArchSpec
+from ..results import CostName, TrialRecord
+from ..space import Space
+from .config import ConfigError, SamplerName, SearchConfig
+from .tasks import Task
+
+ARCH_ATTRIBUTE = "arch"
+NEIGHBOURS_TRIED = 50
+SAMPLES_TRIED = 200
+MIN_POPULATION, MAX_POPULATION = 4, 50
+
+
+class SpaceExhaustedError(RuntimeError):
+    """No architecture was found that is in the space and not yet trained."""
+
+
+def default_population(trials: int) -> int:
+    """NSGA-II's population for a budget: some four generations, within 4 to 50."""
+    return max(MIN_POPULATION, min(MAX_POPULATION, round(trials / 4)))
+
+
+def build_sampler(name: SamplerName, seed: int, population: int) -> BaseSampler:
+    """The Optuna sampler of a name."""
+    if name == "nsga2":
+        return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    if name == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+class Proposals:
+    """The sampler's side of a search: what to train next, and what came of it.
+
+    Args:
+        config: The search.
+        space: Its space, narrowed.
+        storage: Optuna storage URL.
+        records: What earlier sittings of the run have trained.
+
+    Raises:
+        ConfigError: The storage cannot be opened, or belongs to another search.
+    """
+
+    def __init__(
+        self, config: SearchConfig, space: Space, storage: str, records: Iterable[TrialRecord]
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        records = [record for record in records if record.origin == "search"]
+        # Another sitting must not repeat the draws of the first, so it has a seed of its own.
+        seed = config.seed + 1_000_003 * len(records)
+        self._space = space
+        self._seed = config.seed
+        self._cost = config.cost
+        self._rng = random.Random(seed)  # noqa: S311
+        self._distributions = {
+            gene.name: optuna.distributions.CategoricalDistribution(gene.choices)
+            for gene in space.genes
+        }
+        population = config.population or default_population(config.trials)
+        try:
+            self._study = optuna.create_study(
+                study_name="search",
+                storage=storage,
+                directions=["maximize", "minimize"],
+                sampler=build_sampler(config.sampler, seed % 2**32, population),
+                load_if_exists=True,
+            )
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"the study's storage {storage!r} cannot be used: {reason}"
+            ) from error
+        self._seen = {record.arch_id for record in records}
+        self._waiting = self._reconciled(records)
+
+    def next(self, number: int) -> Task:
+        """The next architecture to train.
+
+        Raises:
+            SpaceExhaustedError: All that could be found is trained already.
+        """
+        if self._waiting:
+            trial, spec = self._waiting.pop(0)
+        else:
+            trial, spec = self._propose()
+        self._seen.add(spec.id)
+        return Task(number=number, spec=spec, seed=self._seed, origin="search", proposal=trial)
+
+    def finish(self, task: Task, values: tuple[float, float] | None) -> None:
+        """Tells the study what a proposal scored; no values = the trial failed."""
+        assert task.proposal is not None
+        state = TrialState.COMPLETE if values else TrialState.FAIL
+        self._study.tell(task.proposal, values, state=state, skip_if_finished=True)
+
+    def _propose(self) -> tuple[int, ArchSpec]:
+        trial = self._study.ask(self._distributions)
+        spec, reason = self._admitted(trial.params)
+        if reason:
+            trial.set_user_attr("refused", reason)
+            self._study.tell(trial, state=TrialState.PRUNED)
+            genes = self._space.genes_of(spec)
+            # A gene that the member does not read keeps a value: Optuna's parameters are fixed.
+            params = {
+                gene.name: genes[gene.name] if genes[gene.name] is not None else gene.choices[0]
+                for gene in self._space.genes
+            }
+            self._study.enqueue_trial(params)
+            trial = self._study.ask(self._distributions)
+        trial.set_user_attr(ARCH_ATTRIBUTE, spec.to_json())
+        trial.set_user_attr("arch_id", spec.id)
+        return trial.number, spec
+
+    def _admitted(self, params: dict[str, object]) -> tuple[ArchSpec, str]:
+        """A member not yet trained, and why it is not the proposal (empty if it is)."""
+        spec = self._space.nearest(params, self._rng)  # type: ignore[arg-type]
+        mine = self._space.genes_of(spec)
+        moved = [name for name, value in mine.items() if value not in (None, params[name])]
+        reason = f"outside the space: changed {', '.join(moved)}" if moved else ""
+        if spec.id not in self._seen:
+            return spec, reason
+        reason = f"already trained: {spec.id}"
+        near = spec
+        for _ in range(NEIGHBOURS_TRIED):
+            near = self._space.mutate(near, self._rng)
+            if near.id not in self._seen:
+                return near, reason
+        for _ in range(SAMPLES_TRIED):
+            sample = self._space.sample(self._rng)
+            if sample.id not in self._seen:
+                return sample, reason
+        raise SpaceExhaustedError(
+            f"space {self._space.name!r} holds no further architecture that could be found:"
+            f" {len(self._seen)} trained"
+        )
+
+    def _reconciled(self, records: list[TrialRecord]) -> list[tuple[int, ArchSpec]]:
+        """Brings the study in line with the store, and returns what was left in the middle."""
+        scored = {record.arch_id: record for record in records}
+        waiting = []
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            text = trial.user_attrs.get(ARCH_ATTRIBUTE)
+            if text is None:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+                continue
+            spec = ArchSpec.from_json(text)
+            record = scored.get(spec.id)
+            if record is None:
+                waiting.append((trial.number, spec))
+            else:
+                task = Task(
+                    number=record.number,
+                    spec=spec,
+                    seed=record.seed,
+                    origin="search",
+                    proposal=trial.number,
+                )
+                self.finish(task, objective_values(record, self._cost))
+        return waiting
+
+
+def objective_values(record: TrialRecord, cost: CostName) -> tuple[float, float] | None:
+    """mIoU and cost of a record as the study has them; None where the trial failed."""
+    if record.state == "failed" or record.miou is None:
+        return None
+    return record.miou, float(getattr(record, cost))

@@ -1,0 +1,225 @@
+"""A search from its configuration to its run directory, interruptible at any time.
+
+The run directory holds `config.json` (as resolved), `provenance.json`, Optuna's study
+(`study.db`, unless it is stored elsewhere), the trials (`trials.jsonl`, `trials.parquet`), the
+weights of frontier members and references (`checkpoints/`), and the frontier as `frontier.csv`
+and `frontier.png`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from ..cost import estimate_cost
+from ..data import SegmentationData, load_data
+from ..results import RunSummary, TrialRecord, TrialStore, provenance, replacing, summarise
+from ..space import Space
+from .config import ConfigError, SearchConfig, one_line
+from .plan import Plan
+from .proposals import Proposals, objective_values
+from .tasks import Outcome, Task
+from .trial import TRAINING_DIR, WEIGHTS_DIR
+
+CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME = "config.json", "provenance.json", "study.db"
+TABLE_SHARE = 0.02
+"""Share of the run's time that rewriting the trial table may take while it goes on."""
+
+
+class Observer(Protocol):
+    """Who watches a run: a terminal, or nothing."""
+
+    def started(self, task: Task) -> None:
+        """A trial was handed out."""
+
+    def ended(self, record: TrialRecord, summary: RunSummary) -> None:
+        """A trial ended; the summary includes it."""
+
+
+@dataclass
+class Run:
+    """One run directory, open for writing.
+
+    Attributes:
+        directory: The run directory.
+        config: The search.
+        space: Its space, narrowed.
+        data: The data set, loaded once to check it and to fill the node's copy.
+        store: The trials.
+    """
+
+    directory: Path
+    config: SearchConfig
+    space: Space
+    data: SegmentationData
+    store: TrialStore
+    _table_due: float = field(default=0.0, repr=False)
+
+    def summary(self) -> RunSummary:
+        """What the run has found so far."""
+        return summarise(self.store.records(), cost=self.config.cost)
+
+    def close(self) -> None:
+        """Writes the table once more and lets others write."""
+        if self.store.records():
+            self.store.write_parquet()
+        self.store.close()
+
+
+def create_run(config: SearchConfig, directory: Path) -> Run:
+    """Checks everything that can be checked, then makes the run directory.
+
+    Raises:
+        ConfigError: The directory holds a run already.
+        SpaceError: No member of the space meets its limits.
+        DataError: The data set is at fault.
+    """
+    if (directory / CONFIG_NAME).exists():
+        raise ConfigError(f"{directory} holds a run already; continue it with --resume {directory}")
+    space = config.load_space()
+    space.sample(random.Random(config.seed))
+    data = load_data(config.data)
+    store = TrialStore(directory, write=True)
+    resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
+    _write_json(directory / CONFIG_NAME, resolved)
+    _note_provenance(directory, config)
+    return Run(directory, config, space, data, store)
+
+
+def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]) -> Run:
+    """Opens a run to continue it.
+
+    Args:
+        directory: The run directory.
+        changes: Fields of the configuration that this sitting changes.
+        resources: Fields of its resources that this sitting changes.
+
+    Raises:
+        ConfigError: There is no run, or its configuration is damaged.
+    """
+    path = directory / CONFIG_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["config"]["resources"] |= resources
+        config = SearchConfig.model_validate(content["config"] | changes)
+    except FileNotFoundError:
+        raise ConfigError(f"{directory} holds no run ({CONFIG_NAME} is missing)") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: {error!r}") from error
+    store = TrialStore(directory, write=True)
+    space = config.load_space()
+    if changes or resources:
+        resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
+        _write_json(path, resolved)
+    _note_provenance(directory, config)
+    return Run(directory, config, space, load_data(config.data), store)
+
+
+def continue_run(run: Run, observer: Observer) -> list[str]:
+    """Trains whatever the run's configuration still asks for.
+
+    Returns:
+        Notes for the user, such as that the space was exhausted.
+
+    Raises:
+        InterruptedError: The run was interrupted and can be resumed.
+    """
+    from .runner import check_resources, ray_session, run_tasks
+
+    config, store = run.config, run.store
+    storage = config.storage or f"sqlite:///{run.directory.resolve() / STUDY_NAME}"
+    proposals = Proposals(config, run.space, storage, store.records())
+    plan = Plan(config, store, proposals, run.data.num_classes)
+
+    def ended(task: Task, outcome: Outcome) -> None:
+        record = _record(run, task, outcome)
+        store.append(record)
+        if task.proposal is not None:
+            proposals.finish(task, objective_values(record, config.cost))
+        plan.done(task)
+        summary = run.summary()
+        _drop_dominated_weights(run, summary)
+        _write_table_if_due(run)
+        observer.ended(record, summary)
+
+    shared = {
+        "run_dir": str(run.directory.resolve()),
+        "data": config.data.model_dump(mode="json"),
+        "recipe": config.recipe.model_dump(mode="json"),
+        "image_size": list(config.image_size),
+        "with_latency": config.cost == "latency_ms",
+        "threads": config.resources.cpus_per_trial,
+        "gpus": config.resources.gpus_per_trial,
+    }
+    with ray_session(config.resources):
+        check_resources(config.resources)
+        run_tasks(plan, shared, config.resources, observer.started, ended)
+    if not plan.finished:
+        raise InterruptedError
+    _remove_empty(run.directory / TRAINING_DIR)
+    return plan.notes
+
+
+def _record(run: Run, task: Task, outcome: Outcome) -> TrialRecord:
+    cost = estimate_cost(task.spec, run.config.image_size, num_classes=run.data.num_classes)
+    known = {name: outcome[name] for name in TrialRecord.model_fields if name in outcome}
+    return TrialRecord(
+        number=task.number,
+        arch_id=task.spec.id,
+        arch=task.spec.to_json(),
+        origin=task.origin,
+        label=task.label,
+        seed=task.seed,
+        macs=cost.macs,
+        published_macs=cost.published_macs,
+        params=cost.params,
+        peak_activation_bytes=cost.peak_activation_bytes,
+        finished_at=datetime.now(UTC),
+        **known,
+    )
+
+
+def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
+    """Keeps the weights of the frontier and the references, and frees the rest of the disk."""
+    keep = {row.arch_id for row in (*summary.frontier, *summary.references)}
+    for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
+        if path.name.split("-s")[0] not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _write_table_if_due(run: Run) -> None:
+    now = time.monotonic()
+    if now < run._table_due:
+        return
+    run.store.write_parquet()
+    spent = time.monotonic() - now
+    run._table_due = now + spent / TABLE_SHARE
+
+
+def _note_provenance(directory: Path, config: SearchConfig) -> None:
+    """Adds this sitting to `provenance.json`: a resumed run may have been run by several machines."""
+    path = directory / PROVENANCE_NAME
+    sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    device = "cuda" if config.resources.gpus_per_trial else "cpu"
+    seeds = [config.seed + offset for offset in range(config.confirm + 1)]
+    sittings.append({**provenance(device=device), "seeds": seeds})
+    _write_json(path, sittings)
+
+
+def _write_json(path: Path, content: object) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,245 @@
+"""Trials on Ray: the only module that imports it.
+
+Ray Tune schedules the trials on one machine or a cluster; a searcher hands it the tasks of a
+plan. Actors are reused, since a fresh one costs seconds of imports. Ray binds to the loopback
+address unless the run joins an existing cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from ..arch import ArchSpec
+from ..data import DataConfig
+from ..training import Recipe
+from .config import ConfigError, Resources
+from .tasks import Outcome, Task, failed
+
+OBJECT_STORE_BYTES = 128 * 2**20
+MAX_FAILURES = 2
+
+
+class TaskSource(Protocol):
+    """Where tasks come from."""
+
+    finished: bool
+
+    def next(self) -> Task | None:
+        """The next task, or None: for good if `finished` is set, else for now."""
+
+
+@contextmanager
+def ray_session(resources: Resources) -> Iterator[None]:
+    """A Ray runtime for as long as the block lasts, or the one that is running already.
+
+    Raises:
+        ConfigError: No cluster answers at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
+    if resources.address is None:
+        options |= {
+            "address": "local",
+            "include_dashboard": False,
+            "num_cpus": _local_cpus(resources),
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_node_ip_address": "127.0.0.1",
+        }
+    else:
+        options["address"] = resources.address
+    try:
+        ray.init(**options)
+    except Exception as error:
+        where = resources.address or "this machine"
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"Ray does not start or answer at {where}: {reason}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _local_cpus(resources: Resources) -> int:
+    wanted = (resources.workers or 0) * resources.cpus_per_trial
+    return max(wanted, resources.cpus_per_trial, os.cpu_count() or 1)
+
+
+def check_resources(resources: Resources) -> None:
+    """Refuses a trial that no node of the running cluster could ever hold.
+
+    Raises:
+        ConfigError: A trial asks for more CPUs or GPUs than any node has.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, wanted in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if wanted > most:
+            raise ConfigError(
+                f"a trial must fit one node: asked for {wanted:g} {name}, the largest node has"
+                f" {most:g}"
+            )
+
+
+class ProxyTrial(tune.Trainable):
+    """A reused actor that trains one architecture a trial."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Imports, threads and data: once an actor."""
+        import torch
+
+        from ..data import load_data
+
+        torch.set_num_threads(config["threads"])
+        self._data_config = config["data"]
+        self._data = load_data(DataConfig.model_validate(config["data"]))
+        self._config = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes another task into the same process."""
+        self._config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains the task from start to end."""
+        from .trial import TrialContext, run_trial
+
+        config = self._config
+        run_dir = Path(config["run_dir"])
+        if not run_dir.is_dir():
+            node = os.uname().nodename
+            message = f"run directory {run_dir} is not visible on {node}; put it on shared storage"
+            return {"done": True, "outcome": json.dumps(failed(message))}
+        context = TrialContext(
+            run_dir=run_dir,
+            recipe=Recipe.model_validate(config["recipe"]),
+            image_size=tuple(config["image_size"]),
+            with_latency=config["with_latency"],
+            device="cuda" if config["gpus"] else "cpu",
+        )
+        task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
+        outcome = run_trial(task, self._data, context)
+        outcome["node"] = ray.get_runtime_context().get_node_id()
+        # As text: Tune flattens nested results before its searcher sees them.
+        return {"done": True, "outcome": json.dumps(outcome)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to keep: a trial writes its own checkpoints into the run directory."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load."""
+
+
+class TaskSearcher(Searcher):
+    """Feeds a plan's tasks to Ray Tune and its results back."""
+
+    def __init__(
+        self,
+        source: TaskSource,
+        shared: dict[str, Any],
+        on_start: Callable[[Task], None],
+        on_end: Callable[[Task, Outcome], None],
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._shared = shared
+        self._on_start = on_start
+        self._on_end = on_end
+        self._running: dict[str, Task] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of the next trial."""
+        task = self._source.next()
+        if task is None:
+            return Searcher.FINISHED if self._source.finished else None
+        self._running[trial_id] = task
+        self._on_start(task)
+        return {**self._shared, "task": {**vars(task), "spec": task.spec.to_json()}}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Hands a finished trial's outcome on."""
+        task = self._running.pop(trial_id, None)
+        if task is None:
+            return
+        if error or not result or "outcome" not in result:
+            self._on_end(task, failed(f"its worker died {MAX_FAILURES + 1} times"))
+        else:
+            self._on_end(task, json.loads(result["outcome"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TaskSearcher:
+        return self
+
+    def save(self, checkpoint_path: str) -> None:
+        """The state is in the run's store."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The state is in the run's store."""
+
+
+def run_tasks(
+    source: TaskSource,
+    shared: dict[str, Any],
+    resources: Resources,
+    on_start: Callable[[Task], None],
+    on_end: Callable[[Task, Outcome], None],
+) -> None:
+    """Runs tasks until their source is finished, or until it is interrupted.
+
+    Args:
+        source: Where tasks come from.
+        shared: What every trial's configuration holds besides its task; plain data.
+        resources: What a trial asks for.
+        on_start: Called in this process as a trial is handed out.
+        on_end: Called in this process with what came of it.
+    """
+    searcher = TaskSearcher(source, shared, on_start, on_end)
+    trainable = tune.with_resources(
+        ProxyTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+    )
+    scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
+    try:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=resources.workers,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="trials",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""One proxy trial on a worker: build, train, score, keep the weights."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..data import SegmentationData
+from ..evaluation import measure_latency
+from ..models import build_segmentor
+from ..training import Recipe, TrainingFailedError, train
+from .tasks import Outcome, Task, failed
+
+TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialContext:
+    """What every trial of a run shares.
+
+    Attributes:
+        run_dir: Run directory; on a cluster, on storage that all nodes see.
+        recipe: How to train.
+        image_size: Height and width that latency is measured at.
+        with_latency: Whether to measure it.
+        device: `cpu` or `cuda`.
+    """
+
+    run_dir: Path
+    recipe: Recipe
+    image_size: tuple[int, int]
+    with_latency: bool
+    device: str
+
+
+def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outcome:
+    """Trains and scores one architecture; picks up where an interrupted sitting left off.
+
+    Whatever goes wrong in the training itself comes back as a failed outcome, so that one bad
+    architecture does not end a search.
+    """
+    started = time.perf_counter()
+    unfinished = context.run_dir / TRAINING_DIR / task.file_name
+    try:
+        torch.manual_seed(task.seed)
+        model = build_segmentor(
+            task.spec, data.num_classes, drop_path_rate=context.recipe.drop_path_rate
+        )
+        result = train(
+            model,
+            data,
+            context.recipe,
+            seed=task.seed,
+            device=context.device,
+            checkpoint=unfinished,
+        )
+        latency = None
+        if context.with_latency:
+            latency = measure_latency(model, context.image_size, device=context.device).median_ms
+        _keep_weights(model, task, data, context.run_dir / WEIGHTS_DIR / task.file_name)
+        unfinished.unlink(missing_ok=True)
+    except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
+        unfinished.unlink(missing_ok=True)
+        seconds = time.perf_counter() - started
+        return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds, **_where()}
+    return {
+        "state": "complete",
+        "miou": result.evaluation.miou,
+        "latency_ms": latency,
+        "seconds": result.seconds,
+        "steps": result.steps,
+        "history": [(step, evaluation.miou) for step, evaluation in result.evaluations],
+        **_where(),
+    }
+
+
+def _where() -> Outcome:
+    return {"worker": socket.gethostname()}
+
+
+def _keep_weights(model: torch.nn.Module, task: Task, data: SegmentationData, path: Path) -> None:
+    """Writes architecture and weights, readable with `torch.load(weights_only=True)`."""
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    content = {
+        "arch": task.spec.to_json(),
+        "class_names": list(data.class_names),
+        "seed": task.seed,
+        "model": state,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(content, partial)
+    partial.replace(path)
