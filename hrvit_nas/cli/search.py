@@ -191,8 +191,9 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     plan = load_recipe(options["recipe"] or profile.recipes[data_name])
     data: dict[str, Any] = profile.data.model_dump() if data_name == profile.data.name else {}
     data |= {"name": data_name, "image_size": plan.image_size}
-    data |= {"root": options["data_root"]} if options["data_root"] else {}
-    data |= {"classes": options["classes"]} if options["classes"] else {}
+    # Workers run in folders of their own, so paths are made absolute here.
+    data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
+    data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
     recipe = plan.recipe.model_dump()
     if options["steps"] is not None:
         recipe["steps"] = options["steps"]

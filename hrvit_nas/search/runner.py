@@ -112,9 +112,16 @@ class ProxyTrial(tune.Trainable):
         from ..data import load_data
 
         torch.set_num_threads(config["threads"])
-        self._data_config = config["data"]
-        self._data = load_data(DataConfig.model_validate(config["data"]))
         self._config = config
+        self._fault = ""
+        run_dir = Path(config["run_dir"])
+        if not run_dir.is_dir():
+            self._fault = f"run directory {run_dir} is not there; put it on shared storage"
+            return
+        try:
+            self._data = load_data(DataConfig.model_validate(config["data"]))
+        except (ValueError, OSError) as error:
+            self._fault = str(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes another task into the same process."""
@@ -126,13 +133,10 @@ class ProxyTrial(tune.Trainable):
         from .trial import TrialContext, run_trial
 
         config = self._config
-        run_dir = Path(config["run_dir"])
-        if not run_dir.is_dir():
-            node = os.uname().nodename
-            message = f"run directory {run_dir} is not visible on {node}; put it on shared storage"
-            return {"done": True, "outcome": json.dumps(failed(message))}
+        if self._fault:
+            return {"done": True, "fault": f"on node {os.uname().nodename}: {self._fault}"}
         context = TrialContext(
-            run_dir=run_dir,
+            run_dir=Path(config["run_dir"]),
             recipe=Recipe.model_validate(config["recipe"]),
             image_size=tuple(config["image_size"]),
             with_latency=config["with_latency"],
@@ -167,9 +171,12 @@ class TaskSearcher(Searcher):
         self._on_start = on_start
         self._on_end = on_end
         self._running: dict[str, Task] = {}
+        self.fault = ""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of the next trial."""
+        if self.fault:
+            return Searcher.FINISHED
         task = self._source.next()
         if task is None:
             return Searcher.FINISHED if self._source.finished else None
@@ -184,7 +191,9 @@ class TaskSearcher(Searcher):
         task = self._running.pop(trial_id, None)
         if task is None:
             return
-        if error or not result or "outcome" not in result:
+        if result and result.get("fault"):
+            self.fault = result["fault"]
+        elif error or not result or "outcome" not in result:
             self._on_end(task, failed(f"its worker died {MAX_FAILURES + 1} times"))
         else:
             self._on_end(task, json.loads(result["outcome"]))
@@ -218,7 +227,11 @@ def run_tasks(
         resources: What a trial asks for.
         on_start: Called in this process as a trial is handed out.
         on_end: Called in this process with what came of it.
+
+    Raises:
+        ConfigError: No trial can run on some node, because of its data or the run directory.
     """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     searcher = TaskSearcher(source, shared, on_start, on_end)
     trainable = tune.with_resources(
         ProxyTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
@@ -243,3 +256,5 @@ def run_tasks(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if searcher.fault:
+        raise ConfigError(searcher.fault)
