@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,7 @@ def draw_pareto(data: ParetoData, path: str | Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.5, 3.0), dpi=300, layout="constrained")
+    figure = Figure(figsize=(3.5, 3.1), dpi=300, layout="constrained")
     FigureCanvasAgg(figure)
     _draw(figure, data)
     # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
@@ -193,9 +194,9 @@ def _staircase(
 
 
 def _x_label(cost: CostName, image_size: tuple[int, int] | None) -> str:
-    at = "" if image_size is None else f" at {image_size[0]}×{image_size[1]}"
+    at = "" if image_size is None else f" at {image_size[0]}{_TIMES}{image_size[1]}"
     return {
-        "macs": f"Multiply-adds per image{at} (GMACs, fvcore convention)",
+        "macs": f"Multiply-adds per image{at}\n(GMACs, fvcore convention)",
         "params": "Parameters (millions)",
         "latency_ms": f"Latency per image{at} (ms)",
     }[cost]
@@ -232,11 +233,17 @@ def _span(numbers: Iterable[int]) -> str:
 
 
 # Blue and vermilion of Okabe and Ito's palette, which differ in lightness as well.
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _INK, _GREY, _FAINT = "#222222", "#6b6b6b", "#a9b4be"
-_FRONT, _REFERENCE = "#0b4f8a", "#d55e00"
+_FRONT, _STEPS, _REFERENCE = "#0b4f8a", "#86b8e0", "#c04e00"
 _LABEL_LENGTH = 32
 _TEXT, _SMALL = 8.0, 7.0
 _MANY_POINTS = 300
+_MIN_MIOU_SPAN = 2.0
+_LABEL_OFFSETS = (
+    *((5, -5), (-5, -5), (5, 5), (-5, 5), (0, -8), (0, 8)),
+    *((5, -16), (-5, -16), (0, -22), (0, -36), (0, -50), (0, 22), (0, 36)),
+)
 
 
 def _draw(figure: Figure, data: ParetoData) -> None:
@@ -252,12 +259,13 @@ def _draw(figure: Figure, data: ParetoData) -> None:
             linewidths=0,
             zorder=1,
             rasterized=many,
-            label="searched, as scored then" if data.confirmed else "searched",
+            label="score in the search" if data.confirmed else "searched",
         )
     if data.staircase:
         xs, ys = zip(*data.staircase, strict=True)
-        axes.plot(xs, ys, color=_FRONT, linewidth=1.2, zorder=2)
-    bars = f" ({data.confidence:.0%} interval)" if data.confirmed else ""
+        axes.plot(xs, ys, color=_STEPS, linewidth=1.6, zorder=2)
+    has_bars = any(not math.isnan(point.low) for point in (*data.frontier, *data.references))
+    bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
     for points, marker, fill, edge, label, zorder in (
         (data.confirmed_dominated, "o", "white", _GREY, "confirmed, dominated", 3),
         (data.frontier, "o", _FRONT, _FRONT, f"frontier{bars}", 5),
@@ -265,13 +273,13 @@ def _draw(figure: Figure, data: ParetoData) -> None:
     ):
         _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
     _set_axes(axes, data)
-    _label_references(axes, data)
     axes.set_title(
         _one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=_GREY, parse_math=False
     )
+    groups = len(axes.get_legend_handles_labels()[0])
     figure.legend(
         loc="outside lower center",
-        ncols=2,
+        ncols=3 if groups == 3 else 2,
         fontsize=_SMALL,
         frameon=False,
         labelcolor=_INK,
@@ -280,6 +288,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         labelspacing=0.3,
         borderpad=0,
     )
+    _label_references(figure, axes, data)
 
 
 def _draw_points(
@@ -325,15 +334,25 @@ def _draw_points(
 def _set_axes(axes: Axes, data: ParetoData) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+    nice = [1, 2, 2.5, 5, 10]
     if data.log_cost:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=nice))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=nice))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     axes.margins(x=0.05, y=0.08)
+    # Around one point, or several that agree, the automatic limits would magnify nothing.
+    low, high = axes.get_ylim()
+    if high - low < _MIN_MIOU_SPAN:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - _MIN_MIOU_SPAN / 2, middle + _MIN_MIOU_SPAN / 2)
+    costs = {point.cost for point in (*data.searched, *data.frontier, *data.references)}
+    if len(costs) == 1 and max(costs) > 0:
+        axes.set_xlim(0, 2 * max(costs))
     axes.set_xlabel(data.x_label, fontsize=_TEXT, color=_INK)
     axes.set_ylabel(data.y_label, fontsize=_TEXT, color=_INK)
     axes.tick_params(labelsize=_SMALL, color=_GREY, labelcolor=_INK, width=0.6, length=3)
@@ -346,20 +365,58 @@ def _set_axes(axes: Axes, data: ParetoData) -> None:
         spine.set_linewidth(0.6)
 
 
-def _label_references(axes: Axes, data: ParetoData) -> None:
+def _label_references(figure: Figure, axes: Axes, data: ParetoData) -> None:
+    """Writes the references' names where they hide least of what is drawn."""
+    import numpy as np
+    from matplotlib.patheffects import withStroke
+
+    figure.draw_without_rendering()  # settles the layout, without which there are no positions
+    drawn = axes.transData.transform(_drawn_points(data))
+    frame = axes.get_window_extent()
     for point in data.references:
-        if point.label:
-            axes.annotate(
+        if not point.label:
+            continue
+        choices = []
+        for x, y in _LABEL_OFFSETS:
+            text = axes.annotate(
                 _one_line(point.label, _LABEL_LENGTH),
                 (point.cost, point.miou),
-                xytext=(5, -5),
+                xytext=(x, y),
                 textcoords="offset points",
-                va="top",
+                ha="left" if x > 0 else "right" if x < 0 else "center",
+                va="top" if y < 0 else "bottom",
                 fontsize=_SMALL,
                 color=_REFERENCE,
                 parse_math=False,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
                 zorder=7,
+                in_layout=False,
             )
+            box = text.get_window_extent()
+            inside = ((drawn >= box.min) & (drawn <= box.max)).all(axis=1)
+            outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0
+            choices.append((np.count_nonzero(inside) + 1000 * outside, len(choices), text, box))
+        best = min(choices, key=lambda choice: choice[:2])
+        for choice in choices:
+            if choice is not best:
+                choice[2].remove()
+        # The next name must not cover this one.
+        corners = np.linspace(best[3].min, best[3].max, 20)
+        drawn = np.concatenate([drawn, np.repeat(corners, 10, axis=0)])
+
+
+def _drawn_points(data: ParetoData) -> list[tuple[float, float]]:
+    """Positions (in data units) that stand for all that is drawn, the weightiest most often."""
+    points = [(point.cost, point.miou) for point in data.searched]
+    marked = (*data.frontier, *data.confirmed_dominated, *data.references)
+    for point in marked:
+        points += [(point.cost, point.miou)] * 20
+        if not math.isnan(point.low):
+            span = point.high - point.low
+            points += [(point.cost, point.low + span * step / 20) for step in range(21)]
+    for (x0, y0), (x1, y1) in pairwise(data.staircase):
+        points += [(x0 + (x1 - x0) * t / 20, y0 + (y1 - y0) * t / 20) for t in range(21)]
+    return points
 
 
 def _one_line(text: str, length: int) -> str:

@@ -21,7 +21,7 @@ from hrvit_nas.results import (
 FRONTIER_COLUMNS: dict[str, Column] = {
     "arch_id": SCHEMA["arch_id"],
     "label": SCHEMA["label"],
-    "role": Column("", "frontier, reference, or both joined by +"),
+    "role": Column("", "frontier, reference, both (joined by +), or dominated once confirmed"),
     "miou": Column("fraction", "mean IoU, averaged over the seeds (the confirming ones, if any)"),
     "miou_low": Column("fraction", "lower end of the interval of that mean; empty for one seed"),
     "miou_high": Column("fraction", "upper end of that interval; empty for one seed"),
@@ -40,7 +40,7 @@ FRONTIER_COLUMNS: dict[str, Column] = {
 
 
 def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
-    """The frontier and the references by rising cost, to print with rich.
+    """The frontier, what was confirmed beside it and the references, by rising cost, for rich.
 
     With references there is a last column: the difference to the reference nearest in cost,
     over common seeds, and what it decides. Names are shown as they are, never read as markup.
@@ -48,7 +48,14 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     rows = _members(summary)
     compared = [summary.against_reference(row) for row in rows]
     mean = f"mIoU % [{summary.confidence:.0%} interval]" if summary.confirmed else "mIoU %"
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    seeds = {row.interval.num_values for row in rows}
+    note = Text("n=1: one seed, so the interval is unknown") if 1 in seeds else None
+    table = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        caption=note,
+        caption_justify="left",
+    )
     table.add_column("architecture")
     table.add_column("GMACs", justify="right")
     table.add_column("params M", justify="right")
@@ -73,7 +80,7 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
 
 
 def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
-    """Writes the frontier and the references by rising cost; `FRONTIER_COLUMNS` says what is what.
+    """Writes the rows of `frontier_table` as CSV; `FRONTIER_COLUMNS` says what the columns are.
 
     Args:
         summary: From `hrvit_nas.results.summarise`.
@@ -92,7 +99,7 @@ def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
 
 
 def _members(summary: RunSummary) -> list[ArchSummary]:
-    return [row for row in summary.rows if row.on_frontier or row.reference]
+    return [row for row in summary.rows if row.on_frontier or row.reference or row.confirmed]
 
 
 def _name(row: ArchSummary) -> str:
@@ -101,7 +108,7 @@ def _name(row: ArchSummary) -> str:
 
 def _csv_row(row: ArchSummary) -> dict[str, Any]:
     interval = row.interval
-    roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference
+    roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference or ["dominated"]
     return {
         "arch_id": row.arch_id,
         "label": row.label,

@@ -51,9 +51,8 @@ class PairedDifference:
 
     def describe(self, *, scale: float = 100.0, digits: int = 2) -> str:
         """The difference and its verdict in words, by default in points of a percentage."""
-        reason = "" if self.interval.known else ", interval unknown"
         text = format_interval(self.interval, scale=scale, digits=digits, signed=True)
-        return f"{text}: {self.verdict}{reason}"
+        return f"{text}: {self.verdict}"
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

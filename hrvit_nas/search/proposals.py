@@ -70,7 +70,7 @@ class Proposals:
         self._space = space
         self._seed = config.seed
         self._cost = config.cost
-        self._rng = random.Random(seed)  # noqa: S311
+        self._rng = random.Random(seed)
         self._distributions = {
             gene.name: optuna.distributions.CategoricalDistribution(gene.choices)
             for gene in space.genes

@@ -206,7 +206,7 @@ def _write_table_if_due(run: Run) -> None:
 
 
 def _note_provenance(directory: Path, config: SearchConfig) -> None:
-    """Adds this sitting to `provenance.json`: a resumed run may have been run by several machines."""
+    """Adds this sitting to `provenance.json`; several machines may have run a resumed run."""
     path = directory / PROVENANCE_NAME
     sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     device = "cuda" if config.resources.gpus_per_trial else "cpu"
