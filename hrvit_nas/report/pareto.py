@@ -395,7 +395,8 @@ def _label_references(figure: Figure, axes: Axes, data: ParetoData) -> None:
             box = text.get_window_extent()
             inside = ((drawn >= box.min) & (drawn <= box.max)).all(axis=1)
             outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0
-            choices.append((np.count_nonzero(inside) + 1000 * outside, len(choices), text, box))
+            hidden = np.count_nonzero(inside) + abs(y) + 1000 * outside
+            choices.append((hidden, len(choices), text, box))
         best = min(choices, key=lambda choice: choice[:2])
         for choice in choices:
             if choice is not best:

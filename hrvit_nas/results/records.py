@@ -88,7 +88,7 @@ class TrialRecord(BaseModel):
     steps: Annotated[int, Field(ge=0), Column("count", "optimiser steps trained (the fidelity)")]
     error: Annotated[str, Column("", "why the trial failed; empty if it did not")] = ""
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
-    worker: Annotated[str, Column("", "host that ran the trial")] = ""
+    worker: Annotated[str, Column("", "host and Ray node that ran the trial")] = ""
     history: Annotated[
         tuple[HistoryPoint, ...],
         Column("(count, fraction)", "learning curve: (step, mIoU) at each evaluation on the way"),

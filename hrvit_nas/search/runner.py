@@ -144,7 +144,8 @@ class ProxyTrial(tune.Trainable):
         )
         task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
         outcome = run_trial(task, self._data, context)
-        outcome["node"] = ray.get_runtime_context().get_node_id()
+        node = ray.get_runtime_context().get_node_id()
+        outcome["worker"] = f"{os.uname().nodename}/{node[:8]}"
         # As text: Tune flattens nested results before its searcher sees them.
         return {"done": True, "outcome": json.dumps(outcome)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
     except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         unfinished.unlink(missing_ok=True)
         seconds = time.perf_counter() - started
-        return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds, **_where()}
+        return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds}
     return {
         "state": "complete",
         "miou": result.evaluation.miou,
@@ -75,12 +74,7 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         "seconds": result.seconds,
         "steps": result.steps,
         "history": [(step, evaluation.miou) for step, evaluation in result.evaluations],
-        **_where(),
     }
-
-
-def _where() -> Outcome:
-    return {"worker": socket.gethostname()}
 
 
 def _keep_weights(model: torch.nn.Module, task: Task, data: SegmentationData, path: Path) -> None:
