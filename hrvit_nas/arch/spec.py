@@ -43,7 +43,7 @@ class ArchError(ValueError):
 
 
 def des_factor(width: int) -> int:
-    """Size p of the right Kronecker factor of the diversity-enhanced shortcut (p must divide width)."""
+    """Size p of the right Kronecker factor of the DES, which must divide the width."""
     exponent = width.bit_length() - 1
     return 1 << (exponent - exponent // 2)
 
@@ -149,7 +149,8 @@ class BranchSpec:
             return
         if self.head_dim is not None:
             raise ArchError(
-                f"{self.attention} attention has no heads; leave head_dim unset, got {self.head_dim}"
+                f"{self.attention} attention has no heads; leave head_dim unset,"
+                f" got {self.head_dim}"
             )
         if not self.kv_sharing:
             raise ArchError(f"{self.attention} attention has no keys; leave kv_sharing at true")

@@ -1,4 +1,4 @@
-"""Closed-form cost of an architecture: multiply-adds, parameters, peak activation bytes. No torch."""
+"""Multiply-adds, parameters and peak activation bytes, in closed form. No torch."""
 
 from .estimate import Cost, Entry, Task, estimate_cost
 

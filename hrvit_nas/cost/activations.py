@@ -80,7 +80,7 @@ def backbone_floats(
 
 
 def segformer_work(
-    widths: tuple[int, ...], head_width: int, num_classes: int, tokens: tuple[int, ...], pixels: int
+    head_width: int, num_classes: int, tokens: tuple[int, ...], pixels: int
 ) -> tuple[int, int]:
     """Elements of the segmentation head beside the backbone's maps, and once these are gone."""
     total = head_width * tokens[0]

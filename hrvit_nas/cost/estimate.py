@@ -73,7 +73,7 @@ class Cost:
         )
 
     def by(self, key: Literal["module", "branch", "part", "operator"]) -> dict[int | str, int]:
-        """Executed multiply-adds summed over everything but one key; entries of none are left out."""
+        """Executed multiply-adds by one key, without entries that have none."""
         sums: dict[int | str, int] = {}
         for entry in self.entries:
             if entry.macs:
@@ -162,7 +162,7 @@ def _peak_floats(spec: ArchSpec, image_size: tuple[int, int], task: Task, num_cl
     with_maps = without_maps = 0
     if task == "segmentation":
         with_maps, without_maps = activations.segformer_work(
-            spec.out_widths, spec.head_width, num_classes, tokens, pixels
+            spec.head_width, num_classes, tokens, pixels
         )
     elif task == "classification":
         with_maps = activations.classification_work(terms.CLASSIFIER_WIDTHS, tokens)

@@ -44,22 +44,32 @@ def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tenso
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(q_nld.shape)
 
 
+def strip_sizes(length: int, size: int) -> list[tuple[int, int]]:
+    """Splits a side into (extent, strip width): whole strips, then what is left over."""
+    whole = length // size * size
+    return [(n, w) for n, w in ((whole, size), (length - whole, length - whole)) if n]
+
+
+def _split(x: Tensor, parts: list[tuple[int, int]]) -> tuple[Tensor, ...]:
+    """Splits rows where there is more than one part; a needless slice costs a copy in backward."""
+    return x.split([extent for extent, _ in parts], 1) if len(parts) > 1 else (x,)
+
+
 def attend_rows(
     q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, rows: int, num_heads: int
 ) -> Tensor:
     """Attention inside strips of `rows` rows by the full width; the last strip may be lower."""
     batch, height, width, channels = q_bhwc.shape
+    parts = strip_sizes(height, rows)
+    queries, values = _split(q_bhwc, parts), _split(v_bhwc, parts)
+    keys = values if k_bhwc is v_bhwc else _split(k_bhwc, parts)
     outputs = []
-    whole = height // rows * rows
-    for start, stop, strip in ((0, whole, rows), (whole, height, height - whole)):
-        if start == stop:
-            continue
-        regions = (batch * (stop - start) // strip, strip * width, channels)
-        q = q_bhwc[:, start:stop].reshape(regions)
-        v = v_bhwc[:, start:stop].reshape(regions)
-        k = v if k_bhwc is v_bhwc else k_bhwc[:, start:stop].reshape(regions)
-        y = attend(q, k, v, num_heads)
-        outputs.append(y.view(batch, stop - start, width, channels))
+    for (extent, strip), q, k, v in zip(parts, queries, keys, values, strict=True):
+        regions = (batch * extent // strip, strip * width, channels)
+        v_nld = v.reshape(regions)
+        k_nld = v_nld if k is v else k.reshape(regions)
+        y_nld = attend(q.reshape(regions), k_nld, v_nld, num_heads)
+        outputs.append(y_nld.view(batch, extent, width, channels))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
 
@@ -75,20 +85,19 @@ def attend_columns(
 def attend_windows(
     q_bhwc: Tensor, k_bhwc: Tensor, v_bhwc: Tensor, side: int, num_heads: int
 ) -> Tensor:
-    """Attention inside square windows of `side` tokens; those at the bottom and right may be smaller."""
-    height = q_bhwc.shape[1]
-    whole = height // side * side
+    """Attention inside square windows; those at the bottom and right may be smaller."""
+    batch, height, width, channels = q_bhwc.shape
+    parts = strip_sizes(height, side)
+    queries, values = _split(q_bhwc, parts), _split(v_bhwc, parts)
+    keys = values if k_bhwc is v_bhwc else _split(k_bhwc, parts)
     outputs = []
-    for start, stop, rows in ((0, whole, side), (whole, height, height - whole)):
-        if start == stop:
-            continue
+    for (extent, rows), q, k, v in zip(parts, queries, keys, values, strict=True):
         # A row of windows laid side by side is a column-strip problem of its own.
-        q, k, v = (
-            t[:, start:stop].unflatten(1, (-1, rows)).flatten(0, 1)
-            for t in (q_bhwc, k_bhwc, v_bhwc)
-        )
-        shape = (q_bhwc.shape[0], stop - start, *q_bhwc.shape[2:])
-        outputs.append(attend_columns(q, k, v, side, num_heads).reshape(shape))
+        bands = (batch * extent // rows, rows, width, channels)
+        v_band = v.reshape(bands)
+        k_band = v_band if k is v else k.reshape(bands)
+        y_band = attend_columns(q.reshape(bands), k_band, v_band, side, num_heads)
+        outputs.append(y_band.reshape(batch, extent, width, channels))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
 
@@ -102,7 +111,7 @@ class Attention(nn.Module):
         branch_index: Position of the branch, from 0 at stride 4.
     """
 
-    def __init__(self, branch: BranchSpec, branch_index: int) -> None:
+    def __init__(self, branch: BranchSpec, branch_index: int) -> None:  # noqa: ARG002
         super().__init__()
         width = branch.width
         self.width = width
@@ -122,7 +131,7 @@ class Attention(nn.Module):
         return (branch.width,) * (2 if branch.kv_sharing else 3)
 
     def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The attention output (none for a kind without) and the value that the parallel path reads."""
+        """The attention output, if the kind has one, and the value for the parallel path."""
         raise NotImplementedError
 
     def forward(self, x_bhwc: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class Downsample(nn.Module):
         )
         self.pointwise = LinearNorm(inputs, outputs)
 
-    def forward(self, x_bhwc: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x_bhwc: Tensor, size: tuple[int, int]) -> Tensor:  # noqa: ARG002
         return self.pointwise(self.depthwise(x_bhwc))
 
 

@@ -54,17 +54,13 @@ class MixCFN(nn.Module):
         self.reduce = nn.Linear(hidden, width)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        half = self.conv3.out_channels
-        fine, coarse = slice(None, half), slice(half, None)
+        expand3, expand5 = self.expand.weight.chunk(2)
+        bias3, bias5 = self.expand.bias.chunk(2)
+        reduce3, reduce5 = self.reduce.weight.chunk(2, 1)
         y_bhwc = F.linear(
-            self._hidden(x_bhwc, self.conv3, fine), self.reduce.weight[:, fine], self.reduce.bias
+            gelu(self.conv3(F.linear(x_bhwc, expand3, bias3))), reduce3, self.reduce.bias
         )
-        return y_bhwc.add_(
-            F.linear(self._hidden(x_bhwc, self.conv5, coarse), self.reduce.weight[:, coarse])
-        )
-
-    def _hidden(self, x_bhwc: Tensor, conv: TokenConv, rows: slice) -> Tensor:
-        return gelu(conv(F.linear(x_bhwc, self.expand.weight[rows], self.expand.bias[rows])))
+        return y_bhwc.add_(F.linear(gelu(self.conv5(F.linear(x_bhwc, expand5, bias5))), reduce5))
 
 
 class FFN(nn.Module):

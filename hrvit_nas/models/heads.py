@@ -7,6 +7,7 @@ High-Resolution Representation Learning", TPAMI 2020 (classification head).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,7 @@ class ClassificationHead(nn.Module):
         self.bottlenecks = nn.ModuleList(map(Bottleneck, widths, outputs))
         self.downsamples = nn.ModuleList(
             ConvNorm(fine, coarse, 3, stride=2)
-            for fine, coarse in zip(outputs, outputs[1:], strict=False)
+            for fine, coarse in pairwise(outputs)
         )
         self.final = ConvNorm(outputs[-1], CLASSIFIER_FEATURES, 1)
         self.dropout = nn.Dropout(dropout)

@@ -16,7 +16,7 @@ NORM_EPS = 1e-5
 
 
 def conv_tokens(x_bhwc: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
-    """Convolves tokens with a kernel padded by half its size; depth-wise where the kernel has one input."""
+    """Convolves tokens, padded by half the kernel; one group for each slice the kernel reads."""
     groups = x_bhwc.shape[-1] // weight.shape[1]
     x_bchw = x_bhwc.permute(0, 3, 1, 2)
     y_bchw = F.conv2d(x_bchw, weight, bias, stride, weight.shape[-1] // 2, 1, groups)
@@ -54,7 +54,7 @@ class TokenBatchNorm(nn.BatchNorm2d):
         return super().forward(x_bhwc.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the linear map or convolution that precedes this norm, with the norm inside.
+        """Weight and bias of the map or convolution before this norm, with the norm inside.
 
         Uses the running statistics, so it holds in eval mode alone. Computed at each call
         from the parameters themselves: nothing cached that could go stale.
@@ -105,7 +105,7 @@ class LinearNorm(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth a sample at a time (Huang et al. 2016): drops a residual at `rate`, rescales the rest."""
+    """Stochastic depth, a sample at a time (Huang et al., ECCV 2016)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()

@@ -411,12 +411,12 @@ def _drawn_points(data: ParetoData) -> list[tuple[float, float]]:
     points = [(point.cost, point.miou) for point in data.searched]
     marked = (*data.frontier, *data.confirmed_dominated, *data.references)
     for point in marked:
-        points += [(point.cost, point.miou)] * 20
+        points += [(point.cost, point.miou)] * 80
         if not math.isnan(point.low):
             span = point.high - point.low
-            points += [(point.cost, point.low + span * step / 20) for step in range(21)]
+            points += [(point.cost, point.low + span * step / 60) for step in range(61)]
     for (x0, y0), (x1, y1) in pairwise(data.staircase):
-        points += [(x0 + (x1 - x0) * t / 20, y0 + (y1 - y0) * t / 20) for t in range(21)]
+        points += [(x0 + (x1 - x0) * t / 60, y0 + (y1 - y0) * t / 60) for t in range(61)]
     return points
 
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from hrvit_nas.arch import ArchSpec
 
@@ -15,8 +23,6 @@ SCHEMA_VERSION = 1
 Origin = Literal["search", "reference", "confirm"]
 State = Literal["complete", "failed"]
 
-ORIGINS: tuple[Origin, ...] = get_args(Origin)
-
 
 @dataclass(frozen=True)
 class Column:
@@ -24,6 +30,15 @@ class Column:
 
     unit: str
     description: str
+
+
+def _without_surrogates(text: str) -> str:
+    # File names and messages may hold lone surrogates, which no JSON reader takes back.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+ForeignText = Annotated[str, AfterValidator(_without_surrogates)]
+"""Text from outside; what UTF-8 cannot hold becomes a question mark."""
 
 
 class HistoryPoint(NamedTuple):
@@ -59,7 +74,7 @@ class TrialRecord(BaseModel):
             " or trained again with a further seed to confirm",
         ),
     ]
-    label: Annotated[str, Column("", "name to show, such as that of a reference")] = ""
+    label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
     seed: Annotated[int, Column("", "seed of initialisation and data order")]
     state: Annotated[State, Column("", "complete or failed")]
     miou: Annotated[
@@ -86,9 +101,9 @@ class TrialRecord(BaseModel):
     ] = None
     seconds: Annotated[float, Field(ge=0), Column("s", "wall time of the trial")]
     steps: Annotated[int, Field(ge=0), Column("count", "optimiser steps trained (the fidelity)")]
-    error: Annotated[str, Column("", "why the trial failed; empty if it did not")] = ""
+    error: Annotated[ForeignText, Column("", "why the trial failed; empty if it did not")] = ""
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
-    worker: Annotated[str, Column("", "host and Ray node that ran the trial")] = ""
+    worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
     history: Annotated[
         tuple[HistoryPoint, ...],
         Column("(count, fraction)", "learning curve: (step, mIoU) at each evaluation on the way"),

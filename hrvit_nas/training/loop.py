@@ -88,8 +88,10 @@ def segmentation_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tens
         labels: (B, H, W) int64.
         ignore_index: The label left out.
     """
+    # Logits come in channels-last memory, where classes last is a view and softmax is fastest.
+    logits_nc = logits.permute(0, 2, 3, 1).flatten(0, 2).float()
     total = nn.functional.cross_entropy(
-        logits.float(), labels, ignore_index=ignore_index, reduction="sum"
+        logits_nc, labels.flatten(), ignore_index=ignore_index, reduction="sum"
     )
     return total / (labels != ignore_index).sum().clamp(min=1)
 

@@ -1,0 +1,57 @@
+# Set-up, search and tests of hrvit_nas; `make help` lists the targets.
+#
+# PYTHON       makes the environment; 3.11 or newer
+# TORCH_INDEX  the package index that torch is taken from, by default PyTorch's own of CPU builds.
+#              `make TORCH_INDEX=...` names another one or a mirror; empty means pip's own index,
+#              whose torch brings CUDA on Linux. Read at set-up only: `make clean` first to change it.
+# SEARCH_ARGS, PYTEST_ARGS  further arguments of `make search` and `make test`
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+SEARCH_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-cpu.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup search test lint wheel clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+setup: $(READY) ## make the virtual environment, where missing or older than its declaration
+
+search: $(READY) ## search heterogeneous branches on the embedded data; the results go under runs/
+	@$(BIN)/hrvit-search --space heterogeneous_branches $(SEARCH_ARGS)
+
+test: $(READY) ## run every test
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(READY) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove the environment, builds and caches; runs/ stays
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and alone: with --index-url, pip cannot fall back on PyPI's gigabytes of CUDA, and
+# PyTorch's index is asked for nothing else. Where that index cannot be reached, two short retries
+# leave a find-links folder in pip's configuration to provide the wheel.
+$(READY): pyproject.toml constraints-cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrvit_nas needs Python 3.11 or newer, got %d.%d; name one: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@echo "Setting up $(VENV) with $(PYTHON): torch (1 of 2)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --no-deps $(if $(TORCH_INDEX),--retries 2 --index-url $(TORCH_INDEX)) \
+		"$$(grep '^torch==' constraints-cpu.txt)" || \
+		{ echo "no torch from TORCH_INDEX=$(TORCH_INDEX); name a mirror, or nothing for pip's own index"; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON): hrvit_nas and all it needs (2 of 2); takes some minutes"
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,167 @@
+"""The figure's data against hand-made runs; its files open and say nothing false."""
+
+import dataclasses
+import math
+
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hrvit_nas.report import ReportError, draw_pareto, pareto_data
+from hrvit_nas.report.pareto import _draw
+from hrvit_nas.results import summarise
+
+A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
+MACS = {A: 100_000_000, B: 400_000_000, C: 600_000_000, REF: 200_000_000}
+
+
+@pytest.fixture
+def trials(record):
+    return [
+        record(arch_id=A, macs=MACS[A], miou=0.30),
+        record(arch_id=B, macs=MACS[B], miou=0.40),
+        record(arch_id=C, macs=MACS[C], miou=0.35),
+        record(arch_id=REF, macs=MACS[REF], miou=0.32, origin="reference", label="b1 scaled"),
+    ]
+
+
+@pytest.fixture
+def confirmed(trials, record):
+    scores = {A: (0.28, 0.30), B: (0.27, 0.29), REF: (0.25, 0.26)}
+    return trials + [
+        record(arch_id=arch_id, macs=MACS[arch_id], miou=miou, origin="confirm", seed=seed)
+        for arch_id, pair in scores.items()
+        for seed, miou in enumerate(pair, start=1)
+    ]
+
+
+def drawn(data):
+    """The axes that the renderer draws on, to read its artists back."""
+    figure = Figure(figsize=(3.5, 3.1), dpi=300, layout="constrained")
+    _draw(figure, data)
+    return figure.axes[0]
+
+
+def test_points_are_in_the_units_of_the_axes(trials):
+    data = pareto_data(summarise(trials), dataset="camvid", image_size=(96, 128))
+    assert [(p.arch_id, p.cost, p.miou) for p in data.frontier] == [
+        (A, pytest.approx(0.1), pytest.approx(30)),
+        (B, pytest.approx(0.4), pytest.approx(40)),
+    ]
+    assert [p.arch_id for p in data.searched] == [A, B, C]
+    assert [p.label for p in data.references] == ["b1 scaled"]
+    assert data.confirmed_dominated == ()
+    assert all(math.isnan(p.low) and math.isnan(p.high) for p in data.frontier)
+    assert data.x_label == "Multiply-adds per image at 96\N{MULTIPLICATION SIGN}128\n" + (
+        "(GMACs, fvcore convention)"
+    )
+    assert data.y_label == "mIoU (%)"
+    assert data.caption == "camvid · 3 architectures · 1 seed · 100 steps"
+
+
+def test_the_staircase_climbs_at_the_members_and_ends_at_the_dearest(trials):
+    corners = pareto_data(summarise(trials)).staircase
+    expected = [(0.1, 30), (0.4, 30), (0.4, 40), (0.6, 40)]
+    assert [x for corner in corners for x in corner] == pytest.approx(sum(expected, ()))
+
+
+def test_confirmed_members_stand_at_their_means_and_faintly_at_their_search_scores(confirmed):
+    data = pareto_data(summarise(confirmed))
+    (member,) = data.frontier
+    assert (member.arch_id, member.miou) == (A, pytest.approx(29))
+    # t(0.975, 1) = 12.7062; sample deviation sqrt(2) points, over the root of two seeds.
+    assert member.high - member.miou == pytest.approx(12.7062, abs=1e-4)
+    assert member.miou - member.low == pytest.approx(12.7062, abs=1e-4)
+    assert [(p.arch_id, p.miou) for p in data.confirmed_dominated] == [(B, pytest.approx(28))]
+    assert [p.miou for p in data.searched] == pytest.approx([30, 40, 35])
+    assert data.references[0].miou == pytest.approx(25.5)
+    assert data.confirmed
+    assert data.caption == "3 architectures · 2 confirming seeds · 100 steps"
+
+
+@pytest.mark.parametrize(("dearest", "log"), [(800_000_000, False), (801_000_000, True)])
+def test_costs_that_span_more_than_a_factor_of_eight_get_a_log_axis(record, dearest, log):
+    records = [record(macs=100_000_000), record(arch_id=B, macs=dearest)]
+    assert pareto_data(summarise(records)).log_cost is log
+
+
+def test_another_cost_has_another_axis(record):
+    summary = summarise([record(params=8_200_000)], cost="params")
+    data = pareto_data(summary)
+    assert data.frontier[0].cost == pytest.approx(8.2)
+    assert data.x_label == "Parameters (millions)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "cost", "message"),
+    [
+        ([], "macs", "no trial is complete"),
+        ([{"state": "failed"}], "macs", r"no trial is complete \(1 failed\)"),
+        ([{}], "latency_ms", "no complete trial has latency_ms"),
+    ],
+)
+def test_nothing_to_draw_is_said(record, fields, cost, message):
+    with pytest.raises(ReportError, match=f"nothing to draw: {message}"):
+        pareto_data(summarise([record(**each) for each in fields], cost=cost))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_the_file_is_what_its_suffix_says(confirmed, tmp_path, suffix):
+    path = tmp_path / f"frontier{suffix}"
+    draw_pareto(pareto_data(summarise(confirmed), dataset="camvid"), path)
+    start = path.read_bytes()[:5]
+    assert start == {".png": b"\x89PNG\r", ".pdf": b"%PDF-", ".svg": b"<?xml"}[suffix]
+    assert list(tmp_path.iterdir()) == [path]
+    if suffix == ".png":
+        with Image.open(path) as image:
+            assert image.size == (1050, 930)  # one column of a paper at 300 dpi
+
+
+def test_an_unknown_suffix_is_refused(trials, tmp_path):
+    with pytest.raises(ReportError, match=r"must end in \.png, \.pdf, \.svg; got 'frontier\.jpg'"):
+        draw_pareto(pareto_data(summarise(trials)), tmp_path / "frontier.jpg")
+
+
+def test_the_figure_shows_text_from_users_as_it_is(record, tmp_path):
+    label = "$\\frac{1}{ <script>\n[bold] " + "long " * 30
+    records = [record(), record(arch_id=REF, macs=2000, origin="reference", label=label)]
+    data = pareto_data(summarise(records), dataset="$x_{ & <b>")
+    axes = drawn(data)
+    (shown,) = axes.texts
+    assert shown.get_text() == "$\\frac{1}{ <script> [bold] long…"
+    path = tmp_path / "frontier.svg"
+    draw_pareto(data, path)  # neither is read as a formula, which would fail
+    assert "$x_{ &amp; &lt;b&gt; · 1 architecture" in path.read_text()
+
+
+def test_one_point_and_one_many_times_over_can_be_drawn(record, tmp_path):
+    for macs in (0, 10):
+        draw_pareto(pareto_data(summarise([record(macs=macs)])), tmp_path / "one.png")
+    many = summarise(record(arch_id=f"{index:012x}") for index in range(500))
+    draw_pareto(pareto_data(many), tmp_path / "many.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"one.png", "many.png"}
+
+
+def test_groups_differ_in_marker_or_lightness(confirmed):
+    lines = list(drawn(pareto_data(summarise(confirmed))).lines)
+    groups = [line for line in lines if not line.get_label().startswith("_")]
+    looks = {
+        (line.get_marker(), round(sum(to_rgb(line.get_markerfacecolor())) / 3, 1))
+        for line in groups
+    }
+    assert len(groups) == len(looks) == 3  # frontier, dominated once confirmed, reference
+
+
+def test_a_name_hides_no_marker(confirmed):
+    data = pareto_data(summarise(confirmed))
+    axes = drawn(data)
+    box = axes.texts[0].get_window_extent()
+    for point in (*data.frontier, *data.confirmed_dominated, *data.references):
+        assert not box.contains(*axes.transData.transform((point.cost, point.miou)))
+
+
+def test_data_is_frozen(trials):
+    data = pareto_data(summarise(trials))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.caption = "other"

@@ -1,0 +1,79 @@
+"""analysis/pareto.py, run as a user runs it."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrvit_nas.results import TrialStore
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {
+    "config": {
+        "data": {"name": "camvid", "image_size": None},
+        "recipe": {"steps": 100, "augment": {"crop_size": [96, 128]}},
+        "cost": "params",
+    },
+    "space": {},
+}
+
+
+def draw(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "analysis" / "pareto.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture
+def run_dir(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(params=8_200_000))
+    return tmp_path
+
+
+def test_it_draws_the_run_with_its_own_cost_and_names(run_dir):
+    (run_dir / "config.json").write_text(json.dumps(CONFIG))
+    output = run_dir / "again.svg"
+    done = draw(run_dir, "--output", output)
+    assert (done.returncode, done.stdout) == (0, f"{output}\n")
+    assert "Parameters (millions)" in output.read_text()
+    assert "camvid · 1 architecture" in output.read_text()
+    draw(run_dir, "--cost", "macs", "--output", output)
+    assert "at 96\N{MULTIPLICATION SIGN}128" in output.read_text()
+
+
+def test_it_needs_no_configuration(run_dir):
+    done = draw(run_dir)
+    assert done.returncode == 0
+    assert (run_dir / "frontier.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "message"),
+    [
+        (None, ["missing"], "cannot open missing/trials.jsonl: No such file"),
+        (None, ["{run}", "--output", "{run}/none/x.png"], "cannot write"),
+        (None, ["{run}", "--output", "x.jpg"], "must end in .png, .pdf, .svg"),
+        (None, ["{run}", "--cost", "latency_ms"], "no complete trial has latency_ms"),
+        ("{", ["{run}"], "is not the configuration of a run"),
+        ('{"config": {"data": 3}}', ["{run}"], "is not the configuration of a run"),
+        ('{"config": {"cost": "time"}}', ["{run}"], "is not the configuration of a run"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(run_dir, capsys, config, arguments, message):
+    if config is not None:
+        (run_dir / "config.json").write_text(config)
+    main = runpy.run_path(str(ROOT / "analysis" / "pareto.py"))["main"]
+    with pytest.raises(SystemExit) as caught:
+        main([argument.format(run=run_dir) for argument in arguments])
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert message in said
+    assert said.count("\n") == 1

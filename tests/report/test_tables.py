@@ -1,0 +1,101 @@
+"""The closing table and frontier.csv."""
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from hrvit_nas.arch import ArchSpec, get_arch
+from hrvit_nas.report import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
+from hrvit_nas.results import summarise
+
+A, B, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "dddddddddddd")
+
+
+@pytest.fixture
+def trials(record):
+    return [
+        record(arch_id=A, macs=100_000_000, params=2_000_000, miou=0.30),
+        record(arch_id=B, macs=300_000_000, params=5_000_000, miou=0.20),
+        record(arch_id=REF, macs=200_000_000, miou=0.28, origin="reference", label="[b]b1[/b]"),
+    ]
+
+
+@pytest.fixture
+def confirmed(trials, record):
+    scores = {A: (0.31, 0.33), REF: (0.27, 0.29)}
+    return trials + [
+        record(arch_id=arch_id, macs=macs, miou=miou, origin="confirm", seed=seed)
+        for arch_id, macs in ((A, 100_000_000), (REF, 200_000_000))
+        for seed, miou in enumerate(scores[arch_id], start=1)
+    ]
+
+
+def printed(table):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def test_table_before_confirmation(trials):
+    text = printed(frontier_table(summarise(trials), title="frontier [of] x"))
+    assert "frontier [of] x" in text
+    assert "[b]b1[/b] (dddddddddddd)" in text  # not read as markup
+    assert "30.00 (n=1)" in text
+    assert "+2.00 (n=1): undecided" in text
+    assert "one seed, so the interval is unknown" in text
+    assert B not in text  # dominated and unconfirmed
+
+
+def test_table_after_confirmation(confirmed):
+    text = printed(frontier_table(summarise(confirmed)))
+    row = next(line for line in text.splitlines() if A in line)
+    assert "32.00 [19.29, 44.71] (n=2)" in row
+    assert " 30.00 " in row  # its score in the search, beside the mean of the other seeds
+    assert "+4.00 [+4.00, +4.00] (n=2): higher" in row
+    assert "interval is unknown" not in text
+
+
+def test_table_without_references_or_rows(trials):
+    assert "reference" not in printed(frontier_table(summarise(trials[:2])))
+    assert frontier_table(summarise([])).row_count == 0
+
+
+def test_table_shows_latency_where_it_is_the_cost(record):
+    text = printed(frontier_table(summarise([record(latency_ms=12.34)], cost="latency_ms")))
+    assert "latency ms" in text
+    assert "12.3" in text
+
+
+def test_csv_has_the_documented_columns_and_the_architecture(confirmed, tmp_path):
+    path = tmp_path / "frontier.csv"
+    write_frontier_csv(summarise(confirmed), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(FRONTIER_COLUMNS)
+    assert [(row["arch_id"], row["role"]) for row in rows] == [(A, "frontier"), (REF, "reference")]
+    first = rows[0]
+    assert float(first["miou"]) == pytest.approx(0.32)
+    assert float(first["search_miou"]) == 0.30
+    assert (first["num_seeds"], first["confirmed"], first["macs"]) == ("2", "True", "100000000")
+    assert float(first["miou_low"]) == pytest.approx(0.32 - 0.127062, abs=1e-6)
+    assert first["latency_ms"] == ""
+    assert ArchSpec.from_json(first["arch"]) == get_arch("hrvit_b1")
+    assert FRONTIER_COLUMNS["miou"].unit == "fraction"
+
+
+def test_csv_of_one_seed_leaves_the_interval_empty(trials, tmp_path):
+    path = tmp_path / "frontier.csv"
+    write_frontier_csv(summarise(trials), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert {(r["miou_low"], r["miou_high"]) for r in csv.DictReader(file)} == {("", "")}
+
+
+def test_csv_names_the_confirmed_that_fell_behind(confirmed, record, tmp_path):
+    fallen = record(arch_id=B, macs=300_000_000, miou=0.1, origin="confirm", seed=1)
+    path = tmp_path / "frontier.csv"
+    write_frontier_csv(summarise([*confirmed, fallen]), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        roles = {row["arch_id"]: row["role"] for row in csv.DictReader(file)}
+    assert roles == {A: "frontier", B: "dominated", REF: "reference"}

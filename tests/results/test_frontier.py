@@ -1,0 +1,93 @@
+"""Frontier and hypervolume against brute force and against Optuna."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from optuna._hypervolume import compute_hypervolume
+
+from hrvit_nas.results import hypervolume, pareto_front
+
+# Few distinct values, so that ties are common; now and then no number at all.
+coordinates = st.one_of(st.integers(0, 5).map(float), st.sampled_from([math.nan, math.inf]))
+
+
+def brute_force_front(points, maximize):
+    signs = np.where(maximize, 1.0, -1.0)
+    gains = [[sign * value for sign, value in zip(signs, point, strict=True)] for point in points]
+
+    def dominates(a, b):
+        return all(x >= y for x, y in zip(a, b, strict=True)) and a != b
+
+    return [not any(map(math.isnan, b)) and not any(dominates(a, b) for a in gains) for b in gains]
+
+
+@given(data=st.data(), objectives=st.integers(1, 4))
+def test_front_is_what_brute_force_finds(data, objectives):
+    points = data.draw(
+        hnp.arrays(np.float64, (data.draw(st.integers(0, 30)), objectives), elements=coordinates)
+    )
+    maximize = data.draw(st.tuples(*[st.booleans()] * objectives))
+    assert pareto_front(points, maximize).tolist() == brute_force_front(points, maximize)
+
+
+def test_front_of_miou_and_cost():
+    points = [(0.5, 10), (0.6, 20), (0.55, 30), (0.6, 20), (math.nan, 1), (0.4, 10)]
+    assert pareto_front(points).tolist() == [True, True, False, True, False, False]
+
+
+def test_no_points_have_no_front():
+    assert pareto_front([]).tolist() == []
+    assert pareto_front([(math.nan, 1.0)]).tolist() == [False]
+
+
+@pytest.mark.parametrize("points", [[1.0, 2.0], [[1.0, 2.0, 3.0]], [[[1.0, 2.0]]]])
+def test_front_refuses_another_shape(points):
+    with pytest.raises(ValueError, match=r"points must have shape \(n, 2\).*got shape"):
+        pareto_front(points)
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0])
+def test_a_hundred_thousand_points_take_less_than_a_second(slope):
+    # All on the frontier for slope 1, one for slope -1.
+    x = np.linspace(0, 1, 100_000)
+    start = time.perf_counter()
+    front = pareto_front(np.stack([x, slope * x], axis=1))
+    area = hypervolume(np.stack([x, slope * x], axis=1), (0.0, 1.0))
+    assert time.perf_counter() - start < 1
+    assert front.sum() == (len(x) if slope > 0 else 1)
+    assert area == pytest.approx(0.5 if slope > 0 else 2.0, abs=1e-4)
+
+
+@given(
+    points=hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 20), st.just(2)),
+        elements=st.floats(-3, 3, width=16),
+    ),
+    reference=st.tuples(st.floats(-2, 2, width=16), st.floats(-2, 2, width=16)),
+)
+def test_hypervolume_is_optunas(points, reference):
+    inside = points[(points < reference).all(axis=1)]
+    expected = compute_hypervolume(inside, np.array(reference)) if len(inside) else 0.0
+    assert hypervolume(points, reference, (False, False)) == pytest.approx(expected, abs=1e-9)
+    flipped = points * [-1, 1]
+    assert hypervolume(flipped, (-reference[0], reference[1])) == pytest.approx(expected, abs=1e-9)
+
+
+def test_hypervolume_by_hand():
+    # Two overlapping rectangles: 0.5 x 10 and 0.7 x 5, overlap 0.5 x 5.
+    assert hypervolume([(0.5, 10), (0.7, 15)], (0.0, 20.0)) == pytest.approx(5 + 3.5 - 2.5)
+    assert hypervolume([(math.nan, 1), (0.5, 30)], (0.0, 20.0)) == 0
+    assert hypervolume([], (0.0, 20.0)) == 0
+
+
+def test_hypervolume_refuses_other_than_two_finite_objectives():
+    with pytest.raises(ValueError, match="2 objectives, got 3 and 3"):
+        hypervolume([[1, 2, 3]], (0, 0, 0), (True, True, True))
+    with pytest.raises(ValueError, match="must be finite, got"):
+        hypervolume([[1, 2]], (0, math.inf))

@@ -1,0 +1,256 @@
+"""The store of trials: what is stored comes back, and damage is named or mended."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+from pydantic import ValidationError
+
+from hrvit_nas.arch import get_arch
+from hrvit_nas.results import SCHEMA, SCHEMA_VERSION, StoreError, TrialRecord, TrialStore
+
+fractions = st.floats(0, 1)
+# Few characters, but the awkward ones.
+names = st.text('a "\\\n\0[<é漢😀\u2028', max_size=20)
+times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+counts = st.integers(0, 2**60)
+
+
+@st.composite
+def records(draw):
+    failed = draw(st.booleans())
+    return TrialRecord(
+        number=draw(counts),
+        arch_id=draw(st.text("0123456789abcdef", min_size=12, max_size=12)),
+        arch=draw(names),
+        origin=draw(st.sampled_from(["search", "reference", "confirm"])),
+        label=draw(names),
+        seed=draw(st.integers(-(2**62), 2**62)),
+        state="failed" if failed else "complete",
+        miou=None if failed else draw(fractions),
+        macs=draw(counts),
+        published_macs=draw(counts),
+        params=draw(counts),
+        peak_activation_bytes=draw(counts),
+        latency_ms=draw(st.none() | st.floats(0, 1e6)),
+        seconds=draw(st.floats(0, 1e9)),
+        steps=draw(counts),
+        error=draw(names.filter(bool)) if failed else "",
+        finished_at=draw(times),
+        worker=draw(names),
+        history=tuple(draw(st.lists(st.tuples(counts, fractions), max_size=3))),
+    )
+
+
+@settings(deadline=None, max_examples=30)  # each example syncs to disk
+@given(written=st.lists(records(), max_size=4))
+def test_journal_and_table_give_back_what_was_written(written, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    with TrialStore(folder, write=True) as store:
+        for record in written:
+            store.append(record)
+        assert store.records() == written
+        path = store.write_parquet()
+    assert TrialStore(folder).records() == written
+    rows = parquet.read_table(path).to_pylist()
+    assert [TrialRecord.model_validate(row) for row in rows] == written
+
+
+def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record())
+        table = parquet.read_table(store.write_parquet())
+    assert table.column_names == list(SCHEMA)
+    for field in table.schema:
+        assert field.metadata[b"unit"].decode() == SCHEMA[field.name].unit
+        assert field.metadata[b"description"].decode() == SCHEMA[field.name].description
+    assert int(table.schema.metadata[b"schema_version"]) == SCHEMA_VERSION
+    assert SCHEMA["miou"].unit == "fraction"
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith("tmp")] == []
+
+
+def test_frame_has_nan_for_what_is_missing(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(miou=0.25, history=[(50, 0.1)]))
+        store.append(record(number=1, state="failed"))
+        frame = store.to_frame()
+    assert list(frame) == list(SCHEMA)
+    assert frame["miou"].isna().tolist() == [False, True]
+    assert frame["miou"][0] == 0.25
+    assert frame["macs"].tolist() == [1000, 1000]
+    assert frame["history"][0][0] == {"step": 50, "miou": 0.1}
+    assert frame["finished_at"].dt.tz is not None
+
+
+def test_a_record_checks_itself(record):
+    for fields, message in [
+        ({"miou": None}, "a complete trial must have a miou"),
+        ({"state": "failed", "error": ""}, "must say its error"),
+        ({"miou": 1.5}, "less than or equal to 1"),
+        ({"seconds": float("inf")}, "finite number"),
+        ({"arch_id": "b1"}, "should match pattern"),
+        ({"surplus": 1}, "Extra inputs are not permitted"),
+        ({"finished_at": datetime(2026, 1, 1)}, "timezone"),
+    ]:
+        with pytest.raises(ValidationError, match=message):
+            record(**fields)
+
+
+def test_a_record_knows_its_architecture_and_keeps_time_in_utc(record):
+    local = datetime(2026, 1, 2, 3, 0, tzinfo=timezone(timedelta(hours=2)))
+    made = record(finished_at=local)
+    assert made.spec == get_arch("hrvit_b1")
+    assert made.finished_at.isoformat() == "2026-01-02T01:00:00+00:00"
+
+
+def test_completed_leaves_out_the_failed(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(seed=1))
+        store.append(record(seed=2, state="failed"))
+        assert store.completed() == {("0123456789ab", 1)}
+
+
+def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, record, caplog):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record())
+        journal = store.journal
+    whole = journal.read_bytes()
+    for length in (1, len(whole) // 2, len(whole) - 1):
+        journal.write_bytes(whole + whole[:length])
+        caplog.clear()
+        assert len(TrialStore(tmp_path).records()) == 1
+        assert "line 2 is unfinished" in caplog.text
+        assert len(journal.read_bytes()) == len(whole) + length  # reading mends nothing
+        with TrialStore(tmp_path, write=True) as store:
+            store.append(record(number=1))
+        assert [r.number for r in TrialStore(tmp_path).records()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda line: line[:40], "is damaged: EOF"),
+        (lambda line: "[1]", "must be a JSON object, got list"),
+        (lambda line: line.replace('"miou":0.5', '"miou":"high"'), "is damaged: miou: .*'high'"),
+        (
+            lambda line: line.replace('"schema_version":1', '"schema_version":2'),
+            "has schema version 2, this program reads 1 to 1",
+        ),
+        (lambda line: line.replace('"schema_version":1,', ""), "has schema version None"),
+    ],
+)
+def test_damage_in_the_middle_names_file_and_line(tmp_path, record, damage, message):
+    with TrialStore(tmp_path, write=True) as store:
+        for number in range(3):
+            store.append(record(number=number))
+    lines = store.journal.read_text().splitlines()
+    lines[1] = damage(lines[1])
+    store.journal.write_text("\n".join(lines) + "\n")
+    for write in (False, True):
+        with pytest.raises(StoreError, match=rf"trials\.jsonl, line 2 {message}") as caught:
+            TrialStore(tmp_path, write=write)
+        assert "\n" not in str(caught.value)
+    # A refused store must not stay locked.
+    store.journal.unlink()
+    TrialStore(tmp_path, write=True).close()
+
+
+def test_reading_what_is_not_there_is_one_clear_error(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot open .*trials\.jsonl: No such file"):
+        TrialStore(tmp_path / "missing")
+
+
+def test_reading_only_refuses_to_append(tmp_path, record):
+    TrialStore(tmp_path, write=True).close()
+    with pytest.raises(StoreError, match="open for reading only"):
+        TrialStore(tmp_path).append(record())
+
+
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):
+    code = (
+        "import sys; from hrvit_nas.results import TrialStore\n"
+        "store = TrialStore(sys.argv[1], write=True); print('open', flush=True); sys.stdin.read()"
+    )
+    root = Path(__file__).parents[2]
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=root,
+    )
+    try:
+        assert first.stdout.readline() == b"open\n"
+        with pytest.raises(StoreError, match="being written by another process"):
+            TrialStore(tmp_path, write=True)
+        assert TrialStore(tmp_path).records() == []  # readers are welcome
+    finally:
+        first.kill()
+        first.communicate()
+    TrialStore(tmp_path, write=True).close()  # the lock died with its owner
+
+
+def test_a_full_disk_leaves_the_journal_whole(tmp_path, record):
+    code = """if True:
+        import json, resource, signal, sys
+        from hrvit_nas.results import StoreError, TrialRecord, TrialStore
+        record = TrialRecord.model_validate_json(sys.stdin.read())
+        with TrialStore(sys.argv[1], write=True) as store:
+            store.append(record)
+            size = store.journal.stat().st_size
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+            try:
+                store.append(record)
+            except StoreError as error:
+                print(error)
+            assert store.journal.stat().st_size == size
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            store.append(record)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        input=record().model_dump_json(),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "cannot write" in done.stdout
+    assert "File too large" in done.stdout
+    assert TrialStore(tmp_path).records() == [record(), record()]
+
+
+def test_ten_thousand_trials_load_in_a_second_or_so(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(history=[(step, 0.1) for step in range(5)]))
+    line = store.journal.read_text()
+    with store.journal.open("w") as file:
+        for number in range(10_000):
+            file.write(line.replace("0123456789ab", f"{number:012x}"))
+    start = time.perf_counter()
+    loaded = TrialStore(tmp_path)
+    assert time.perf_counter() - start < 3
+    assert len(loaded.completed()) == 10_000
+
+
+def test_text_that_utf8_cannot_hold_is_made_to_fit(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(label="photo\udc80", worker="\ud800"))
+        store.write_parquet()
+    assert [(r.label, r.worker) for r in TrialStore(tmp_path).records()] == [("photo?", "?")]
+
+
+def test_a_journal_line_is_plain_json(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(label="<b>\n\u2028"))
+    lines = store.journal.read_bytes().split(b"\n")
+    assert len(lines) == 2
+    assert json.loads(lines[0])["schema_version"] == SCHEMA_VERSION

@@ -1,0 +1,122 @@
+"""One row an architecture: whose score counts, and who is on the frontier."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hrvit_nas.results import mean_interval, pareto_front, summarise
+
+A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
+
+
+@pytest.fixture
+def trials(record):
+    return [
+        record(arch_id=A, macs=10, miou=0.30),
+        record(arch_id=B, macs=20, miou=0.40),
+        record(arch_id=C, macs=30, miou=0.35),
+        record(arch_id=REF, macs=15, miou=0.45, origin="reference", label="b1 scaled"),
+        record(arch_id="eeeeeeeeeeee", macs=1, state="failed"),
+    ]
+
+
+@pytest.fixture
+def confirmed(trials, record):
+    scores = {A: (0.28, 0.30), B: (0.27, 0.29), REF: (0.25, 0.26)}
+    return trials + [
+        record(
+            arch_id=arch_id,
+            macs={A: 10, B: 20, REF: 15}[arch_id],
+            miou=miou,
+            origin="confirm",
+            seed=seed,
+        )
+        for arch_id, pair in scores.items()
+        for seed, miou in enumerate(pair, start=1)
+    ]
+
+
+def by_id(summary):
+    return {row.arch_id: row for row in summary.rows}
+
+
+def test_frontier_before_confirmation(trials):
+    summary = summarise(trials)
+    assert [row.arch_id for row in summary.rows] == [A, REF, B, C]
+    assert [row.arch_id for row in summary.frontier] == [A, B]
+    assert [row.label for row in summary.references] == ["b1 scaled"]
+    assert (summary.num_failed, summary.steps, summary.confirmed) == (1, (100,), False)
+    row = by_id(summary)[B]
+    assert (row.interval.mean, row.search_miou, row.interval.known) == (0.40, 0.40, False)
+
+
+def test_confirmed_means_leave_out_the_seed_that_selected(confirmed):
+    summary = summarise(confirmed, confidence=0.9)
+    row = by_id(summary)[A]
+    assert row.scores == {1: 0.28, 2: 0.30}
+    assert row.interval == mean_interval([0.28, 0.30], 0.9)
+    assert row.search_miou == 0.30
+
+
+def test_once_confirmed_only_the_confirmed_make_the_frontier(confirmed):
+    # B lost its lead when trained again; C kept its one flattered seed, which counts no more.
+    summary = summarise(confirmed)
+    assert [row.arch_id for row in summary.frontier] == [A]
+    assert summary.confirmed
+
+
+def test_a_reference_that_the_search_found_too_may_be_on_the_frontier(trials, record):
+    summary = summarise([*trials, record(arch_id=REF, macs=15, miou=0.45)])
+    row = by_id(summary)[REF]
+    assert row.reference
+    assert row.on_frontier
+    assert row.label == "b1 scaled"
+
+
+@pytest.mark.parametrize(
+    ("cost", "members"), [("macs", [A, B]), ("params", [B]), ("latency_ms", [A])]
+)
+def test_the_cost_decides_the_frontier(record, cost, members):
+    # A alone has a latency: without one, there is no place on that frontier.
+    summary = summarise(
+        [
+            record(arch_id=A, macs=10, params=9, latency_ms=3.0, miou=0.3),
+            record(arch_id=B, macs=20, params=5, miou=0.4),
+        ],
+        cost=cost,
+    )
+    assert [row.arch_id for row in summary.frontier] == members
+
+
+def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
+    far = [
+        record(arch_id=C[:-1] + "d", macs=1000, miou=0.9, origin=origin, seed=seed)
+        for origin, seed in (("reference", 0), ("confirm", 1), ("confirm", 2))
+    ]
+    summary = summarise(confirmed + far)
+    reference, difference = summary.against_reference(by_id(summary)[A])
+    assert reference.arch_id == REF
+    assert difference.interval.mean == pytest.approx((0.03 + 0.04) / 2)
+    assert summary.against_reference(reference) is None
+    # C was not confirmed and shares no condition with a confirmed reference.
+    assert summary.against_reference(by_id(summary)[C]) is None
+
+
+def test_nothing_to_summarise(record):
+    summary = summarise([])
+    assert (summary.rows, summary.frontier, summary.num_failed) == ((), (), 0)
+    assert summarise([record(state="failed")]).num_failed == 1
+
+
+@given(
+    scores=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 10)), max_size=20),
+)
+def test_frontier_is_the_non_dominated_rows(record, scores):
+    records = [
+        record(arch_id=f"{index:012x}", macs=macs, miou=score / 10)
+        for index, (macs, score) in enumerate(scores)
+    ]
+    summary = summarise(records)
+    front = pareto_front([(r.miou, r.macs) for r in records])
+    expected = {r.arch_id for r, on_front in zip(records, front, strict=True) if on_front}
+    assert {row.arch_id for row in summary.frontier} == expected
