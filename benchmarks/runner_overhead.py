@@ -27,7 +27,7 @@ class Clock:
         self.first_end: float | None = None
         self.last_end = 0.0
 
-    def started(self, task: object) -> None:  # noqa: ARG002
+    def started(self, task: object) -> None:
         """A trial was handed out."""
 
     def ended(self, record: object, summary: object) -> None:  # noqa: ARG002

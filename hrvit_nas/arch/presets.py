@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import lcm
 
 from .spec import ArchError, ArchSpec, BranchSpec, ModuleSpec, des_factor
 
@@ -106,7 +107,7 @@ def scale_widths(spec: ArchSpec, factor: float) -> ArchSpec:
 def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
     target = branch.width * factor
     groups = branch.width // branch.group_width
-    step = max(2, groups * max(1, branch.num_heads))
+    step = lcm(2, groups * max(1, branch.num_heads))
     width = step * max(1, round(target / step))
     if branch.shortcut == "des":
         candidates = [w for w in range(step, 2 * width + 2 * step, step) if not w % des_factor(w)]
@@ -118,7 +119,7 @@ def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
 
 
 def scale_to_cost(
-    spec: ArchSpec, cost: Callable[[ArchSpec], float], target: float, *, steps: int = 200
+    spec: ArchSpec, cost: Callable[[ArchSpec], float], target: float, *, steps: int = 193
 ) -> ArchSpec:
     """Finds the width factor at which an allocation costs closest to a target.
 
@@ -126,7 +127,8 @@ def scale_to_cost(
         spec: The allocation to keep.
         cost: Cost of a spec, rising with its widths (for example its multiply-adds).
         target: Cost wanted, in the unit of `cost`.
-        steps: Factors tried, evenly spaced in logarithm between 1/16 and 4.
+        steps: Factors tried, evenly spaced in logarithm between 1/16 and 4; with 193, 1 is among
+            them.
 
     Raises:
         ArchError: The target is not positive.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-BAD_INPUT, INTERRUPTED = 2, 130
+NOTHING_TRAINED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def run_app(app: typer.Typer, name: str) -> None:

@@ -67,7 +67,8 @@ class SearchProgress:
         if record.origin == "search":
             self._bar.update(self._search, completed=self._counts["search"])
         if not self._console.is_terminal:
-            self._console.print(self._line(record, summary), highlight=False, markup=False)
+            line = self._line(record, summary)
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, record: TrialRecord, summary: RunSummary) -> str:
         elapsed = time.monotonic() - self._started

@@ -7,10 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
-from .errors import BAD_INPUT, INTERRUPTED, run_app
+from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
 
 if TYPE_CHECKING:
     from ..search.config import SearchConfig
@@ -114,7 +115,8 @@ def search(
         float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster (auto, or HOST:PORT).")
+        str | None,
+        typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
     ] = None,
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
@@ -188,8 +190,12 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
 
     profile = load_profile(options["profile"] or _default_profile())
     data_name = str(options["data"] or profile.data.name)
-    plan = load_recipe(options["recipe"] or profile.recipes[data_name])
-    data: dict[str, Any] = profile.data.model_dump() if data_name == profile.data.name else {}
+    recipe_name = options["recipe"] or profile.recipes.get(data_name)
+    if recipe_name is None:
+        raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")
+    plan = load_recipe(recipe_name)
+    defaults = profile.data.model_dump(exclude_none=True)
+    data: dict[str, Any] = defaults if data_name == profile.data.name else {}
     data |= {"name": data_name, "image_size": plan.image_size}
     # Workers run in folders of their own, so paths are made absolute here.
     data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
@@ -199,8 +205,9 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         recipe["steps"] = options["steps"]
         recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
         recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+    image_size = plan.image_size or plan.recipe.augment.crop_size
     limits = [
-        {"metric": metric, "max": options[name], "image_size": plan.image_size}
+        {"metric": metric, "max": options[name], "image_size": image_size}
         for name, metric in (
             ("max_macs", "macs"),
             ("max_params", "params"),
@@ -208,14 +215,14 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         )
         if options[name] is not None
     ]
-    narrowing = profile.narrowing.model_dump()
-    narrowing["limits"] = [*narrowing["limits"], *limits]
+    narrowing = profile.narrowing.model_dump(exclude_unset=True)
+    narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
     resources = profile.resources.model_dump()
     resources |= {name: options[name] for name in _RESOURCES if options[name] is not None}
     try:
         return SearchConfig.model_validate(
             {
-                "space": options["space"],
+                "space": _located(options["space"]),
                 "narrowing": narrowing,
                 "data": data,
                 "recipe": recipe,
@@ -226,11 +233,18 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "seed": options["seed"],
                 "confirm": options["confirm"] or 0,
                 "storage": options["storage"],
+                "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
                 "resources": resources,
             }
         )
     except ValidationError as error:
         raise ConfigError(one_line(error)) from error
+
+
+def _located(space: str) -> str:
+    """A path made absolute, so that the run can be resumed from elsewhere; a name as it is."""
+    is_path = "/" in space or space.endswith((".yaml", ".yml"))
+    return str(Path(space).resolve()) if is_path else space
 
 
 def _default_profile() -> str:
@@ -243,6 +257,7 @@ def _go(run: Run) -> int:
     """Runs what is left to do, then shows and writes what came of it."""
     from rich.console import Console
 
+    from ..search.config import ConfigError
     from ..search.run import continue_run
     from .closing import announce, close
     from .progress import SearchProgress
@@ -257,6 +272,9 @@ def _go(run: Run) -> int:
             notes = continue_run(run, progress)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
+    except ConfigError:
+        run.discard_if_unused()
+        raise
     finally:
         run.close()
     close(console, run, notes)
@@ -267,7 +285,7 @@ def _go(run: Run) -> int:
             markup=False,
         )
         return INTERRUPTED
-    return 0 if run.summary().frontier else BAD_INPUT
+    return 0 if run.summary().frontier else NOTHING_TRAINED
 
 
 if __name__ == "__main__":

@@ -82,8 +82,7 @@ class ClassificationHead(nn.Module):
         outputs = CLASSIFIER_WIDTHS[: len(widths)]
         self.bottlenecks = nn.ModuleList(map(Bottleneck, widths, outputs))
         self.downsamples = nn.ModuleList(
-            ConvNorm(fine, coarse, 3, stride=2)
-            for fine, coarse in pairwise(outputs)
+            ConvNorm(fine, coarse, 3, stride=2) for fine, coarse in pairwise(outputs)
         )
         self.final = ConvNorm(outputs[-1], CLASSIFIER_FEATURES, 1)
         self.dropout = nn.Dropout(dropout)

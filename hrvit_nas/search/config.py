@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .._paths import declarations_dir
 from ..arch import get_arch, scale_widths
 from ..data import DataConfig
+from ..data.config import DataName
 from ..results import CostName
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
@@ -42,13 +43,18 @@ class Resources(_Frozen):
         cpus_per_trial: CPU cores, which is also the number of threads.
         gpus_per_trial: GPUs; fractions let trials share one. 0 = train on the CPU.
         workers: Most trials at a time; None = as many as the resources allow.
-        address: An existing Ray cluster; None = a local one, for this run alone.
+        address: An existing Ray cluster; None or `local` = a local one, for this run alone.
     """
 
     cpus_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
+
+    @property
+    def joins_cluster(self) -> bool:
+        """Whether trials run on a cluster that is there already."""
+        return self.address not in (None, "local")
 
 
 class Base(_Frozen):
@@ -87,6 +93,7 @@ class SearchConfig(_Frozen):
         seed: Seed of the proposals, and of initialisation and data order of every trial.
         confirm: Further seeds that the frontier's members and the reference are trained with.
         storage: URL of Optuna's storage; None = an SQLite file in the run directory.
+        study: Name of the study there, which no other run of the same storage may have.
         resources: What a trial asks of the machine.
     """
 
@@ -98,9 +105,10 @@ class SearchConfig(_Frozen):
     sampler: SamplerName = "nsga2"
     population: int | None = Field(default=None, ge=2)
     cost: CostName = "macs"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     confirm: int = Field(default=0, ge=0)
     storage: str | None = None
+    study: str = "search"
     resources: Resources = Resources()
 
     @property
@@ -109,6 +117,17 @@ class SearchConfig(_Frozen):
         size = self.data.image_size or self.recipe.augment.crop_size
         assert size is not None
         return size
+
+    def with_num_classes(self, num_classes: int) -> SearchConfig:
+        """The same with its limits meant for networks of the data set's number of classes."""
+        limits = tuple(
+            limit
+            if "num_classes" in limit.model_fields_set
+            else limit.model_copy(update={"num_classes": num_classes})
+            for limit in self.narrowing.limits
+        )
+        narrowing = self.narrowing.model_copy(update={"limits": limits})
+        return self.model_copy(update={"narrowing": narrowing})
 
     def load_space(self) -> Space:
         """The declared space, narrowed as this run asks.
@@ -129,6 +148,20 @@ class SearchConfig(_Frozen):
         )
 
 
+class DataDefaults(_Frozen):
+    """The part of a `DataConfig` that a profile can know: not where the files lie.
+
+    Attributes:
+        name: Data set.
+        num_train: Number of training images (`scenes` only).
+        num_val: Number of validation images (`scenes` only).
+    """
+
+    name: DataName = "scenes"
+    num_train: int | None = Field(default=None, ge=1)
+    num_val: int | None = Field(default=None, ge=1)
+
+
 class Profile(_Frozen):
     """A search fitted to a machine.
 
@@ -144,7 +177,7 @@ class Profile(_Frozen):
     description: str
     trials: int = Field(ge=1)
     narrowing: Narrowing = Narrowing()
-    data: DataConfig = DataConfig()
+    data: DataDefaults = DataDefaults()
     recipes: Mapping[str, str]
     resources: Resources = Resources()
 

@@ -1,6 +1,7 @@
 """Architectures proposed by an Optuna sampler, kept inside the space and never twice the same.
 
-The study is Optuna's own: one categorical parameter a gene, mIoU maximised and a cost minimised.
+The study is Optuna's own: one categorical parameter a gene that has a choice, mIoU maximised and
+a cost minimised.
 What the sampler proposes is checked before anything is trained. A proposal outside the space's
 limits, or one already trained, is recorded as pruned, with the reason, and the nearest untrained
 member takes its place in the study, so that the sampler learns from what was really trained.
@@ -8,6 +9,7 @@ member takes its place in the study, so that the sampler learns from what was re
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
 
@@ -16,6 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from ..arch import ArchSpec
+from ..cost import estimate_cost
 from ..results import CostName, TrialRecord
 from ..space import Space
 from .config import ConfigError, SamplerName, SearchConfig
@@ -24,6 +27,7 @@ from .tasks import Task
 ARCH_ATTRIBUTE = "arch"
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
+START_DRAWS = 64
 MIN_POPULATION, MAX_POPULATION = 4, 50
 
 
@@ -74,11 +78,12 @@ class Proposals:
         self._distributions = {
             gene.name: optuna.distributions.CategoricalDistribution(gene.choices)
             for gene in space.genes
+            if len(gene.choices) > 1
         }
         population = config.population or default_population(config.trials)
         try:
             self._study = optuna.create_study(
-                study_name="search",
+                study_name=config.study,
                 storage=storage,
                 directions=["maximize", "minimize"],
                 sampler=build_sampler(config.sampler, seed % 2**32, population),
@@ -91,6 +96,8 @@ class Proposals:
             ) from error
         self._seen = {record.arch_id for record in records}
         self._waiting = self._reconciled(records)
+        if config.sampler != "random" and not self._study.get_trials(deepcopy=False):
+            self._spread_start(population, config)
 
     def next(self, number: int) -> Task:
         """The next architecture to train.
@@ -111,20 +118,42 @@ class Proposals:
         state = TrialState.COMPLETE if values else TrialState.FAIL
         self._study.tell(task.proposal, values, state=state, skip_if_finished=True)
 
+    def _spread_start(self, count: int, config: SearchConfig) -> None:
+        """Queues a first generation spread evenly over the logarithm of the cost.
+
+        Uniform draws crowd around the middle of the cost range, where most members are, and
+        leave a small budget without a cheap or a dear architecture to start from.
+        """
+        metric = "params" if config.cost == "params" else "macs"
+
+        def log_cost(spec: ArchSpec) -> float:
+            return math.log(getattr(estimate_cost(spec, config.image_size), metric))
+
+        draws = (self._space.sample(self._rng) for _ in range(START_DRAWS))
+        members = {spec.id: (log_cost(spec), spec) for spec in draws}
+        low, high = (end(members.values(), key=lambda m: m[0])[0] for end in (min, max))
+        for step in range(min(count, len(members))):
+            target = low + (high - low) * step / max(1, count - 1)
+            chosen = min(members, key=lambda key: abs(members[key][0] - target))
+            self._study.enqueue_trial(self._params(members.pop(chosen)[1]))
+
+    def _params(self, spec: ArchSpec) -> dict[str, object]:
+        """A member as Optuna's parameters; a gene that it does not read keeps some value."""
+        genes = self._space.genes_of(spec)
+        return {
+            name: distribution.choices[0] if genes[name] is None else genes[name]
+            for name, distribution in self._distributions.items()
+        }
+
     def _propose(self) -> tuple[int, ArchSpec]:
         trial = self._study.ask(self._distributions)
         spec, reason = self._admitted(trial.params)
         if reason:
             trial.set_user_attr("refused", reason)
             self._study.tell(trial, state=TrialState.PRUNED)
-            genes = self._space.genes_of(spec)
-            # A gene that the member does not read keeps a value: Optuna's parameters are fixed.
-            params = {
-                gene.name: genes[gene.name] if genes[gene.name] is not None else gene.choices[0]
-                for gene in self._space.genes
-            }
-            self._study.enqueue_trial(params)
+            self._study.enqueue_trial(params := self._params(spec))
             trial = self._study.ask(self._distributions)
+            assert trial.params == params, "another queued trial came first"
         trial.set_user_attr(ARCH_ATTRIBUTE, spec.to_json())
         trial.set_user_attr("arch_id", spec.id)
         return trial.number, spec
@@ -133,7 +162,7 @@ class Proposals:
         """A member not yet trained, and why it is not the proposal (empty if it is)."""
         spec = self._space.nearest(params, self._rng)  # type: ignore[arg-type]
         mine = self._space.genes_of(spec)
-        moved = [name for name, value in mine.items() if value not in (None, params[name])]
+        moved = [name for name, value in params.items() if mine[name] not in (None, value)]
         reason = f"outside the space: changed {', '.join(moved)}" if moved else ""
         if spec.id not in self._seen:
             return spec, reason

@@ -9,6 +9,7 @@ and `frontier.png`.
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from ..data import SegmentationData, load_data
 from ..results import RunSummary, TrialRecord, TrialStore, provenance, replacing, summarise
 from ..space import Space
 from .config import ConfigError, SearchConfig, one_line
-from .plan import Plan
+from .plan import Plan, frontier_members
 from .proposals import Proposals, objective_values
 from .tasks import Outcome, Task
 from .trial import TRAINING_DIR, WEIGHTS_DIR
@@ -53,6 +54,7 @@ class Run:
         space: Its space, narrowed.
         data: The data set, loaded once to check it and to fill the node's copy.
         store: The trials.
+        new: Whether this sitting made the run.
     """
 
     directory: Path
@@ -60,6 +62,7 @@ class Run:
     space: Space
     data: SegmentationData
     store: TrialStore
+    new: bool = False
     _table_due: float = field(default=0.0, repr=False)
 
     def summary(self) -> RunSummary:
@@ -72,6 +75,15 @@ class Run:
             self.store.write_parquet()
         self.store.close()
 
+    def discard_if_unused(self) -> None:
+        """Removes what this sitting made, if no trial came of it."""
+        if self.new and not self.store.records():
+            self.store.close()
+            self.store.journal.unlink()
+            for name in (CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME):
+                (self.directory / name).unlink(missing_ok=True)
+            _remove_empty(self.directory)
+
 
 def create_run(config: SearchConfig, directory: Path) -> Run:
     """Checks everything that can be checked, then makes the run directory.
@@ -83,14 +95,15 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
     """
     if (directory / CONFIG_NAME).exists():
         raise ConfigError(f"{directory} holds a run already; continue it with --resume {directory}")
-    space = config.load_space()
-    space.sample(random.Random(config.seed))
+    config.load_space().sample(random.Random(config.seed))
     data = load_data(config.data)
+    config = config.with_num_classes(data.num_classes)
+    space = config.load_space()
     store = TrialStore(directory, write=True)
     resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
     _write_json(directory / CONFIG_NAME, resolved)
     _note_provenance(directory, config)
-    return Run(directory, config, space, data, store)
+    return Run(directory, config, space, data, store, new=True)
 
 
 def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]) -> Run:
@@ -102,12 +115,14 @@ def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]
         resources: Fields of its resources that this sitting changes.
 
     Raises:
-        ConfigError: There is no run, or its configuration is damaged.
+        ConfigError: There is no run, its configuration is damaged, or its space has changed.
+        DataError: The data set is at fault.
     """
     path = directory / CONFIG_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["config"]["resources"] |= resources
+        stored_space = content["space"]
         config = SearchConfig.model_validate(content["config"] | changes)
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no run ({CONFIG_NAME} is missing)") from None
@@ -115,13 +130,19 @@ def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]
         raise ConfigError(f"{path}: {one_line(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
-    store = TrialStore(directory, write=True)
     space = config.load_space()
+    if json.loads(json.dumps(space.to_dict())) != stored_space:
+        raise ConfigError(
+            f"space {config.space!r} has changed since {directory} was started with it; restore"
+            " it, or start a new run"
+        )
+    data = load_data(config.data)
+    store = TrialStore(directory, write=True)
     if changes or resources:
         resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
         _write_json(path, resolved)
     _note_provenance(directory, config)
-    return Run(directory, config, space, load_data(config.data), store)
+    return Run(directory, config, space, data, store)
 
 
 def continue_run(run: Run, observer: Observer) -> list[str]:
@@ -133,6 +154,10 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
     Raises:
         InterruptedError: The run was interrupted and can be resumed.
     """
+    if not run.config.resources.joins_cluster:
+        # Ray reads this once, as it is imported: a runtime of its own then listens on the
+        # loopback address alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     from .runner import check_resources, ray_session, run_tasks
 
     config, store = run.config, run.store
@@ -146,6 +171,7 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
         if task.proposal is not None:
             proposals.finish(task, objective_values(record, config.cost))
         plan.done(task)
+        (run.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
         summary = run.summary()
         _drop_dominated_weights(run, summary)
         _write_table_if_due(run)
@@ -189,10 +215,16 @@ def _record(run: Run, task: Task, outcome: Outcome) -> TrialRecord:
 
 
 def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
-    """Keeps the weights of the frontier and the references, and frees the rest of the disk."""
-    keep = {row.arch_id for row in (*summary.frontier, *summary.references)}
+    """Keeps the weights of the frontier and the references, and frees the rest of the disk.
+
+    Confirming redraws the frontier with every seed that arrives, so what is being confirmed is
+    kept throughout. A file without a record is that of a trial about to be recorded.
+    """
+    rows = (*frontier_members(run.store.records(), run.config.cost), *summary.rows)
+    keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
+    dominated = {row.arch_id for row in summary.rows} - keep
     for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
-        if path.name.split("-s")[0] not in keep:
+        if path.name.split("-s")[0] in dominated:
             path.unlink(missing_ok=True)
 
 

@@ -59,16 +59,14 @@ def ray_session(resources: Resources) -> Iterator[None]:
         "logging_level": logging.ERROR,
         "configure_logging": True,
     }
-    if resources.address is None:
+    if resources.joins_cluster:
+        options["address"] = resources.address
+    else:
         options |= {
             "address": "local",
             "include_dashboard": False,
-            "num_cpus": _local_cpus(resources),
             "object_store_memory": OBJECT_STORE_BYTES,
-            "_node_ip_address": "127.0.0.1",
         }
-    else:
-        options["address"] = resources.address
     try:
         ray.init(**options)
     except Exception as error:
@@ -79,11 +77,6 @@ def ray_session(resources: Resources) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _local_cpus(resources: Resources) -> int:
-    wanted = (resources.workers or 0) * resources.cpus_per_trial
-    return max(wanted, resources.cpus_per_trial, os.cpu_count() or 1)
 
 
 def check_resources(resources: Resources) -> None:

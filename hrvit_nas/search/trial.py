@@ -12,7 +12,7 @@ import torch
 from ..data import SegmentationData
 from ..evaluation import measure_latency
 from ..models import build_segmentor
-from ..training import Recipe, TrainingFailedError, train
+from ..training import CheckpointError, Recipe, TrainingFailedError, TrainResult, train
 from .tasks import Outcome, Task, failed
 
 TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
@@ -41,30 +41,24 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
     """Trains and scores one architecture; picks up where an interrupted sitting left off.
 
     Whatever goes wrong in the training itself comes back as a failed outcome, so that one bad
-    architecture does not end a search.
+    architecture does not end a search. Anything else is raised, so that a fresh process tries
+    again. The state of the training stays on disk until the caller has recorded the outcome: an
+    outcome that never arrives is then not trained anew.
     """
     started = time.perf_counter()
     unfinished = context.run_dir / TRAINING_DIR / task.file_name
     try:
-        torch.manual_seed(task.seed)
-        model = build_segmentor(
-            task.spec, data.num_classes, drop_path_rate=context.recipe.drop_path_rate
-        )
-        result = train(
-            model,
-            data,
-            context.recipe,
-            seed=task.seed,
-            device=context.device,
-            checkpoint=unfinished,
-        )
+        try:
+            model, result = _trained(task, data, context, unfinished)
+        except CheckpointError:
+            # A damaged file, or one of other data: worth no more than a start from the beginning.
+            unfinished.unlink()
+            model, result = _trained(task, data, context, unfinished)
         latency = None
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
         _keep_weights(model, task, data, context.run_dir / WEIGHTS_DIR / task.file_name)
-        unfinished.unlink(missing_ok=True)
-    except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
-        unfinished.unlink(missing_ok=True)
+    except (TrainingFailedError, torch.OutOfMemoryError, MemoryError, ValueError, OSError) as error:
         seconds = time.perf_counter() - started
         return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds}
     return {
@@ -75,6 +69,18 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         "steps": result.steps,
         "history": [(step, evaluation.miou) for step, evaluation in result.evaluations],
     }
+
+
+def _trained(
+    task: Task, data: SegmentationData, context: TrialContext, checkpoint: Path
+) -> tuple[torch.nn.Module, TrainResult]:
+    torch.manual_seed(task.seed)
+    recipe = context.recipe
+    model = build_segmentor(task.spec, data.num_classes, drop_path_rate=recipe.drop_path_rate)
+    result = train(
+        model, data, recipe, seed=task.seed, device=context.device, checkpoint=checkpoint
+    )
+    return model, result
 
 
 def _keep_weights(model: torch.nn.Module, task: Task, data: SegmentationData, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Searches: configuration, proposals, plan, and trials on Ray (imported only when a run starts)."""
