@@ -1,0 +1,238 @@
+"""Whatever a user gets wrong is one line on stderr and exit status 2, and leaves nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from hrvit_nas.cli.search import NAME, main
+from hrvit_nas.results import TrialStore
+from hrvit_nas.search.run import create_run
+
+
+@pytest.fixture
+def search(monkeypatch, capsys, tmp_path):
+    """Runs `hrvit-search` in this process, in an empty folder: (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def search(*arguments):
+        monkeypatch.setattr(sys, "argv", [NAME, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        output = capsys.readouterr()
+        return caught.value.code, output.out, output.err
+
+    return search
+
+
+@pytest.fixture
+def refused(search, tmp_path):
+    """Runs `hrvit-search`, checks that it refuses and touches nothing; returns its line."""
+
+    def refused(*arguments):
+        before = contents(tmp_path)
+        status, _, err = search(*arguments)
+        assert status == 2, err
+        assert err.startswith(f"{NAME}: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        assert contents(tmp_path) == before
+        return err
+
+    return refused
+
+
+def contents(folder):
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name not in ("classes.yaml",)
+    }
+
+
+@pytest.fixture
+def run_dir(make_config, tmp_path):
+    """A run that was made and has not trained anything yet."""
+    run = create_run(make_config(), tmp_path / "run")
+    run.close()
+    return run.directory
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--spcae", "joint"], "--spcae"),
+        (["surplus"], "surplus"),
+        (["--trials", "many"], "Invalid value for '--trials'"),
+        (["--space", "heterogenous_branches"], "did you mean 'heterogeneous_branches'?"),
+        (["--space", "no/such.yaml"], "no search space file at"),
+        (["--sampler", "cma"], "'cma' is not one of"),
+        (["--cost", "joules"], "'joules' is not one of"),
+        (["--data", "cocostuff"], "'cocostuff' is not one of"),
+        (["--profile", "laptpo"], "did you mean 'laptop'?"),
+        (["--recipe", "nothing"], "no recipe 'nothing'"),
+        (["--data", "camvid"], "data set 'camvid' needs root"),
+        (["--data", "camvid", "--data-root", "no/such/folder"], "no/such/folder"),
+        (["--data", "camvid", "--data-root", "."], "train"),
+        (["--data-root", "."], "data set 'scenes' does not read root"),
+        (["--classes", "classes.yaml"], "goes with name='folder'"),
+        (["--trials", "0"], "trials: Input should be greater than or equal to 1, got 0"),
+        (["--trials", "-3"], "got -3"),
+        (["--steps", "0"], "recipe.steps: Input should be greater than or equal to 1, got 0"),
+        (["--steps", "-1"], "got -1"),
+        (["--confirm", "-1"], "confirm: Input should be greater than or equal to 0, got -1"),
+        (["--seed", "-1"], "seed: "),
+        (["--seed", str(2**32)], "seed: "),
+        (["--population", "1"], "population: "),
+        (["--workers", "0"], "resources.workers: "),
+        (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
+        (["--gpus-per-trial", "-0.5"], "resources.gpus_per_trial: "),
+        (["--gpus-per-trial", "nan"], "resources.gpus_per_trial: "),
+        (["--max-macs", "1"], "found no member with macs at most 1"),
+        (["--max-macs", "nan"], "max: "),
+        (["--max-params", "0"], "max: "),
+        (["--max-activation-bytes", "10"], "found no member with peak_activation_bytes"),
+        (["--resume", "nowhere"], "nowhere holds no run (config.json is missing)"),
+        (["--output", "/dev/null/run"], "cannot open /dev/null/run/trials.jsonl: Not a directory"),
+        (["--output", "/dev/null"], "/dev/null"),
+    ],
+)
+def test_a_wrong_option_is_refused(arguments, expected, refused, profile):
+    named = "--profile" in arguments or "--resume" in arguments
+    line = refused(*([] if named else ["--profile", profile]), *arguments)
+    assert expected in line
+
+
+def test_a_faulty_space_is_refused_with_its_line(refused, tmp_path, profile):
+    path = tmp_path / "mine.yaml"
+    path.write_text("schema_version: 1\ndescription: x\nextends: joint\nnarrow:\n  width_9: [8]\n")
+    assert "mine.yaml:5" in refused("--profile", profile, "--space", path)
+
+
+def test_a_profile_without_a_recipe_for_the_data_is_refused(refused, tmp_path, profile):
+    content = yaml.safe_load(profile.read_text())
+    del content["recipes"]["camvid"]
+    path = tmp_path / "profile.yaml"
+    path.write_text(yaml.safe_dump(content))
+    line = refused("--profile", path, "--data", "camvid", "--data-root", tmp_path)
+    assert "names no recipe for camvid; give one with --recipe" in line
+
+
+def test_a_storage_that_cannot_be_used_is_refused(refused, profile):
+    storage = "sqlite:////no/such/folder/study.db"
+    line = refused("--profile", profile, "--output", "out", "--storage", storage)
+    assert "the study's storage" in line
+
+
+def test_an_output_that_holds_a_run_is_refused(refused, run_dir, profile):
+    line = refused("--profile", profile, "--output", run_dir)
+    assert f"holds a run already; continue it with --resume {run_dir}" in line
+
+
+@pytest.mark.parametrize(
+    "option", [("--space", "joint"), ("--seed", "4"), ("--steps", "9"), ("--max-macs", "1e9")]
+)
+def test_what_a_run_is_made_of_cannot_be_changed_on_resume(option, refused, run_dir):
+    line = refused("--resume", run_dir, *option)
+    assert f"{option[0]} cannot be changed on --resume" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("config.json", b"{", "is damaged"),
+        ("config.json", b"[]", "is damaged"),
+        ("config.json", b'{"config": {"resources": {}, "tials": 1}, "space": {}}', "space: Field"),
+        ("config.json", b'{"config": {}}', "is damaged"),
+        ("trials.jsonl", b"noise\n", "line 1 is damaged"),
+        ("trials.jsonl", b"{}\n", "line 1 has schema version None"),
+        ("provenance.json", b"{", "is damaged"),
+        ("provenance.json", b"{}", "is damaged"),
+    ],
+)
+def test_a_damaged_run_is_refused(name, content, expected, refused, run_dir):
+    (run_dir / name).write_bytes(content)
+    line = refused("--resume", run_dir)
+    assert expected in line
+    assert str(run_dir / name) in line
+
+
+def test_a_run_in_use_is_refused(refused, run_dir):
+    with TrialStore(run_dir, write=True):
+        assert "being written by another process" in refused("--resume", run_dir)
+
+
+def test_a_run_whose_space_is_gone_is_refused(refused, run_dir):
+    path = run_dir / "config.json"
+    content = json.loads(path.read_text())
+    content["config"]["space"] = "gone.yaml"
+    path.write_text(json.dumps(content))
+    assert "no search space file at gone.yaml" in refused("--resume", run_dir)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (("--cpus-per-trial", 4096), "asked for 4096 CPU, the largest node has"),
+        (("--gpus-per-trial", 64), "asked for 64 GPU, the largest node has"),
+    ],
+)
+def test_a_trial_that_no_machine_holds_is_refused(option, expected, refused, profile, ray_runtime):
+    assert expected in refused("--profile", profile, "--output", "out", *option)
+
+
+@pytest.mark.ray
+def test_a_search_of_which_nothing_comes_says_so_in_its_status(
+    search, profile, tmp_path, ray_runtime
+):
+    plan = yaml.safe_load((profile.parent / "recipe.yaml").read_text())
+    plan["recipe"] |= {"learning_rate": 1e30, "steps": 3}
+    (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plan))
+    status, out, err = search(
+        "--profile", profile, "--recipe", "wild.yaml", "--trials", 2, "--output", "out"
+    )
+    assert status == 1
+    assert err == ""
+    assert out.count("failed: TrainingFailedError") == 2
+    assert "no trial is complete (2 failed), so there is no frontier" in out
+    with TrialStore(tmp_path / "out") as store:
+        assert [record.state for record in store.records()] == ["failed"] * 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "not an address"])
+def test_a_cluster_that_does_not_answer_is_refused(address, start_search, profile, tmp_path):
+    process = start_search("--profile", profile, "--output", "out", "--address", address)
+    assert process.wait(240) == 2
+    (line,) = process.err.read_text().splitlines()
+    assert f"Ray does not start or answer at {address}" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_is_light_and_shows_examples(tmp_path):
+    heavy = ("torch", "ray", "optuna", "pydantic", "pandas", "matplotlib", "yaml")
+    probe = f"""
+import atexit, sys
+from hrvit_nas.cli.search import main
+atexit.register(lambda: print("LOADED", [name for name in {heavy} if name in sys.modules]))
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", probe, "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "100"},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "LOADED []" in done.stdout
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert "hrvit-search --space heterogeneous_branches" in lines
+    assert any(line.startswith("hrvit-search --resume ") for line in lines)

@@ -1,0 +1,107 @@
+"""Ctrl-C and kill at any moment, then --resume: as many trials as asked for, none of them twice."""
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from hrvit_nas.results import TrialStore
+from hrvit_nas.search.run import continue_run, open_run
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+PATIENCE_S = 240
+TRIALS = 4
+
+
+class Nobody:
+    def started(self, task): ...
+
+    def ended(self, record, summary): ...
+
+
+def wait_for(condition, process):
+    """Waits while a search goes on."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert process.poll() is None, process.err.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def has_trials(directory):
+    journal = directory / "trials.jsonl"
+    return lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 1
+
+
+def all_gone(process):
+    """Whether Ray's processes end too, in the seconds that they need."""
+    deadline = time.monotonic() + 60
+    while process.left_over() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not process.left_over()
+
+
+def records_in(directory):
+    with TrialStore(directory) as store:
+        return store.records()
+
+
+def resume_and_check(directory, before):
+    run = open_run(directory, {}, {})
+    try:
+        continue_run(run, Nobody())
+    finally:
+        run.close()
+    records = records_in(directory)
+    assert records[: len(before)] == before
+    assert Counter(record.origin for record in records)["search"] == TRIALS
+    assert len({record.key for record in records}) == len(records)
+    assert {record.state for record in records} == {"complete"}
+
+
+@pytest.fixture
+def start(start_search, profile):
+    return lambda *more: start_search(
+        "--profile", profile, "--trials", TRIALS, "--steps", 40, "--output", "run", *more
+    )
+
+
+def test_ctrl_c_then_resume(start, tmp_path, ray_runtime):
+    directory = tmp_path / "run"
+    process = start()
+    wait_for(has_trials(directory), process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    assert process.wait(PATIENCE_S) == 130
+    assert process.err.read_text() == ""
+    *_, hint = process.out.read_text().splitlines()
+    assert hint == "interrupted; nothing is lost. Continue with: hrvit-search --resume run"
+    assert all_gone(process)
+    before = records_in(directory)
+    assert 1 <= len(before) < TRIALS + 3
+    for name in ("trials.parquet", "frontier.csv", "frontier.png"):
+        assert (directory / name).stat().st_size
+    resume_and_check(directory, before)
+
+
+def test_ctrl_c_while_ray_starts(start, tmp_path):
+    process = start()
+    wait_for((tmp_path / "run" / "provenance.json").exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 130
+    assert "Traceback" not in process.err.read_text()
+    assert "--resume run" in process.out.read_text()
+    assert all_gone(process)
+    assert records_in(tmp_path / "run") == []
+
+
+def test_a_killed_driver_takes_ray_along_and_can_be_resumed(start, tmp_path, ray_runtime):
+    directory = tmp_path / "run"
+    process = start()
+    wait_for(has_trials(directory), process)
+    process.kill()
+    process.wait()
+    assert all_gone(process)
+    resume_and_check(directory, records_in(directory))

@@ -1,0 +1,103 @@
+"""What a search shows as it goes on: a live view on a terminal, a line a trial elsewhere."""
+
+import random
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from hrvit_nas.cli.progress import SearchProgress
+from hrvit_nas.results import TrialRecord, summarise
+from hrvit_nas.search.tasks import Task
+
+
+def console(**options):
+    return Console(file=StringIO(), width=80, **options)
+
+
+def text_of(screen):
+    return screen.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def specs(make_config):
+    space = make_config().load_space()
+    return list({space.sample(random.Random(seed)) for seed in range(6)})[:3]
+
+
+def task_of(number, spec, origin="search", label=""):
+    return Task(number=number, spec=spec, seed=0, origin=origin, label=label)
+
+
+def record_of(task, miou=0.5, error=""):
+    return TrialRecord(
+        number=task.number,
+        arch_id=task.spec.id,
+        arch=task.spec.to_json(),
+        origin=task.origin,
+        label=task.label,
+        seed=task.seed,
+        state="failed" if error else "complete",
+        miou=None if error else miou,
+        error=error,
+        macs=12_345_678,
+        published_macs=1,
+        params=1,
+        peak_activation_bytes=1,
+        seconds=3.2,
+        steps=1,
+        finished_at=datetime.now(UTC),
+    )
+
+
+def test_elsewhere_each_trial_is_one_line_however_long(specs):
+    screen = console()
+    records = []
+    with SearchProgress(screen, trials=3, done=0) as progress:
+        for number, spec in enumerate(specs[:2]):
+            task = task_of(number, spec)
+            progress.started(task)
+            records.append(record_of(task, error="" if number else f"[bold]broke{'!' * 99}"))
+            progress.ended(records[-1], summarise(records))
+        reference = task_of(2, specs[2], "reference", "b1 scaled")
+        progress.started(reference)
+        records.append(record_of(reference))
+        progress.ended(records[-1], summarise(records))
+    failed, scored, beside = text_of(screen).splitlines()
+    assert f"searching 1/3: {specs[0].id} seed 0" in failed
+    assert f"failed: [bold]broke{'!' * 99}" in failed
+    assert f"searching 2/3: {specs[1].id} seed 0 0.0123 GMACs, mIoU 50.00% (3 s)" in scored
+    assert scored.endswith("frontier 1")
+    assert "references 1: b1 scaled seed 0" in beside
+
+
+def test_a_resumed_search_counts_on(specs):
+    screen = console()
+    with SearchProgress(screen, trials=9, done=7) as progress:
+        record = record_of(task_of(7, specs[0]))
+        progress.ended(record, summarise([record]))
+    assert "searching 8/9" in text_of(screen)
+
+
+def test_a_terminal_shows_the_bar_what_runs_and_the_frontier(specs):
+    screen = console(force_terminal=True)
+    done, running = task_of(0, specs[0]), task_of(1, specs[1])
+    with SearchProgress(screen, trials=3, done=0) as progress:
+        progress.started(done)
+        progress.started(running)
+        record = record_of(done)
+        progress.ended(record, summarise([record]))
+    last = text_of(screen).rpartition("searching")[2]
+    assert "1/3" in last
+    assert f"running: {running.spec.id} seed 0" in last
+    assert "frontier so far" in last
+    row = next(line for line in last.splitlines() if done.spec.id in line)
+    assert {"0.0123", "50.00"} <= set(row.split())
+
+
+def test_a_terminal_is_left_usable_when_a_search_breaks(specs):
+    screen = console(force_terminal=True)
+    with pytest.raises(KeyboardInterrupt), SearchProgress(screen, trials=1, done=0):
+        raise KeyboardInterrupt
+    assert text_of(screen).rstrip().endswith("\x1b[?25h")  # the cursor is shown again

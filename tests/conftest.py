@@ -1,0 +1,162 @@
+"""What several packages' tests share: reference facts, a Ray runtime, searches of seconds."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ONE_BLOCK = {
+    f"blocks_{module}_{branch}": [1]
+    for module, branches in enumerate((1, 2, 3, 3, 4, 4), start=1)
+    for branch in range(1, branches + 1)
+}
+NARROWING = {
+    "base": {"arch": "hrvit_b1", "width_factor": 0.25},
+    "choices": {
+        **ONE_BLOCK,
+        "stem_width": [16],
+        "head_width": [32],
+        "head_dim": [8],
+        "width_1": [8, 16],
+        "width_2": [16, 32],
+        "width_3": [32, 64],
+        "width_4": [64, 128],
+        "strip_width_1": [1],
+        "strip_width_2": [2],
+        "strip_width_3": [4],
+        "strip_width_4": [7],
+        "expansion_ratio_1": [1, 2],
+        "expansion_ratio_2": [1, 2],
+        "expansion_ratio_3": [2, 3],
+        "expansion_ratio_4": [2, 3, 4],
+    },
+}
+RECIPE = {"steps": 1, "batch_size": 2, "warmup_steps": 0, "augment": {"crop_size": [32, 48]}}
+DATA = {"name": "scenes", "num_train": 8, "num_val": 4}
+CONFIG = {
+    "space": "heterogeneous_branches",
+    "narrowing": NARROWING,
+    "data": {**DATA, "image_size": [32, 48]},
+    "recipe": RECIPE,
+    "trials": 4,
+    "sampler": "random",
+}
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Facts about the published networks; they lie beside the project, not in it."""
+    folder = Path(__file__).parents[2] / "shared" / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"facts about the published networks are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """A data cache of the test session's own, for workers and subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def ray_runtime(cache_home):
+    """A Ray runtime with two CPUs in this process; a run that finds one uses it."""
+    import hrvit_nas.search.runner  # noqa: F401, I001 - sets what Ray reads from the environment
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=128 * 2**20,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def make_config():
+    """Makes the configuration of a search over tiny networks, with some fields changed."""
+    from hrvit_nas.search.config import SearchConfig
+
+    def make(**changes):
+        return SearchConfig.model_validate({**CONFIG, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory):
+    """Path of a profile with the same tiny search, for the command line."""
+    folder = tmp_path_factory.mktemp("profile")
+    recipe = folder / "recipe.yaml"
+    plan = {"description": "One step.", "image_size": [32, 48], "recipe": RECIPE}
+    recipe.write_text(yaml.safe_dump(plan))
+    path = folder / "profile.yaml"
+    content = {
+        "description": "Seconds.",
+        "trials": 4,
+        "data": DATA,
+        "recipes": {name: str(recipe) for name in ("scenes", "camvid", "folder")},
+        "narrowing": NARROWING,
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def start_search(tmp_path):
+    """Starts `hrvit-search` as a process group of its own, with its output in files.
+
+    Whatever is left of it at the end of the test is killed; `left_over()` lists those processes.
+    """
+    started = []
+
+    def start(*arguments):
+        mark = f"{os.getpid()}.{tmp_path.name}.{len(started)}"
+        out, err = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hrvit_nas.cli.search", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "HRVIT_TEST": mark, "OMP_NUM_THREADS": "1"},
+            stdout=out.open("w"),
+            stderr=err.open("w"),
+            start_new_session=True,
+        )
+        process.out, process.err = out, err
+        process.left_over = lambda: _processes_with(f"HRVIT_TEST={mark}")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        for pid in process.left_over():
+            _kill(pid)
+        process.wait(30)
+
+
+def _processes_with(variable):
+    """Processes, zombies aside, that inherited a variable of the environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue  # it ended meanwhile, or is not ours
+    return found
+
+
+def _kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,223 @@
+"""The order of a run's stages, what each waits for, and what is left of them after any stop."""
+
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hrvit_nas.arch import get_arch
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.results import TrialRecord, TrialStore, summarise
+from hrvit_nas.search.plan import REFERENCE_LABEL, Plan
+from hrvit_nas.search.proposals import Proposals, objective_values
+
+SIZE, CLASSES = (32, 48), 10
+
+
+class Sitting:
+    """A run without workers: hands out tasks and scores them as a test decides."""
+
+    def __init__(self, config, folder):
+        self.config = config
+        self.store = TrialStore(folder, write=True)
+        self.proposals = Proposals(
+            config, config.load_space(), f"sqlite:///{folder}/study.db", self.store.records()
+        )
+        self.plan = Plan(config, self.store, self.proposals, CLASSES)
+        self.running = []
+
+    def hand_out(self, most):
+        """Starts tasks until so many run, or none is to be had for now."""
+        while len(self.running) < most and (task := self.plan.next()) is not None:
+            self.running.append(task)
+
+    def finish(self, position=0, *, fails=False):
+        task = self.running.pop(position)
+        cost = estimate_cost(task.spec, SIZE, num_classes=CLASSES)
+        # Dearer is better, with a little noise by architecture, so that the frontier is wide.
+        miou = min(0.9, cost.macs / 1e7 + int(task.spec.id[:2], 16) / 1e4 + task.seed / 1e5)
+        record = TrialRecord(
+            number=task.number,
+            arch_id=task.spec.id,
+            arch=task.spec.to_json(),
+            origin=task.origin,
+            label=task.label,
+            seed=task.seed,
+            macs=cost.macs,
+            published_macs=cost.published_macs,
+            params=cost.params,
+            peak_activation_bytes=cost.peak_activation_bytes,
+            seconds=1.0,
+            steps=0 if fails else 1,
+            finished_at=datetime.now(UTC),
+            state="failed" if fails else "complete",
+            miou=None if fails else miou,
+            error="diverged" if fails else "",
+        )
+        self.store.append(record)
+        if task.proposal is not None:
+            self.proposals.finish(task, objective_values(record, self.config.cost))
+        self.plan.done(task)
+        return record
+
+    def run(self, *, workers=2, most=10**6):
+        """Runs to the end, or until so many tasks have ended; closes the store."""
+        for _ in range(most):
+            self.hand_out(workers)
+            if not self.running:
+                break
+            self.finish(-1)
+        self.store.close()
+        return self.store.records()
+
+
+@pytest.fixture
+def sit(tmp_path):
+    stores = []
+
+    def sit(config, folder=tmp_path):
+        sitting = Sitting(config, folder)
+        stores.append(sitting.store)
+        return sitting
+
+    yield sit
+    for store in stores:
+        store.close()
+
+
+def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
+    sitting = sit(make_config(trials=5, confirm=2, seed=7))
+    sitting.hand_out(100)
+    assert [task.origin for task in sitting.running] == ["search"] * 5
+    assert {task.seed for task in sitting.running} == {7}
+    while len(sitting.running) > 1:
+        sitting.finish()
+        sitting.hand_out(100)
+        assert {task.origin for task in sitting.running} == {"search"}
+    assert not sitting.plan.finished
+    sitting.finish()
+
+    sitting.hand_out(100)
+    references = list(sitting.running)
+    assert {(task.origin, task.label, task.seed) for task in references} == {
+        ("reference", REFERENCE_LABEL, 7)
+    }
+    assert 1 <= len(references) <= 3
+    for _ in references:
+        assert sitting.plan.next() is None
+        sitting.finish()
+
+    front = summarise(r for r in sitting.store.records() if r.origin == "search").frontier
+    sitting.hand_out(100)
+    confirming = list(sitting.running)
+    members = {row.arch_id for row in front} | {task.spec.id for task in references}
+    assert {task.origin for task in confirming} == {"confirm"}
+    assert {task.key for task in confirming} == {(m, seed) for m in members for seed in (8, 9)}
+    while sitting.running:
+        assert not sitting.plan.finished
+        sitting.finish()
+        sitting.hand_out(100)
+    assert sitting.plan.finished
+    assert sitting.plan.next() is None
+    numbers = [record.number for record in sitting.store.records()]
+    assert sorted(numbers) == list(range(len(numbers)))
+    assert sitting.plan.notes == []
+
+
+@pytest.mark.parametrize("cost", ["macs", "params"])
+def test_references_cost_what_the_cheapest_middle_and_dearest_member_cost(cost, make_config, sit):
+    records = sit(make_config(trials=16, cost=cost)).run()
+    summary = summarise(records, cost=cost)
+    front, references = summary.frontier, summary.references
+    assert len(front) >= 3, "the scores were made so that the frontier is wide"
+    chosen = [front[0], front[(len(front) - 1) // 2], front[-1]]
+    for row in chosen:
+        nearest = min(abs(ref.cost(cost) / row.cost(cost) - 1) for ref in references)
+        assert nearest < 0.1
+    # The same allocation: widths are scaled, blocks are b1's.
+    b1 = get_arch("hrvit_b1")
+    for record in records:
+        if record.origin == "reference":
+            blocks = [[b.blocks for b in module.branches] for module in record.spec.modules]
+            assert blocks == [[b.blocks for b in module.branches] for module in b1.modules]
+
+
+def test_failures_are_not_tried_again_and_do_not_enter_the_frontier(make_config, sit):
+    config = make_config(trials=4, confirm=1)
+    first = sit(config)
+    first.hand_out(4)
+    first.finish(fails=True)
+    while first.running:
+        first.finish()
+    first.store.close()
+    records = sit(config).run()
+    failed = [record for record in records if record.state == "failed"]
+    assert len(failed) == 1
+    assert [record.arch_id for record in records].count(failed[0].arch_id) == 1
+    assert Counter(record.origin for record in records)["search"] == 4
+
+
+def test_without_a_complete_trial_the_run_ends_with_a_note(make_config, sit):
+    sitting = sit(make_config(trials=2, confirm=3))
+    sitting.hand_out(4)
+    while sitting.running:
+        sitting.finish(fails=True)
+    assert sitting.plan.next() is None
+    assert sitting.plan.finished
+    assert sitting.plan.notes == ["no trial was completed, so there is no frontier"]
+
+
+def test_an_exhausted_space_ends_the_search_but_not_the_run(make_config, sit):
+    config = make_config(trials=50)
+    choices = dict(config.narrowing.choices)
+    for gene in config.load_space().genes:
+        choices[gene.name] = gene.choices[:1]
+    choices["width_1"] = (8, 16)
+    narrowing = config.narrowing.model_copy(update={"choices": choices})
+    sitting = sit(config.model_copy(update={"narrowing": narrowing}))
+    counts = Counter(record.origin for record in sitting.run())
+    assert counts["search"] == 2
+    assert counts["reference"] >= 1
+    assert len(sitting.plan.notes) == 1
+    assert "no further architecture" in sitting.plan.notes[0]
+
+
+def test_a_finished_run_asks_for_no_more(make_config, sit):
+    config = make_config(trials=3, confirm=1)
+    records = sit(config).run()
+    assert sit(config).run() == records
+
+
+def test_a_finished_run_can_be_extended(make_config, sit):
+    records = sit(make_config(trials=3)).run()
+    more = sit(make_config(trials=5, confirm=1)).run()
+    assert more[: len(records)] == records
+    assert Counter(record.origin for record in more)["search"] == 5
+    assert len({record.key for record in more}) == len(more)
+    front = {row.arch_id for row in summarise(r for r in more if r.origin == "search").frontier}
+    confirmed = {record.arch_id for record in more if record.origin == "confirm"}
+    assert front <= confirmed
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cuts=st.lists(st.integers(0, 6), max_size=4), workers=st.integers(1, 3))
+def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
+    config = make_config(trials=4, confirm=1)
+    with tempfile.TemporaryDirectory() as folder:
+        for cut in cuts:
+            Sitting(config, Path(folder)).run(workers=workers, most=cut)
+        records = Sitting(config, Path(folder)).run(workers=workers)
+        untold = Proposals(
+            config, config.load_space(), f"sqlite:///{folder}/study.db", records
+        )._waiting
+    counts = Counter(record.origin for record in records)
+    summary = summarise(r for r in records if r.origin == "search")
+    references = {record.arch_id for record in records if record.origin == "reference"}
+    assert len({record.key for record in records}) == len(records)
+    assert counts["search"] == 4
+    assert counts["confirm"] == len({row.arch_id for row in summary.frontier} | references)
+    assert untold == []
