@@ -36,7 +36,6 @@ class SearchProgress:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
         self._search = self._bar.add_task("searching", total=trials, completed=done)
-        self._extra: dict[str, int] = {}
         self._counts = {"search": done}
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
         self._started = time.monotonic()

@@ -65,7 +65,7 @@ def search(
         str | None,
         typer.Option(
             help="What the search is fitted to: laptop, cluster, or a path."
-            " Default: cluster where there is a GPU, else laptop."
+            " Default: laptop; cluster for a data set on a machine with a GPU."
         ),
     ] = None,
     data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
@@ -91,11 +91,11 @@ def search(
     ] = None,
     cost: Annotated[Cost, typer.Option(help="What is minimised beside mIoU.")] = Cost.MACS,
     max_macs: Annotated[
-        float | None, typer.Option(help="Ceiling of multiply-adds at the training size.")
+        float | None, typer.Option(help="Ceiling of multiply-adds at the image size.")
     ] = None,
     max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None,
     max_activation_bytes: Annotated[
-        float | None, typer.Option(help="Ceiling of peak activation bytes at the training size.")
+        float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0,
     confirm: Annotated[
@@ -188,7 +188,8 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         one_line,
     )
 
-    profile = load_profile(options["profile"] or _default_profile())
+    embedded = options["data"] is None and options["data_root"] is None
+    profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))
     data_name = str(options["data"] or profile.data.name)
     recipe_name = options["recipe"] or profile.recipes.get(data_name)
     if recipe_name is None:

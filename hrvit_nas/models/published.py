@@ -24,6 +24,7 @@ _BACKBONE_RULES: tuple[tuple[str, str], ...] = (
     (r"patch_embedding\.pointwise\.", "proj.0."),
     (r"patch_embedding\.depthwise\.", "proj.1."),
     (r"patch_embedding\.norm\.", "norm."),
+    (r"patch_embedding\.convolution\.", "convolution."),
     (r"\.attention_norm\.", ".attn_norm."),
     (r"\.attention\.to_input\.", ".attn.to_qkv."),
     (r"\.attention\.to_output\.linear\.", ".attn.to_out.0."),
@@ -125,16 +126,19 @@ def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> No
         problems.append(f"missing {_list(missing)}")
     if unexpected := [name for name in state_dict if name not in names]:
         problems.append(f"unexpected {_list(unexpected)}")
-    loaded = {}
-    for name in names.keys() & state_dict.keys():
-        ours_shape, tensor = ours[names[name]].shape, state_dict[name]
-        if tensor.dim() == 4 and len(ours_shape) == 2 and tensor.shape[2:] == (1, 1):
+    loaded, misshapen = {}, []
+    for published, name in names.items():
+        if published not in state_dict:
+            continue
+        shape, tensor = ours[name].shape, state_dict[published]
+        if tensor.dim() == 4 and len(shape) == 2 and tensor.shape[2:] == (1, 1):
             tensor = tensor.flatten(1)
-        if tensor.shape != ours_shape:
-            problems.append(
-                f"{name} has shape {tuple(state_dict[name].shape)}, the model {tuple(ours_shape)}"
-            )
-        loaded[names[name]] = tensor
+        if tensor.shape != shape:
+            theirs = tuple(state_dict[published].shape)
+            misshapen.append(f"{published} has shape {theirs}, the model {tuple(shape)}")
+        loaded[name] = tensor
+    if misshapen:
+        problems.append(_list(misshapen))
     if problems:
         raise ValueError(
             "a published checkpoint must fit the model exactly: " + "; ".join(problems)

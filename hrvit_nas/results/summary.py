@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -123,9 +123,9 @@ def summarise(
     The seed that an architecture was selected with flatters it: of many noisy scores the
     search picks the highest, so the winners' scores are too high on average. Where an
     architecture has confirming seeds, its mean and interval are therefore over those alone,
-    and the score of the search stands beside them. For the same reason, once any searched
-    architecture is confirmed, the frontier is drawn among the confirmed ones only: a flattered
-    score of one seed must not dominate an honest mean.
+    and the score of the search stands beside them. For the same reason, once every member of the
+    search's frontier is confirmed, the frontier is drawn among the confirmed ones only: a
+    flattered score of one seed must not dominate an honest mean. Until then it is the search's.
 
     References do not belong to the frontier, unless the search found them too.
 
@@ -145,10 +145,10 @@ def summarise(
             failed += 1
     rows = [_summarise_arch(group, confidence) for group in groups.values()]
     candidates = [row for row in rows if row.searched or not row.reference]
-    if any(row.confirmed for row in candidates):
-        candidates = [row for row in candidates if row.confirmed]
-    front = pareto_front([(row.interval.mean, row.cost(cost)) for row in candidates])
-    members = {row.arch_id for row, on_front in zip(candidates, front, strict=True) if on_front}
+    members = _front(candidates, cost, lambda row: row.search_miou)
+    if all(row.confirmed for row in candidates if row.arch_id in members):
+        confirmed = [row for row in candidates if row.confirmed]
+        members = _front(confirmed, cost, lambda row: row.interval.mean)
     rows = [replace(row, on_frontier=True) if row.arch_id in members else row for row in rows]
     rows.sort(key=lambda row: (row.cost(cost), row.interval.mean, row.arch_id))
     return RunSummary(
@@ -158,6 +158,15 @@ def summarise(
         num_failed=failed,
         steps=tuple(sorted(steps)),
     )
+
+
+def _front(
+    rows: list[ArchSummary], cost: CostName, score: Callable[[ArchSummary], float | None]
+) -> set[str]:
+    """Ids of the rows that no other beats; a row without a score is not among them."""
+    scores = [math.nan if (value := score(row)) is None else value for row in rows]
+    points = [(value, row.cost(cost)) for value, row in zip(scores, rows, strict=True)]
+    return {row.arch_id for row, on in zip(rows, pareto_front(points), strict=True) if on}
 
 
 def _summarise_arch(records: list[TrialRecord], confidence: float) -> ArchSummary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._paths import declarations_dir
 from ..arch import get_arch, scale_widths
@@ -50,6 +50,15 @@ class Resources(_Frozen):
     gpus_per_trial: float = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
+
+    @model_validator(mode="after")
+    def _check_gpus(self) -> Resources:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
+            raise ValueError(
+                "gpus_per_trial must be a fraction of at most 1 or a whole number,"
+                f" got {self.gpus_per_trial}"
+            )
+        return self
 
     @property
     def joins_cluster(self) -> bool:
@@ -110,6 +119,12 @@ class SearchConfig(_Frozen):
     storage: str | None = None
     study: str = "search"
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _check_size(self) -> SearchConfig:
+        if self.data.image_size is None and self.recipe.augment.crop_size is None:
+            raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
+        return self
 
     @property
     def image_size(self) -> tuple[int, int]:

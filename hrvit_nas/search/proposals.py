@@ -3,7 +3,7 @@
 The study is Optuna's own: one categorical parameter a gene that has a choice, mIoU maximised and
 a cost minimised.
 What the sampler proposes is checked before anything is trained. A proposal outside the space's
-limits, or one already trained, is recorded as pruned, with the reason, and the nearest untrained
+limits is recorded as pruned and one already trained as failed, with the reason; a near, untrained
 member takes its place in the study, so that the sampler learns from what was really trained.
 """
 
@@ -28,6 +28,7 @@ ARCH_ATTRIBUTE = "arch"
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
 START_DRAWS = 64
+ALREADY_TRAINED = "already trained"
 MIN_POPULATION, MAX_POPULATION = 4, 50
 
 
@@ -150,7 +151,9 @@ class Proposals:
         spec, reason = self._admitted(trial.params)
         if reason:
             trial.set_user_attr("refused", reason)
-            self._study.tell(trial, state=TrialState.PRUNED)
+            # A sampler reads 'pruned' as bad, and what it proposes twice is what scored well.
+            outside = not reason.startswith(ALREADY_TRAINED)
+            self._study.tell(trial, state=TrialState.PRUNED if outside else TrialState.FAIL)
             self._study.enqueue_trial(params := self._params(spec))
             trial = self._study.ask(self._distributions)
             assert trial.params == params, "another queued trial came first"
@@ -166,7 +169,7 @@ class Proposals:
         reason = f"outside the space: changed {', '.join(moved)}" if moved else ""
         if spec.id not in self._seen:
             return spec, reason
-        reason = f"already trained: {spec.id}"
+        reason = f"{ALREADY_TRAINED}: {spec.id}"
         near = spec
         for _ in range(NEIGHBOURS_TRIED):
             near = self._space.mutate(near, self._rng)

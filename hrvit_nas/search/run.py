@@ -95,10 +95,12 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
     """
     if (directory / CONFIG_NAME).exists():
         raise ConfigError(f"{directory} holds a run already; continue it with --resume {directory}")
-    config.load_space().sample(random.Random(config.seed))
-    data = load_data(config.data)
-    config = config.with_num_classes(data.num_classes)
     space = config.load_space()
+    data = load_data(config.data)
+    if config.narrowing.limits:
+        config = config.with_num_classes(data.num_classes)
+        space = config.load_space()
+    space.sample(random.Random(config.seed))
     store = TrialStore(directory, write=True)
     resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
     _write_json(directory / CONFIG_NAME, resolved)
@@ -240,7 +242,12 @@ def _write_table_if_due(run: Run) -> None:
 def _note_provenance(directory: Path, config: SearchConfig) -> None:
     """Adds this sitting to `provenance.json`; several machines may have run a resumed run."""
     path = directory / PROVENANCE_NAME
-    sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    try:
+        sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        if not isinstance(sittings, list):
+            raise ValueError(f"it must hold a list, not a {type(sittings).__name__}")
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
     device = "cuda" if config.resources.gpus_per_trial else "cpu"
     seeds = [config.seed + offset for offset in range(config.confirm + 1)]
     sittings.append({**provenance(device=device), "seeds": seeds})

@@ -136,7 +136,11 @@ class ProxyTrial(tune.Trainable):
             device="cuda" if config["gpus"] else "cpu",
         )
         task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
-        outcome = run_trial(task, self._data, context)
+        try:
+            outcome = run_trial(task, self._data, context)
+        except (ValueError, OSError) as error:
+            fault = " ".join(str(error).split()) or type(error).__name__
+            return {"done": True, "fault": f"on node {os.uname().nodename}: {fault}"}
         node = ray.get_runtime_context().get_node_id()
         outcome["worker"] = f"{os.uname().nodename}/{node[:8]}"
         # As text: Tune flattens nested results before its searcher sees them.

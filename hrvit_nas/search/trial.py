@@ -40,9 +40,8 @@ class TrialContext:
 def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outcome:
     """Trains and scores one architecture; picks up where an interrupted sitting left off.
 
-    Whatever goes wrong in the training itself comes back as a failed outcome, so that one bad
-    architecture does not end a search. Anything else is raised, so that a fresh process tries
-    again. The state of the training stays on disk until the caller has recorded the outcome: an
+    An architecture that does not train, or does not fit, comes back as a failed outcome, so that
+    it does not end a search. Data and disk are nobody's architecture: their errors are raised. The state of the training stays on disk until the caller has recorded the outcome: an
     outcome that never arrives is then not trained anew.
     """
     started = time.perf_counter()
@@ -58,7 +57,7 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
         _keep_weights(model, task, data, context.run_dir / WEIGHTS_DIR / task.file_name)
-    except (TrainingFailedError, torch.OutOfMemoryError, MemoryError, ValueError, OSError) as error:
+    except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         seconds = time.perf_counter() - started
         return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds}
     return {
