@@ -67,20 +67,12 @@ def cache_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ray_runtime(cache_home):
-    """A Ray runtime with two CPUs in this process; a run that finds one uses it."""
-    import hrvit_nas.search.runner  # noqa: F401, I001 - sets what Ray reads from the environment
-    import ray
+    """A Ray runtime on this machine; a run that finds one uses it."""
+    from hrvit_nas.search.config import Resources
+    from hrvit_nas.search.runner import ray, ray_session
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=128 * 2**20,
-        _node_ip_address="127.0.0.1",
-    )
-    yield ray
-    ray.shutdown()
+    with ray_session(Resources()):
+        yield ray
 
 
 @pytest.fixture(scope="session")

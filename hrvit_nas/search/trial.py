@@ -41,8 +41,9 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
     """Trains and scores one architecture; picks up where an interrupted sitting left off.
 
     An architecture that does not train, or does not fit, comes back as a failed outcome, so that
-    it does not end a search. Data and disk are nobody's architecture: their errors are raised. The state of the training stays on disk until the caller has recorded the outcome: an
-    outcome that never arrives is then not trained anew.
+    it does not end a search. Data and disk are nobody's architecture: their errors are raised.
+    The state of the training stays on disk until the caller has recorded the outcome: an outcome
+    that never arrives is then not trained anew.
     """
     started = time.perf_counter()
     unfinished = context.run_dir / TRAINING_DIR / task.file_name

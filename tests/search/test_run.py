@@ -76,6 +76,11 @@ def finished(make_config, ray_runtime, tmp_path_factory):
     return directory, run.config, records
 
 
+def test_ray_listens_on_this_machine_alone(ray_runtime):
+    (node,) = ray_runtime.nodes()
+    assert node["NodeManagerAddress"] == "127.0.0.1"
+
+
 @pytest.fixture
 def copied(finished, tmp_path):
     """A copy of the finished run's directory, to go on with."""
@@ -372,8 +377,8 @@ def test_a_refused_record_ends_the_run_with_its_own_error(make_config, tmp_path)
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
-        ({"cpus_per_trial": 64}, "asked for 64 CPU, the largest node has 2"),
-        ({"gpus_per_trial": 99}, "asked for 99 GPU, the largest node has"),
+        ({"cpus_per_trial": 4096}, "asked for 4096 CPU, the largest node has"),
+        ({"gpus_per_trial": 64}, "asked for 64 GPU, the largest node has"),
     ],
 )
 def test_a_trial_that_fits_no_node_is_refused(resources, expected, make_config, tmp_path):

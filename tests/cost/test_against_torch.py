@@ -1,0 +1,207 @@
+"""Costs against networks that run: fvcore's counts, parameters, and live activations."""
+
+import weakref
+from collections import Counter
+from math import prod
+
+import pytest
+import torch
+import torch.nn.functional as functional
+from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import conv_flop_jit, linear_flop_jit, matmul_flop_jit
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from hrvit_nas.arch import PRESETS, get_arch
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.models import build_classifier, build_segmentor
+from hrvit_nas.space import list_spaces, load_space
+
+COUNTED = ("conv", "linear", "matmul", "attention", "addmm", "mm", "bmm", "einsum")
+MEMBERS = 200
+CLASSES = 19
+
+
+def attention_products(inputs, outputs):
+    """fvcore has no handler for fused attention; both products count in full."""
+    q, k, v = (value.type().sizes() for value in inputs[:3])
+    return Counter(attention=prod(q) * k[-2] + prod(q[:-1]) * k[-2] * v[-1])
+
+
+def fvcore_count(model, size):
+    """Multiply-adds by operator, by fvcore's own tracing. Takes seconds a network."""
+    analysis = FlopCountAnalysis(model.eval(), torch.zeros(1, 3, *size))
+    analysis.set_op_handle("aten::scaled_dot_product_attention", attention_products)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return {name: macs for name, macs in analysis.by_operator().items() if name in COUNTED}
+
+
+class FvcoreCount(TorchFunctionMode):
+    """The same count without a trace: fvcore's handlers at every call of a counted operator.
+
+    Thirty times faster, so that hundreds of networks can be looked at. That it is the same is
+    tested below.
+    """
+
+    HANDLERS = {
+        functional.linear: ("linear", linear_flop_jit),
+        torch.matmul: ("matmul", matmul_flop_jit),
+        functional.scaled_dot_product_attention: ("attention", attention_products),
+    }
+
+    def __init__(self):
+        super().__init__()
+        self.macs = Counter()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.conv2d:
+            values = [Traced(arg) for arg in args[:2]]
+            values += [Traced(None)] * 4 + [Traced(False)] + [Traced(None)] * 5  # not transposed
+            self.macs.update(conv_flop_jit(values, [Traced(result)]))
+        elif func in self.HANDLERS:
+            name, handler = self.HANDLERS[func]
+            count = handler([Traced(arg) for arg in args], [Traced(result)])
+            self.macs.update(count if isinstance(count, Counter) else {name: count})
+        return result
+
+
+class Traced:
+    """What fvcore's handlers ask of a value in a trace."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def isCompleteTensor(self):  # noqa: N802
+        return isinstance(self.value, torch.Tensor)
+
+    def type(self):
+        return self
+
+    def sizes(self):
+        return list(self.value.shape)
+
+    def toIValue(self):  # noqa: N802
+        return self.value
+
+
+def quick_count(model, size):
+    with torch.inference_mode(), FvcoreCount() as count:
+        model.eval()(torch.zeros(1, 3, *size))
+    return dict(count.macs)
+
+
+def num_parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESETS)
+def test_macs_of_presets_are_fvcores(name):
+    spec, size = get_arch(name), (96, 160)
+    model = build_segmentor(spec, CLASSES)
+    counted = fvcore_count(model, size)
+    assert estimate_cost(spec, size).by("operator") == counted
+    assert quick_count(model, size) == counted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_spaces())
+def test_macs_of_a_member_are_fvcores(name, rng):
+    spec, size = load_space(name).sample(rng), (101, 75)
+    model = build_segmentor(spec, CLASSES)
+    counted = fvcore_count(model, size)
+    assert estimate_cost(spec, size).by("operator") == counted
+    assert quick_count(model, size) == counted
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("size", [(64, 96), (101, 75), (32, 32)], ids=str)
+def test_presets_cost_what_they_do(name, size):
+    spec = get_arch(name)
+    for task, build in (("segmentation", build_segmentor), ("classification", build_classifier)):
+        model = build(spec, CLASSES)
+        cost = estimate_cost(spec, size, task, CLASSES)
+        assert cost.by("operator") == quick_count(model, size)
+        assert cost.params == num_parameters(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_spaces())
+def test_members_cost_what_they_do(name, rng):
+    space = load_space(name)
+    for n in range(MEMBERS):
+        spec, size = space.sample(rng), ((64, 96), (51, 70))[n % 2]
+        model = build_segmentor(spec, CLASSES)
+        cost = estimate_cost(spec, size)
+        assert cost.by("operator") == quick_count(model, size), spec.to_json()
+        assert cost.params == num_parameters(model), spec.to_json()
+
+
+# Activation memory
+
+
+class LiveBytes(TorchDispatchMode):
+    """Peak bytes of the storages alive at once, those of weights excluded."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known = set()
+        for weight in weights:
+            self.add(weight.untyped_storage(), 0)
+
+    def add(self, storage, num_bytes):
+        key = storage._cdata
+        if key in self.known:
+            return
+        self.known.add(key)
+        self.now += num_bytes
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self.drop, key, num_bytes)
+
+    def drop(self, key, num_bytes):
+        self.known.discard(key)
+        self.now -= num_bytes
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.add(storage, storage.nbytes())
+        return result
+
+
+def live_bytes(model, size):
+    image = torch.zeros(1, 3, *size)
+    with torch.no_grad(), LiveBytes([*model.parameters(), *model.buffers()]) as live:
+        live.add(image.untyped_storage(), image.untyped_storage().nbytes())
+        model.eval()(image)
+    return live.peak
+
+
+def check_peak(spec, size, task):
+    builds = {
+        "segmentation": lambda: build_segmentor(spec, CLASSES),
+        "classification": lambda: build_classifier(spec, CLASSES),
+        "backbone": lambda: build_segmentor(spec, CLASSES).backbone,
+    }
+    cost = estimate_cost(spec, size, task, CLASSES)
+    assert cost.peak_activation_bytes == pytest.approx(live_bytes(builds[task](), size), rel=0.1)
+
+
+# Large images: what is small beside them (folded weights) is left out of the estimate.
+@pytest.mark.parametrize("task", ["segmentation", "classification", "backbone"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_hold_what_is_estimated(name, task):
+    check_peak(get_arch(name), (384, 512), task)
+
+
+@pytest.mark.parametrize("task", ["segmentation", "backbone"])
+@pytest.mark.parametrize("name", list_spaces())
+def test_members_hold_what_is_estimated(name, task, rng):
+    space = load_space(name)
+    for _ in range(5):
+        check_peak(space.sample(rng), (385, 480), task)
