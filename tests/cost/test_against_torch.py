@@ -3,6 +3,7 @@
 import weakref
 from collections import Counter
 from math import prod
+from typing import ClassVar
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ class FvcoreCount(TorchFunctionMode):
     tested below.
     """
 
-    HANDLERS = {
+    HANDLERS: ClassVar = {
         functional.linear: ("linear", linear_flop_jit),
         torch.matmul: ("matmul", matmul_flop_jit),
         functional.scaled_dot_product_attention: ("attention", attention_products),
@@ -128,11 +129,12 @@ def test_presets_cost_what_they_do(name, size):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list_spaces())
 def test_members_cost_what_they_do(name, rng):
     space = load_space(name)
     for n in range(MEMBERS):
-        spec, size = space.sample(rng), ((64, 96), (51, 70))[n % 2]
+        spec, size = space.sample(rng), ((32, 64), (45, 77))[n % 2]
         model = build_segmentor(spec, CLASSES)
         cost = estimate_cost(spec, size)
         assert cost.by("operator") == quick_count(model, size), spec.to_json()
@@ -143,41 +145,45 @@ def test_members_cost_what_they_do(name, rng):
 
 
 class LiveBytes(TorchDispatchMode):
-    """Peak bytes of the storages alive at once, those of weights excluded."""
+    """Peak bytes of the storages alive at once that depend on an image.
 
-    def __init__(self, weights):
+    What is made from weights alone (folded norms, the head's joint maps) is no activation.
+    """
+
+    def __init__(self, image):
         super().__init__()
         self.now = self.peak = 0
-        self.known = set()
-        for weight in weights:
-            self.add(weight.untyped_storage(), 0)
+        self.alive = set()
+        self.add(image)
 
-    def add(self, storage, num_bytes):
-        key = storage._cdata
-        if key in self.known:
-            return
-        self.known.add(key)
-        self.now += num_bytes
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self.drop, key, num_bytes)
+    def add(self, tensor):
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.alive:
+            self.alive.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.drop, key, size)
 
-    def drop(self, key, num_bytes):
-        self.known.discard(key)
-        self.now -= num_bytes
+    def drop(self, key, size):
+        self.alive.discard(key)
+        self.now -= size
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(result):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                self.add(storage, storage.nbytes())
+        if any(x.untyped_storage()._cdata in self.alive for x in tensors((args, kwargs))):
+            for tensor in tensors(result):
+                self.add(tensor)
         return result
+
+
+def tensors(tree):
+    return (leaf for leaf in tree_iter(tree) if isinstance(leaf, torch.Tensor))
 
 
 def live_bytes(model, size):
     image = torch.zeros(1, 3, *size)
-    with torch.no_grad(), LiveBytes([*model.parameters(), *model.buffers()]) as live:
-        live.add(image.untyped_storage(), image.untyped_storage().nbytes())
+    with torch.no_grad(), LiveBytes(image) as live:
         model.eval()(image)
     return live.peak
 
@@ -192,11 +198,10 @@ def check_peak(spec, size, task):
     assert cost.peak_activation_bytes == pytest.approx(live_bytes(builds[task](), size), rel=0.1)
 
 
-# Large images: what is small beside them (folded weights) is left out of the estimate.
 @pytest.mark.parametrize("task", ["segmentation", "classification", "backbone"])
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_hold_what_is_estimated(name, task):
-    check_peak(get_arch(name), (384, 512), task)
+    check_peak(get_arch(name), (256, 320), task)
 
 
 @pytest.mark.parametrize("task", ["segmentation", "backbone"])
@@ -204,4 +209,4 @@ def test_presets_hold_what_is_estimated(name, task):
 def test_members_hold_what_is_estimated(name, task, rng):
     space = load_space(name)
     for _ in range(5):
-        check_peak(space.sample(rng), (385, 480), task)
+        check_peak(space.sample(rng), (257, 330), task)
