@@ -9,7 +9,6 @@ and `frontier.png`.
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pydantic import ValidationError
 from ..cost import estimate_cost
 from ..data import SegmentationData, load_data
 from ..results import RunSummary, TrialRecord, TrialStore, provenance, replacing, summarise
-from ..space import Space
+from ..space import Space, SpaceError
 from .config import ConfigError, SearchConfig, one_line
 from .plan import Plan, frontier_members
 from .proposals import Proposals, objective_values
@@ -132,12 +131,16 @@ def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]
         raise ConfigError(f"{path}: {one_line(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
-    space = config.load_space()
+    changed = (
+        f"space {config.space!r} has changed since {directory} was started with it; restore it,"
+        " or start a new run"
+    )
+    try:
+        space = config.load_space()
+    except SpaceError as error:
+        raise ConfigError(f"{changed} ({error})") from error
     if json.loads(json.dumps(space.to_dict())) != stored_space:
-        raise ConfigError(
-            f"space {config.space!r} has changed since {directory} was started with it; restore"
-            " it, or start a new run"
-        )
+        raise ConfigError(changed)
     data = load_data(config.data)
     store = TrialStore(directory, write=True)
     if changes or resources:
@@ -156,10 +159,6 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
     Raises:
         InterruptedError: The run was interrupted and can be resumed.
     """
-    if not run.config.resources.joins_cluster:
-        # Ray reads this once, as it is imported: a runtime of its own then listens on the
-        # loopback address alone.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     from .runner import check_resources, ray_session, run_tasks
 
     config, store = run.config, run.store

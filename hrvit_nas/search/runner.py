@@ -23,6 +23,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 import ray
 from ray import tune
+from ray._private import ray_constants
 from ray.tune.search import Searcher
 
 from ..arch import ArchSpec
@@ -67,6 +68,9 @@ def ray_session(resources: Resources) -> Iterator[None]:
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
         }
+    # Ray has no authentication, and asked for 127.0.0.1 it still listens on every interface. It
+    # keeps to the loopback address only where it believes that it cannot form a cluster.
+    ray_constants.ENABLE_RAY_CLUSTER = resources.joins_cluster
     try:
         ray.init(**options)
     except Exception as error:
@@ -169,11 +173,11 @@ class TaskSearcher(Searcher):
         self._on_start = on_start
         self._on_end = on_end
         self._running: dict[str, Task] = {}
-        self.fault = ""
+        self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of the next trial."""
-        if self.fault:
+        if self.error:
             return Searcher.FINISHED
         task = self._source.next()
         if task is None:
@@ -189,12 +193,21 @@ class TaskSearcher(Searcher):
         task = self._running.pop(trial_id, None)
         if task is None:
             return
+        if self.error:
+            return
         if result and result.get("fault"):
-            self.fault = result["fault"]
-        elif error or not result or "outcome" not in result:
-            self._on_end(task, failed(f"its worker died {MAX_FAILURES + 1} times"))
-        else:
-            self._on_end(task, json.loads(result["outcome"]))
+            self.error = ConfigError(result["fault"])
+            return
+        died = error or not result or "outcome" not in result
+        outcome = (
+            failed(f"its worker died {MAX_FAILURES + 1} times")
+            if died
+            else json.loads(result["outcome"])
+        )
+        try:
+            self._on_end(task, outcome)
+        except Exception as problem:  # Tune would log it and wait for ever
+            self.error = problem
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""
@@ -254,5 +267,5 @@ def run_tasks(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if searcher.fault:
-        raise ConfigError(searcher.fault)
+    if searcher.error:
+        raise searcher.error

@@ -46,7 +46,8 @@ def b1_without(fusion="dense", **changes):
     return replace(spec, modules=modules)
 
 
-# Parameters in millions; change of multiply-adds in thousands of millions, at 512x512.
+# Parameters in millions; change of multiply-adds in thousands of millions, at 512x512. The last
+# printed digit of the change may be cut off rather than rounded.
 @pytest.mark.parametrize(
     ("changes", "params", "macs"),
     [
@@ -63,8 +64,7 @@ def b1_without(fusion="dense", **changes):
 def test_the_published_ablation(changes, params, macs):
     before, after = estimate_cost(b1_without()), estimate_cost(b1_without(**changes))
     assert after.params / 1e6 == pytest.approx(params, abs=0.0051)
-    # Two decimals are printed, and the table halves some attention products.
-    assert (after.published_macs - before.published_macs) / 1e9 == pytest.approx(macs, abs=0.0051)
+    assert (after.published_macs - before.published_macs) / 1e9 == pytest.approx(macs, abs=0.01)
 
 
 def test_sparse_fusion_saves_what_is_published():
