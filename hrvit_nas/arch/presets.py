@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from math import lcm
 
 from .spec import ArchError, ArchSpec, BranchSpec, ModuleSpec, des_factor
@@ -110,8 +111,9 @@ def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
     step = lcm(2, groups * max(1, branch.num_heads))
     width = step * max(1, round(target / step))
     if branch.shortcut == "des":
-        candidates = [w for w in range(step, 2 * width + 2 * step, step) if not w % des_factor(w)]
-        width = min(candidates, key=lambda w: (abs(w - target), w))
+        above = next(w for w in count(width, step) if not w % des_factor(w))
+        below = (w for w in range(width - step, 0, -step) if not w % des_factor(w))
+        width = min(next(below, above), above, key=lambda w: abs(w - target))
     if width == branch.width:
         return branch
     head_dim = None if branch.head_dim is None else width // groups // branch.num_heads
