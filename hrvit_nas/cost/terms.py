@@ -45,12 +45,12 @@ class Part(NamedTuple):
 def part_of(terms: Iterable[Term]) -> Part:
     """Sums terms once, so that a cached part costs an estimate three additions."""
     terms = tuple(terms)
-    return Part(
-        terms,
-        sum(term.macs for term in terms),
-        sum(term.published_macs for term in terms),
-        sum(term.params for term in terms),
-    )
+    macs = published_macs = params = 0
+    for term in terms:
+        macs += term[2]
+        published_macs += term[3]
+        params += term[4]
+    return Part(terms, macs, published_macs, params)
 
 
 def norm(part: str, channels: int) -> Term:
