@@ -138,9 +138,13 @@ def search(
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
     options = dict(locals())
-    if resume is not None:
-        return _go(_resumed(resume, options))
-    return _go(_created(options))
+    run = _created(options) if resume is None else _resumed(resume, options)
+    try:
+        return _go(run)
+    except KeyboardInterrupt:  # before the first trial, or while the results are written
+        run.close()
+        print(_HINT.format(run.directory))
+        return INTERRUPTED
 
 
 def main() -> None:
@@ -148,6 +152,7 @@ def main() -> None:
     run_app(app, NAME)
 
 
+_HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
 _WITH_RESUME = {"trials", "confirm", "workers", "cpus_per_trial", "gpus_per_trial", "address"}
 _RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
 
@@ -280,11 +285,7 @@ def _go(run: Run) -> int:
         run.close()
     close(console, run, notes)
     if interrupted:
-        console.print(
-            f"interrupted; nothing is lost. Continue with: {NAME} --resume {run.directory}",
-            soft_wrap=True,
-            markup=False,
-        )
+        console.print(_HINT.format(run.directory), soft_wrap=True, markup=False)
         return INTERRUPTED
     return 0 if run.summary().frontier else NOTHING_TRAINED
 

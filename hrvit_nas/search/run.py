@@ -102,8 +102,8 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
     space.sample(random.Random(config.seed))
     store = TrialStore(directory, write=True)
     resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
-    _write_json(directory / CONFIG_NAME, resolved)
     _note_provenance(directory, config)
+    _write_json(directory / CONFIG_NAME, resolved)
     return Run(directory, config, space, data, store, new=True)
 
 
