@@ -83,14 +83,14 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
 
 def test_trials_run_on_both_nodes_of_a_cluster(start_search, profile, tmp_path, two_nodes):
     process = start_search(
-        *("--profile", profile, "--trials", 6, "--steps", 20, "--output", "run"),
+        *("--profile", profile, "--trials", 4, "--steps", 10, "--output", "run"),
         *("--address", two_nodes),
     )
     assert process.wait(PATIENCE_S) == 0, process.err.read_text()
     assert process.err.read_text() == ""
     with TrialStore(tmp_path / "run") as store:
         records = store.records()
-    assert Counter(record.origin for record in records)["search"] == 6
+    assert Counter(record.origin for record in records)["search"] == 4
     assert {record.state for record in records} == {"complete"}
     assert len({record.worker for record in records}) == 2
     assert is_complete(tmp_path / "run")

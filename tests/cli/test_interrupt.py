@@ -13,7 +13,7 @@ from hrvit_nas.search.run import continue_run, open_run
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PATIENCE_S = 240
-TRIALS = 4
+TRIALS = 3
 
 
 class Nobody:
@@ -65,7 +65,7 @@ def resume_and_check(directory, before):
 @pytest.fixture
 def start(start_search, profile):
     return lambda *more: start_search(
-        "--profile", profile, "--trials", TRIALS, "--steps", 40, "--output", "run", *more
+        "--profile", profile, "--trials", TRIALS, "--steps", 15, "--output", "run", *more
     )
 
 

@@ -278,7 +278,7 @@ def test_a_damaged_training_state_is_trained_from_the_beginning(make_config, tmp
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_path):
-    recipe = {**make_config().recipe.model_dump(), "steps": 60}
+    recipe = {**make_config().recipe.model_dump(), "steps": 30}
     run = create_run(make_config(trials=2, recipe=recipe), tmp_path / "run")
     killed = []
 
@@ -298,7 +298,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_
     assert len(killed) == 1
     assert Counter(record.origin for record in records)["search"] == 2
     assert {record.state for record in records} == {"complete"}
-    assert {record.steps for record in records} == {60}
+    assert {record.steps for record in records} == {30}
 
 
 def training_workers():
