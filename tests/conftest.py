@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def start_search(tmp_path):
             start_new_session=True,
         )
         process.out, process.err = out, err
-        process.left_over = lambda: _processes_with(f"HRVIT_TEST={mark}")
+        process.left_over = partial(_processes_with, f"HRVIT_TEST={mark}")
         started.append(process)
         return process
 
@@ -136,13 +137,14 @@ def start_search(tmp_path):
         process.wait(30)
 
 
-def _processes_with(variable):
+def _processes_with(variable, command=b""):
     """Processes, zombies aside, that inherited a variable of the environment."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
-                if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                inherits = variable.encode() in (folder / "environ").read_bytes().split(b"\0")
+                if inherits and (folder / "cmdline").read_bytes().startswith(command):
                     found.append(int(folder.name))
             except OSError:
                 continue  # it ended meanwhile, or is not ours

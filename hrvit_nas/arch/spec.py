@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 T = TypeVar("T")
@@ -46,6 +46,17 @@ def des_factor(width: int) -> int:
     """Size p of the right Kronecker factor of the DES, which must divide the width."""
     exponent = width.bit_length() - 1
     return 1 << (exponent - exponent // 2)
+
+
+@lru_cache
+def _fusion_edges(fusion: Fusion, incoming: int, outgoing: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of outgoing and incoming branch that a fusion joins."""
+    return tuple(
+        (out, into)
+        for out in range(outgoing)
+        for into in range(incoming)
+        if fusion == "dense" or abs(out - into) <= 1
+    )
 
 
 def attention_group_width(attention: Attention, width: int) -> int:
@@ -279,12 +290,7 @@ class ArchSpec:
         for module in self.modules:
             widths = tuple(branch.width for branch in module.branches)
             outgoing = incoming + widths[len(incoming) :]
-            edges = tuple(
-                (out, into)
-                for out in range(len(outgoing))
-                for into in range(len(incoming))
-                if module.fusion == "dense" or abs(out - into) <= 1
-            )
+            edges = _fusion_edges(module.fusion, len(incoming), len(outgoing))
             plans.append(FusionPlan(incoming, outgoing, edges))
             incoming = widths
         return tuple(plans)

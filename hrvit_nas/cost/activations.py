@@ -7,14 +7,9 @@ scratch memory of kernels are left out. Counts are float32 elements of one image
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ..arch import ArchSpec, BranchSpec
 
-CACHE_SIZE = 1 << 16
 
-
-@lru_cache(CACHE_SIZE)
 def stage_work(branch: BranchSpec, tokens: int) -> int:
     """Most elements that one branch's stage holds beyond its own input map."""
     maps = branch.width * tokens

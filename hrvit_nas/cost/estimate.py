@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
-from ..arch import ArchSpec
+from ..arch import ArchSpec, BranchSpec
 from . import activations, terms
 from .terms import Part
 
@@ -69,7 +69,9 @@ class Cost:
         """The breakdown: one entry an operator of each part of each branch of each module."""
         parts = _parts(self.spec, self.image_size, self.task, self.num_classes)
         return tuple(
-            Entry(module, branch, *term) for module, branch, part in parts for term in part.terms
+            Entry(module, branch, t.part, t.operator, *(n * x for x in t[2:]))
+            for module, branch, n, part in parts
+            for t in part.terms
         )
 
     def by(self, key: Literal["module", "branch", "part", "operator"]) -> dict[int | str, int]:
@@ -120,10 +122,12 @@ def estimate_cost(
         raise ValueError(f"num_classes must be at least 1, got {classes}")
     size = (height, width)
     macs = published = params = 0
-    for _, _, part in _parts(spec, size, task, classes):
-        macs += part[1]
-        published += part[2]
-        params += part[3]
+    for _, _, times, (_, part_macs, part_published, part_params) in _parts(
+        spec, size, task, classes
+    ):
+        macs += times * part_macs
+        published += times * part_published
+        params += times * part_params
     peak = FLOAT32_BYTES * _peak_floats(spec, size, task, classes)
     return Cost(macs, published, params, peak, spec, size, task, classes)
 
@@ -134,25 +138,50 @@ def _tokens(spec: ArchSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
 
 def _parts(
     spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int
-) -> Iterator[tuple[int, int, Part]]:
-    """Yields (module, branch, part) in the order of execution."""
+) -> Iterator[tuple[int, int, int, Part]]:
+    """Yields (module, branch, times, part) in the order of execution."""
     sizes = branch_sizes(image_size, spec.num_branches)
     tokens = _tokens(spec, image_size)
-    yield 0, 0, terms.stem(spec.stem_width, *image_size)
-    for m, module in enumerate(spec.modules):
-        incoming, outgoing, edges = spec.fusions[m]
+    yield 0, 0, 1, terms.stem(spec.stem_width, *image_size)
+    for m, module in enumerate(spec.modules, start=1):
+        incoming, outgoing, edges = spec.fusions[m - 1]
         for out, into in edges:
             if out != into:
                 path = terms.fusion_path(
                     incoming[into], outgoing[out], out - into, tokens[into], tokens[out]
                 )
-                yield m + 1, out + 1, path
+                yield m, out + 1, 1, path
         for b, branch in enumerate(module.branches):
-            yield m + 1, b + 1, terms.stage(branch, b, outgoing[b], *sizes[b])
+            for times, part in _stage(branch, b, outgoing[b], *sizes[b]):
+                yield m, b + 1, times, part
     if task == "segmentation":
-        yield 0, 0, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
+        yield 0, 0, 1, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
     elif task == "classification":
-        yield 0, 0, terms.classification_head(spec.out_widths, num_classes, tokens)
+        yield 0, 0, 1, terms.classification_head(spec.out_widths, num_classes, tokens)
+
+
+def _stage(
+    branch: BranchSpec, branch_index: int, inputs: int, h: int, w: int
+) -> tuple[tuple[int, Part], ...]:
+    """Parts of one branch of one module, and how often each is there."""
+    c, n, tokens = branch.width, branch.blocks, h * w
+    attention = terms.attention(
+        branch.attention,
+        branch.strip_width,
+        c,
+        branch.kv_sharing,
+        branch.parallel_conv,
+        branch.extra_nonlinearity,
+        branch_index,
+        h,
+        w,
+    )
+    return (
+        (1, terms.patch_embedding(branch.patch_embedding, inputs, c, tokens)),
+        (n, attention),
+        (n, terms.shortcut(branch.shortcut, c, tokens)),
+        (n, terms.feed_forward(branch.feed_forward, c, branch.hidden_width, tokens)),
+    )
 
 
 def _peak_floats(spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..arch import BranchSpec, des_factor
+from ..arch import Attention, FeedForward, PatchEmbedding, Shortcut, des_factor
 
 CACHE_SIZE = 1 << 16
 CLASSIFIER_WIDTHS = (128, 256, 512, 1024)
@@ -108,9 +108,10 @@ def fusion_path(inputs: int, outputs: int, steps: int, tokens_in: int, tokens_ou
     )
 
 
-def attention_products(branch: BranchSpec, branch_index: int, h: int, w: int) -> tuple[int, int]:
+def attention_products(
+    kind: Attention, size: int, channels: int, branch_index: int, h: int, w: int
+) -> tuple[int, int]:
     """Multiply-adds of query-key and weight-value products, as executed and as published."""
-    kind, size, channels = branch.attention, branch.strip_width or 1, branch.width
     if kind == "cross_shaped":
         executed = published = 0
         for along, across in ((h, w), (w, h)):
@@ -140,75 +141,77 @@ def reduced_tokens(branch_index: int, h: int, w: int) -> int:
     return -(-h // ratio) * -(-w // ratio)
 
 
-def attention(branch: BranchSpec, branch_index: int, h: int, w: int) -> list[Term]:
-    """Input map, attention products, parallel path and output map."""
-    c, tokens = branch.width, h * w
-    terms = []
-    if branch.attention == "spatial_reduction":
+@lru_cache(CACHE_SIZE)
+def attention(
+    kind: Attention,
+    strip_width: int | None,
+    c: int,
+    kv_sharing: bool,
+    parallel_conv: bool,
+    extra_nonlinearity: bool,
+    branch_index: int,
+    h: int,
+    w: int,
+) -> Part:
+    """Norm, input map, attention products, parallel path and output map of one block."""
+    tokens = h * w
+    terms = [norm("attention", c)]
+    if kind == "spatial_reduction":
         ratio, keys = reduction_ratio(branch_index), reduced_tokens(branch_index, h, w)
-        keys_and_values = 1 if branch.kv_sharing else 2
-        full = 1 + branch.parallel_conv
+        keys_and_values = 1 if kv_sharing else 2
+        full = 1 + parallel_conv
         macs = c * c * (full * tokens + keys_and_values * keys)
         terms.append(Term("attention", "linear", macs, macs, (1 + keys_and_values) * (c * c + c)))
         if ratio > 1:
             terms += [conv("attention", ratio, c, c, keys), norm("attention", c)]
     else:
-        outputs = 1 if branch.attention == "convolution" else 2 if branch.kv_sharing else 3
+        outputs = 1 if kind == "convolution" else 2 if kv_sharing else 3
         terms.append(linear("attention", c, outputs * c, tokens))
-    executed, published = attention_products(branch, branch_index, h, w)
+    executed, published = attention_products(kind, strip_width or 1, c, branch_index, h, w)
     if executed:
         terms.append(Term("attention", "attention", executed, published, 0))
-    if branch.parallel_conv:
+    if parallel_conv:
         terms.append(depthwise("attention", 3, c, tokens))
     terms.append(linear("attention", c, c, tokens))
-    if branch.extra_nonlinearity:
+    if extra_nonlinearity:
         terms.append(norm("attention", c))
-    return terms
-
-
-def shortcut(branch: BranchSpec, tokens: int) -> list[Term]:
-    """Both factors of the diversity-enhanced shortcut, if there is one."""
-    if branch.shortcut != "des":
-        return []
-    p = des_factor(branch.width)
-    k = branch.width // p
-    return [linear("shortcut", p, p, tokens * k), linear("shortcut", k, k, tokens * p)]
-
-
-def feed_forward(branch: BranchSpec, tokens: int) -> list[Term]:
-    """Two linear maps, with depth-wise convolutions of the hidden channels between for MixCFN."""
-    c, hidden = branch.width, branch.hidden_width
-    terms = [
-        linear("feed_forward", c, hidden, tokens),
-        linear("feed_forward", hidden, c, tokens),
-    ]
-    if branch.feed_forward == "mix_cfn":
-        terms += [depthwise("feed_forward", k, hidden // 2, tokens) for k in (3, 5)]
-    return terms
+    return part_of(terms)
 
 
 @lru_cache(CACHE_SIZE)
-def stage(branch: BranchSpec, branch_index: int, inputs: int, h: int, w: int) -> Part:
-    """Patch embedding, blocks and norm of one branch of one module."""
-    c, tokens = branch.width, h * w
-    if branch.patch_embedding == "efficient":
+def shortcut(kind: Shortcut, c: int, tokens: int) -> Part:
+    """Both factors of the diversity-enhanced shortcut of one block, if there is one."""
+    if kind != "des":
+        return part_of([])
+    p = des_factor(c)
+    k = c // p
+    return part_of([linear("shortcut", p, p, tokens * k), linear("shortcut", k, k, tokens * p)])
+
+
+@lru_cache(CACHE_SIZE)
+def feed_forward(kind: FeedForward, c: int, hidden: int, tokens: int) -> Part:
+    """Norm and two linear maps of one block, MixCFN with depth-wise convolutions between them."""
+    terms = [
+        norm("feed_forward", c),
+        linear("feed_forward", c, hidden, tokens),
+        linear("feed_forward", hidden, c, tokens),
+    ]
+    if kind == "mix_cfn":
+        terms += [depthwise("feed_forward", k, hidden // 2, tokens) for k in (3, 5)]
+    return part_of(terms)
+
+
+@lru_cache(CACHE_SIZE)
+def patch_embedding(kind: PatchEmbedding, inputs: int, outputs: int, tokens: int) -> Part:
+    """Patch embedding of a stage, and the norm at the stage's end."""
+    if kind == "efficient":
         terms = [
-            linear("patch_embedding", inputs, c, tokens),
-            depthwise("patch_embedding", 3, c, tokens),
+            linear("patch_embedding", inputs, outputs, tokens),
+            depthwise("patch_embedding", 3, outputs, tokens),
         ]
     else:
-        terms = [conv("patch_embedding", 3, inputs, c, tokens)]
-    terms += [norm("patch_embedding", c), norm("norm", c)]
-    block = [
-        norm("attention", c),
-        *attention(branch, branch_index, h, w),
-        *shortcut(branch, tokens),
-        norm("feed_forward", c),
-        *feed_forward(branch, tokens),
-    ]
-    n = branch.blocks
-    terms += [Term(t[0], t[1], n * t[2], n * t[3], n * t[4]) for t in block]
-    return part_of(terms)
+        terms = [conv("patch_embedding", 3, inputs, outputs, tokens)]
+    return part_of([*terms, norm("patch_embedding", outputs), norm("norm", outputs)])
 
 
 def segformer_branch(inputs: int, width: int, tokens: int, finest: int) -> list[Term]:

@@ -249,6 +249,11 @@ def one_line(error: ValidationError) -> str:
     return f"{where}: {message}{shown}" if where else f"{message}{shown}"
 
 
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, or its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _names(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 

@@ -21,7 +21,7 @@ from ..arch import ArchSpec
 from ..cost import estimate_cost
 from ..results import CostName, TrialRecord
 from ..space import Space
-from .config import ConfigError, SamplerName, SearchConfig
+from .config import ConfigError, SamplerName, SearchConfig, first_line
 from .tasks import Task
 
 ARCH_ATTRIBUTE = "arch"
@@ -91,7 +91,7 @@ class Proposals:
                 load_if_exists=True,
             )
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(
                 f"the study's storage {storage!r} cannot be used: {reason}"
             ) from error

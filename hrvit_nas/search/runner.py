@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,11 +30,12 @@ from ray.tune.search import Searcher
 from ..arch import ArchSpec
 from ..data import DataConfig
 from ..training import Recipe
-from .config import ConfigError, Resources
+from .config import ConfigError, Resources, first_line
 from .tasks import Outcome, Task, failed
 
 OBJECT_STORE_BYTES = 128 * 2**20
 MAX_FAILURES = 2
+ANSWER_S = 10
 
 
 class TaskSource(Protocol):
@@ -72,15 +74,24 @@ def ray_session(resources: Resources) -> Iterator[None]:
     # keeps to the loopback address only where it believes that it cannot form a cluster.
     ray_constants.ENABLE_RAY_CLUSTER = resources.joins_cluster
     try:
+        if resources.joins_cluster:
+            _check_answers(str(resources.address))
         ray.init(**options)
     except Exception as error:
         where = resources.address or "this machine"
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"Ray does not start or answer at {where}: {reason}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Tries a `HOST:PORT`, at which Ray would itself try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
 
 
 def check_resources(resources: Resources) -> None:
@@ -179,11 +190,15 @@ class TaskSearcher(Searcher):
         """The configuration of the next trial."""
         if self.error:
             return Searcher.FINISHED
-        task = self._source.next()
-        if task is None:
-            return Searcher.FINISHED if self._source.finished else None
+        try:
+            task = self._source.next()
+            if task is None:
+                return Searcher.FINISHED if self._source.finished else None
+            self._on_start(task)
+        except Exception as problem:  # Tune would not end its own processes
+            self.error = problem
+            return Searcher.FINISHED
         self._running[trial_id] = task
-        self._on_start(task)
         return {**self._shared, "task": {**vars(task), "spec": task.spec.to_json()}}
 
     def on_trial_complete(

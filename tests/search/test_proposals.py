@@ -96,7 +96,9 @@ def test_proposals_are_new_members_within_the_limits(sampler, make_config, stora
         assert ArchSpec.from_json(trial.user_attrs["arch"]) == specs[trial.number]
     told = {trial.number: tuple(trial.values) for trial in complete}
     assert told == {task.proposal: objective_values(record, "macs") for task, record in done}
-    assert len(study.get_trials()) == len(pruned) + len(complete)
+    repeated = study.get_trials(states=(TrialState.FAIL,))
+    assert all(trial.user_attrs["refused"].startswith("already") for trial in repeated)
+    assert len(study.get_trials()) == len(pruned) + len(repeated) + len(complete)
 
 
 def test_the_same_seed_proposes_the_same(make_config, tmp_path):

@@ -374,6 +374,15 @@ def test_a_refused_record_ends_the_run_with_its_own_error(make_config, tmp_path)
         continue_run(run, Watcher())
 
 
+def test_an_error_in_handing_out_trials_ends_the_run(make_config, tmp_path):
+    class Broken(Watcher):
+        def started(self, task):
+            raise StoreError("no more")
+
+    with pytest.raises(StoreError, match="no more"):
+        finish(create_run(make_config(), tmp_path / "run"), Broken())
+
+
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
