@@ -6,9 +6,9 @@ table of configurations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 from math import lcm
 
 from .spec import ArchError, ArchSpec, BranchSpec, ModuleSpec, des_factor
@@ -123,7 +123,10 @@ def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
 def scale_to_cost(
     spec: ArchSpec, cost: Callable[[ArchSpec], float], target: float, *, steps: int = 193
 ) -> ArchSpec:
-    """Finds the width factor at which an allocation costs closest to a target.
+    """Finds the multiple of an allocation's widths that costs closest to a target.
+
+    Widths come in steps, so that few factors fit. Between the two factors whose costs enclose
+    the target, each of stem, head and branches may therefore round its own way.
 
     Args:
         spec: The allocation to keep.
@@ -138,5 +141,25 @@ def scale_to_cost(
     if target <= 0:
         raise ArchError(f"a target cost must be positive, got {target}")
     factors = (2.0 ** (-4 + 6 * step / (steps - 1)) for step in range(steps))
-    candidates = {candidate.id: candidate for candidate in (scale_widths(spec, f) for f in factors)}
-    return min(candidates.values(), key=lambda candidate: abs(cost(candidate) - target))
+    scaled = {candidate: cost(candidate) for candidate in (scale_widths(spec, f) for f in factors)}
+    below = [candidate for candidate, value in scaled.items() if value <= target]
+    above = [candidate for candidate, value in scaled.items() if value >= target]
+    if not below or not above:
+        return min(scaled, key=lambda candidate: abs(scaled[candidate] - target))
+    ends = max(below, key=scaled.__getitem__), min(above, key=scaled.__getitem__)
+    return min(_mixtures(*ends), key=lambda candidate: abs(cost(candidate) - target))
+
+
+def _mixtures(low: ArchSpec, high: ArchSpec) -> Iterator[ArchSpec]:
+    """Every way to take the stem, the head and each branch from one of two scaled specs."""
+    for stem, head, *donors in product((low, high), repeat=2 + low.num_branches):
+        modules = tuple(
+            replace(
+                module,
+                branches=tuple(
+                    donors[b].modules[m].branches[b] for b in range(len(module.branches))
+                ),
+            )
+            for m, module in enumerate(low.modules)
+        )
+        yield ArchSpec(stem_width=stem.stem_width, head_width=head.head_width, modules=modules)

@@ -62,14 +62,18 @@ def trust(summary: RunSummary, seed: int) -> list[str]:
             "this search stands on no calibration of its proxy",
         ]
     compared = [
-        comparison[1].verdict
+        (row, *comparison)
         for row in summary.frontier
         if (comparison := summary.against_reference(row)) is not None
     ]
-    counts = {verdict: compared.count(verdict) for verdict in ("higher", "lower", "undecided")}
+    verdicts = [difference.verdict for _, _, difference in compared]
+    counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
+    cost = summary.cost
+    gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
     return [
         *failed,
-        f"of {len(compared)} frontier members, beside b1's allocation scaled to the nearest cost:"
+        f"of {len(compared)} frontier members, beside b1's allocation scaled to within"
+        f" {max(gaps, default=0):.0%} of their cost:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
         f" {len(compared)} comparisons)",

@@ -35,7 +35,7 @@ class SearchProgress:
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
-        self._search = self._bar.add_task("searching", total=trials, completed=done)
+        self._stages = {"search": self._bar.add_task("searching", total=trials, completed=done)}
         self._counts = {"search": done}
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
         self._started = time.monotonic()
@@ -57,14 +57,15 @@ class SearchProgress:
     def started(self, task: Task) -> None:
         """Notes a trial that was handed out."""
         self._running[task.key] = task
+        if task.origin not in self._stages:
+            self._stages[task.origin] = self._bar.add_task(STAGES[task.origin], total=None)
 
     def ended(self, record: TrialRecord, summary: RunSummary) -> None:
         """Notes a trial that ended."""
         self._running.pop(record.key, None)
         self._summary = summary
         self._counts[record.origin] = self._counts.get(record.origin, 0) + 1
-        if record.origin == "search":
-            self._bar.update(self._search, completed=self._counts["search"])
+        self._bar.update(self._stages[record.origin], completed=self._counts[record.origin])
         if not self._console.is_terminal:
             line = self._line(record, summary)
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)

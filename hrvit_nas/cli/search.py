@@ -58,6 +58,7 @@ class Cost(StrEnum):
 
 @app.command(epilog=EXAMPLES)
 def search(
+    context: typer.Context,
     space: Annotated[
         str, typer.Option(help="Name of a declared space, or path of a YAML file.")
     ] = "heterogeneous_branches",
@@ -137,8 +138,9 @@ def search(
     Trials are trained for a short time each, locally or on a Ray cluster. The run directory
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
-    options = dict(locals())
-    run = _created(options) if resume is None else _resumed(resume, options)
+    options = {name: value for name, value in locals().items() if name != "context"}
+    given = {name for name in options if _is_given(context, name)}
+    run = _created(options) if resume is None else _resumed(resume, options, given)
     try:
         return _go(run)
     except KeyboardInterrupt:  # before the first trial, or while the results are written
@@ -157,16 +159,18 @@ _WITH_RESUME = {"trials", "confirm", "workers", "cpus_per_trial", "gpus_per_tria
 _RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
 
 
-def _resumed(directory: Path, options: dict[str, Any]) -> Run:
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
     from ..search.config import ConfigError
     from ..search.run import open_run
 
-    defaults = {"space": "heterogeneous_branches", "sampler": "nsga2", "cost": "macs", "seed": 0}
-    for name, value in options.items():
-        allowed = name in _WITH_RESUME or name == "resume"
-        if not allowed and value is not None and value != defaults.get(name):
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} cannot be changed on --resume; it is {directory}'s own")
+    for name in sorted(given - _WITH_RESUME - {"resume"}):
+        option = f"--{name.replace('_', '-')}"
+        raise ConfigError(f"{option} cannot be changed on --resume; it is {directory}'s own")
     changes = {name: options[name] for name in ("trials", "confirm") if options[name] is not None}
     resources = {name: options[name] for name in _RESOURCES if options[name] is not None}
     return open_run(directory, changes, resources)

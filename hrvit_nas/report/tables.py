@@ -13,6 +13,8 @@ from hrvit_nas.results import (
     SCHEMA,
     ArchSummary,
     Column,
+    CostName,
+    PairedDifference,
     RunSummary,
     format_interval,
     replacing,
@@ -43,7 +45,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     """The frontier, what was confirmed beside it and the references, by rising cost, for rich.
 
     With references there is a last column: the difference to the reference nearest in cost,
-    over common seeds, and what it decides. Names are shown as they are, never read as markup.
+    over common seeds, what it decides, and how much more or less the reference costs. Names are
+    shown as they are, never read as markup.
     """
     rows = _members(summary)
     compared = [summary.against_reference(row) for row in rows]
@@ -74,7 +77,7 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         if summary.confirmed:
             cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
         if any(compared):
-            cells.append("" if comparison is None else comparison[1].describe())
+            cells.append("" if comparison is None else _against(row, *comparison, summary.cost))
         table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
     return table
 
@@ -104,6 +107,14 @@ def _members(summary: RunSummary) -> list[ArchSummary]:
 
 def _name(row: ArchSummary) -> str:
     return f"{row.label} ({row.arch_id})" if row.label else row.arch_id
+
+
+def _against(
+    row: ArchSummary, reference: ArchSummary, difference: PairedDifference, cost: CostName
+) -> str:
+    gap = f"{reference.cost(cost) / row.cost(cost) - 1:+.0%}"
+    costs = "" if gap in ("+0%", "-0%") else f" (reference {gap} cost)"
+    return f"{difference.describe()}{costs}"
 
 
 def _csv_row(row: ArchSummary) -> dict[str, Any]:

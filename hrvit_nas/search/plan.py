@@ -18,7 +18,8 @@ from .tasks import Task
 
 REFERENCE = "hrvit_b1"
 REFERENCE_LABEL = "b1 scaled"
-NUM_REFERENCES = 3
+REFERENCE_GAP = 0.03
+"""Share of its cost within which a frontier member makes do with its neighbour's reference."""
 
 
 class Plan:
@@ -115,20 +116,22 @@ class Plan:
                     )
 
     def references(self, front: Sequence[ArchSummary]) -> list[ArchSpec]:
-        """b1's allocation, scaled to the costs of the cheapest, middle and dearest member."""
+        """b1's allocation, scaled to the cost of each member; close members share one."""
         metric: CostName = "params" if self._config.cost == "params" else "macs"
 
         def cost(spec: ArchSpec) -> float:
             estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)
             return float(getattr(estimate, metric))
 
-        last = len(front) - 1
-        chosen = sorted({0, last // 2, last})[:NUM_REFERENCES]
-        scaled = [
-            scale_to_cost(get_arch(REFERENCE), cost, getattr(front[index], metric))
-            for index in chosen
-        ]
-        return list({spec.id: spec for spec in scaled}.values())
+        references: dict[ArchSpec, float] = {}
+        for member in front:
+            target = float(getattr(member, metric))
+            if not any(
+                abs(near - target) <= REFERENCE_GAP * target for near in references.values()
+            ):
+                scaled = scale_to_cost(get_arch(REFERENCE), cost, target)
+                references[scaled] = cost(scaled)
+        return list(references)
 
     def _take_number(self) -> int:
         self._number += 1

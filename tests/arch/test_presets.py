@@ -113,11 +113,19 @@ def macs(spec):
 
 
 @pytest.mark.parametrize("name", ["hrvit_b1", "hrvit_b3"])
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 2.0])
-def test_scaling_reaches_a_cost(name, share):
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3, 0.5, 2.0])
+def test_scaling_reaches_a_cost_and_keeps_the_allocation(name, share):
     # Heads and DES factors make widths coarse; hrvit_b2, with five heads in a group, is coarser.
-    target = share * macs(get_arch(name))
-    assert macs(scale_to_cost(get_arch(name), macs, target)) == pytest.approx(target, rel=0.06)
+    spec = get_arch(name)
+    scaled = scale_to_cost(spec, macs, share * macs(spec))
+    assert macs(scaled) == pytest.approx(share * macs(spec), rel=0.03)
+    widths = [set() for _ in range(spec.num_branches)]
+    for ours, theirs in zip(scaled.modules, spec.modules, strict=True):
+        for b, (new, old) in enumerate(zip(ours.branches, theirs.branches, strict=True)):
+            for key in ("blocks", "expansion_ratio", "strip_width", "num_heads"):
+                assert getattr(new, key) == getattr(old, key)
+            widths[b].add(new.width)
+    assert [len(of_branch) for of_branch in widths] == [1] * spec.num_branches
 
 
 @pytest.mark.parametrize("name", PRESETS)

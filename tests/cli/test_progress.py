@@ -96,6 +96,21 @@ def test_a_terminal_shows_the_bar_what_runs_and_the_frontier(specs):
     assert {"0.0123", "50.00"} <= set(row.split())
 
 
+def test_a_terminal_shows_each_stage_as_it_comes(specs):
+    screen = console(force_terminal=True)
+    tasks = [task_of(0, specs[0]), task_of(1, specs[1], "reference", "b1 scaled")]
+    records = []
+    with SearchProgress(screen, trials=1, done=0) as progress:
+        for task in tasks:
+            progress.started(task)
+            records.append(record_of(task))
+            progress.ended(records[-1], summarise(records))
+    last = text_of(screen).rpartition("searching")[2]
+    assert "1/1" in last.splitlines()[0]
+    assert "references" in last
+    assert "1/?" in last
+
+
 def test_a_terminal_is_left_usable_when_a_search_breaks(specs):
     screen = console(force_terminal=True)
     with pytest.raises(KeyboardInterrupt), SearchProgress(screen, trials=1, done=0):

@@ -43,7 +43,7 @@ def test_table_before_confirmation(trials):
     assert "frontier [of] x" in text
     assert "[b]b1[/b] (dddddddddddd)" in text  # not read as markup
     assert "30.00 (n=1)" in text
-    assert "+2.00 (n=1): undecided" in text
+    assert "+2.00 (n=1): undecided (reference +100% cost)" in text
     assert "one seed, so the interval is unknown" in text
     assert B not in text  # dominated and unconfirmed
 
@@ -55,6 +55,15 @@ def test_table_after_confirmation(confirmed):
     assert " 30.00 " in row  # its score in the search, beside the mean of the other seeds
     assert "+4.00 [+4.00, +4.00] (n=2): higher" in row
     assert "interval is unknown" not in text
+
+
+@pytest.mark.parametrize(("macs", "said"), [(96_000_000, "-4% cost"), (100_400_000, "")])
+def test_table_says_how_far_the_reference_is_in_cost(record, macs, said):
+    member = record(arch_id=A, macs=100_000_000, miou=0.30)
+    reference = record(arch_id=REF, macs=macs, miou=0.28, origin="reference", label="b1 scaled")
+    text = printed(frontier_table(summarise([member, reference])))
+    row = next(line for line in text.splitlines() if A in line)
+    assert row.rstrip("│ ").endswith(f"undecided (reference {said})" if said else "undecided")
 
 
 def test_table_without_references_or_rows(trials):

@@ -106,7 +106,7 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     assert {(task.origin, task.label, task.seed) for task in references} == {
         ("reference", REFERENCE_LABEL, 7)
     }
-    assert 1 <= len(references) <= 3
+    assert references
     for _ in references:
         assert sitting.plan.next() is None
         sitting.finish()
@@ -129,15 +129,15 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
 
 
 @pytest.mark.parametrize("cost", ["macs", "params"])
-def test_references_cost_what_the_cheapest_middle_and_dearest_member_cost(cost, make_config, sit):
+def test_each_frontier_member_has_a_reference_of_its_cost(cost, make_config, sit):
     records = sit(make_config(trials=16, cost=cost)).run()
     summary = summarise(records, cost=cost)
     front, references = summary.frontier, summary.references
     assert len(front) >= 3, "the scores were made so that the frontier is wide"
-    chosen = [front[0], front[(len(front) - 1) // 2], front[-1]]
-    for row in chosen:
+    assert len(references) <= len(front)
+    for row in front:
         nearest = min(abs(ref.cost(cost) / row.cost(cost) - 1) for ref in references)
-        assert nearest < 0.1
+        assert nearest < 0.1, "so small networks have few widths"
     # The same allocation: widths are scaled, blocks are b1's.
     b1 = get_arch("hrvit_b1")
     for record in records:
