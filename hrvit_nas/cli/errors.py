@@ -19,7 +19,7 @@ def run_app(app: typer.Typer, name: str) -> None:
         status = command(prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
         fail(name, error.format_message())
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except ValueError as error:
         fail(name, str(error))

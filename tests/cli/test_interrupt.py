@@ -88,7 +88,7 @@ def test_ctrl_c_then_resume(start, tmp_path, ray_runtime):
 
 def test_ctrl_c_while_ray_starts(start, tmp_path):
     process = start()
-    wait_for((tmp_path / "run" / "provenance.json").exists, process)
+    wait_for((tmp_path / "run" / "study.db").exists, process)  # made just before
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE_S) == 130
     assert "Traceback" not in process.err.read_text()
