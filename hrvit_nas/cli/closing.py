@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from ..report import draw_pareto, frontier_table, pareto_data, write_frontier_csv
-from ..results import RunSummary
+from ..report import (
+    calibration_table,
+    calibration_verdict,
+    draw_pareto,
+    frontier_table,
+    pareto_data,
+    write_calibration_csv,
+    write_frontier_csv,
+)
+from ..results import CalibrationError, RunSummary, calibrate
+from ..search.config import Standing
 from ..search.run import Run
 
-CSV_NAME, FIGURE_NAME = "frontier.csv", "frontier.png"
+CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
 
 
 def announce(console: Console, run: Run) -> None:
@@ -21,9 +30,21 @@ def announce(console: Console, run: Run) -> None:
         f"space {run.space.name}: {run.space.size:.3g} architectures before limits{narrowed}",
         f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
         f" images at {height}x{width}, {run.data.num_classes} classes",
-        f"{config.trials} trials of {config.recipe.steps} steps, sampler {config.sampler},"
-        f" seed {config.seed}, confirmed with {config.confirm} further seeds;"
-        f" run directory {run.directory}",
+        f"{_plan(run)}; run directory {run.directory}",
+    )
+
+
+def _plan(run: Run) -> str:
+    config = run.config
+    steps = config.recipe.steps
+    if config.calibrate:
+        return (
+            f"calibration of the proxy: {config.calibrate} architectures spread over the cost"
+            f" range, {config.calibration_seeds} seeds each, {steps} steps, seed {config.seed}"
+        )
+    return (
+        f"{config.trials} trials of {steps} steps, sampler {config.sampler}, seed {config.seed},"
+        f" confirmed with {config.confirm} further seeds"
     )
 
 
@@ -36,13 +57,16 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
             console, f"no trial is complete ({summary.num_failed} failed), so there is no frontier"
         )
         return
+    if run.config.calibrate:
+        _close_calibration(console, run)
+        return
     height, width = run.config.image_size
     figure = pareto_data(summary, dataset=run.data.name, image_size=(height, width))
     draw_pareto(figure, run.directory / FIGURE_NAME)
     write_frontier_csv(summary, run.directory / CSV_NAME)
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
-    _say(console, *trust(summary, run.config.seed))
+    _say(console, *trust(summary, run.config.seed, run.config.standing))
     _say(
         console,
         f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
@@ -50,16 +74,35 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     )
 
 
-def trust(summary: RunSummary, seed: int) -> list[str]:
+def _close_calibration(console: Console, run: Run) -> None:
+    config = run.config
+    try:
+        calibration = calibrate(run.store.records(), config.criterion)
+    except CalibrationError as error:
+        _say(console, f"there is no calibration yet: {error}")
+        return
+    write_calibration_csv(calibration, run.directory / CALIBRATION_NAME)
+    title = f"calibration of the proxy on {run.data.name}"
+    console.print(calibration_table(calibration, title=title))
+    _say(
+        console,
+        *calibration_verdict(calibration, config.wanted_tau),
+        f"{CALIBRATION_NAME} and trials.parquet are in {run.directory}; a search stands on this"
+        f" calibration with --calibration {run.directory}",
+    )
+
+
+def trust(summary: RunSummary, seed: int, standing: Standing | None) -> list[str]:
     """What the scores can and cannot decide, in words."""
     failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
     if not summary.confirmed:
+        spread = "" if standing else " the spread between seeds is unknown here,"
         return [
             *failed,
-            f"every score is of one seed ({seed}): the spread between seeds is unknown here, the"
-            " winners are partly those that were lucky, and the order of close members cannot be"
-            " told; --resume with --confirm N trains them with N further seeds",
-            "this search stands on no calibration of its proxy",
+            f"every score is of one seed ({seed}):{spread} the winners are partly those that were"
+            " lucky, and the order of close members cannot be told; --resume with --confirm N"
+            " trains them with N further seeds",
+            _standing(standing),
         ]
     compared = [
         (row, *comparison)
@@ -77,8 +120,23 @@ def trust(summary: RunSummary, seed: int) -> list[str]:
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
         f" {len(compared)} comparisons)",
-        "this search stands on no calibration of its proxy",
+        _standing(standing),
     ]
+
+
+def _standing(standing: Standing | None) -> str:
+    if standing is None:
+        return (
+            "this search stands on no calibration of its proxy; --calibrate-proxy N makes one, and"
+            " --calibration names it"
+        )
+    cheap, dear = (macs / 1e9 for macs in standing.macs)
+    return (
+        f"this search stands on the calibration in {standing.run}: {standing.num_architectures}"
+        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; between"
+        f" seeds a score has a deviation of {100 * standing.noise:.2f} points; tau between two"
+        f" seeds {standing.seed_tau}, without MACs {standing.residual_tau}"
+    )
 
 
 def _say(console: Console, *lines: str) -> None:

@@ -12,10 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results import RunSummary, TrialRecord
+from ..results.records import Origin
 from ..search.tasks import Task
 
 ROWS = 12
-STAGES = {"search": "searching", "reference": "references", "confirm": "confirming"}
+STAGES: dict[Origin, str] = {
+    "search": "searching",
+    "reference": "references",
+    "confirm": "confirming",
+    "calibration": "calibrating",
+}
 
 
 class SearchProgress:
@@ -23,11 +29,12 @@ class SearchProgress:
 
     Args:
         console: Where to.
-        trials: Trials of the search stage.
+        trials: Trials of the first stage.
         done: How many of them earlier sittings have done.
+        stage: The first stage.
     """
 
-    def __init__(self, console: Console, trials: int, done: int) -> None:
+    def __init__(self, console: Console, trials: int, done: int, stage: Origin = "search") -> None:
         self._console = console
         self._trials = trials
         self._running: dict[tuple[str, int], Task] = {}
@@ -35,8 +42,10 @@ class SearchProgress:
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
-        self._stages = {"search": self._bar.add_task("searching", total=trials, completed=done)}
-        self._counts = {"search": done}
+        self._first = stage
+        bar = self._bar.add_task(STAGES[stage], total=trials, completed=done)
+        self._stages = {stage: bar}
+        self._counts = {stage: done}
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
         self._started = time.monotonic()
 
@@ -73,13 +82,13 @@ class SearchProgress:
     def _line(self, record: TrialRecord, summary: RunSummary) -> str:
         elapsed = time.monotonic() - self._started
         count = self._counts[record.origin]
-        of = f"/{self._trials}" if record.origin == "search" else ""
+        of = f"/{self._trials}" if record.origin == self._first else ""
         score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
         name = record.label or record.arch_id
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
-            f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s);"
-            f" frontier {len(summary.frontier)}"
+            f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s)"
+            + ("" if self._first == "calibration" else f"; frontier {len(summary.frontier)}")
         )
 
     def _render(self) -> Group:
@@ -88,6 +97,8 @@ class SearchProgress:
             f"{task.label or task.spec.id} seed {task.seed}" for task in self._running.values()
         )
         parts.append(Text(f"running: {running or 'nothing yet'}", style="dim"))
+        if self._first == "calibration":
+            return Group(*parts)  # type: ignore[arg-type]
         if self._summary is not None and self._summary.frontier:
             table = Table(title="frontier so far", title_justify="left", box=None)
             for heading in ("GMACs", "mIoU %", "params M"):

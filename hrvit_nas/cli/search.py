@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from ..search.run import Run
 
 NAME = "hrvit-search"
+CALIBRATION_EVALUATIONS = 4
+"""Fidelities that a calibration looks at, at least."""
 EXAMPLES = """\b
 Examples:
   hrvit-search --space heterogeneous_branches
   hrvit-search --space heterogeneous_branches --data camvid --data-root DIR --trials 24 --confirm 3
   hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
+  hrvit-search --space heterogeneous_branches --calibrate-proxy 12
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
@@ -106,6 +109,30 @@ def search(
             " Default: 0."
         ),
     ] = None,
+    calibrate_proxy: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Instead of searching, measure how far the recipe's scores can be trusted: train"
+            " so many members, spread over the cost range, with several seeds each.",
+        ),
+    ] = None,
+    calibration_seeds: Annotated[
+        int | None, typer.Option(help="Seeds of each member of a calibration. Default: 2.")
+    ] = None,
+    wanted_tau: Annotated[
+        float | None,
+        typer.Option(
+            help="Kendall's tau between two seeds that a calibration looks for. Default: 0.7."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory of the calibration that this search stands on; it must be of the"
+            " same space, data and recipe."
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
     ] = None,
@@ -181,7 +208,7 @@ def _created(options: dict[str, Any]) -> Run:
 
     config = _configured(options)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = Path(options["space"]).stem
+    name = Path(options["space"]).stem + ("-calibration" if config.calibrate else "")
     return create_run(config, options["output"] or Path("runs") / f"{name}-{stamp}")
 
 
@@ -196,6 +223,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         load_recipe,
         one_line,
     )
+    from ..search.standing import standing
 
     embedded = options["data"] is None and options["data_root"] is None
     profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))
@@ -215,6 +243,12 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         recipe["steps"] = options["steps"]
         recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
         recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+    if options["calibrate_proxy"] is not None:
+        if options["calibration"] is not None:
+            raise ConfigError("--calibrate-proxy makes a calibration and stands on none; drop one")
+        recipe["evaluations"] = min(
+            max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
+        )
     image_size = plan.image_size or plan.recipe.augment.crop_size
     limits = [
         {"metric": metric, "max": options[name], "image_size": image_size}
@@ -230,7 +264,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     resources = profile.resources.model_dump()
     resources |= {name: options[name] for name in _RESOURCES if options[name] is not None}
     try:
-        return SearchConfig.model_validate(
+        config = SearchConfig.model_validate(
             {
                 "space": _located(options["space"]),
                 "narrowing": narrowing,
@@ -242,6 +276,12 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "cost": str(options["cost"]),
                 "seed": options["seed"],
                 "confirm": options["confirm"] or 0,
+                "calibrate": options["calibrate_proxy"] or 0,
+                **{
+                    name: options[name]
+                    for name in ("calibration_seeds", "wanted_tau")
+                    if options[name] is not None
+                },
                 "storage": options["storage"],
                 "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
                 "resources": resources,
@@ -249,6 +289,9 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         )
     except ValidationError as error:
         raise ConfigError(one_line(error)) from error
+    if options["calibration"] is None:
+        return config
+    return config.model_copy(update={"standing": standing(options["calibration"], config)})
 
 
 def _located(space: str) -> str:
@@ -274,11 +317,12 @@ def _go(run: Run) -> int:
 
     console = Console()
     announce(console, run)
-    done = sum(record.origin == "search" for record in run.store.records())
+    stage = "calibration" if run.config.calibrate else "search"
+    done = sum(record.origin == stage for record in run.store.records())
     notes: list[str] = []
     interrupted = False
     try:
-        with SearchProgress(console, run.config.trials, done) as progress:
+        with SearchProgress(console, run.config.num_trials, done, stage) as progress:
             notes = continue_run(run, progress)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
@@ -291,7 +335,7 @@ def _go(run: Run) -> int:
     if interrupted:
         console.print(_HINT.format(run.directory), soft_wrap=True, markup=False)
         return INTERRUPTED
-    return 0 if run.summary().frontier else NOTHING_TRAINED
+    return 0 if run.summary().rows else NOTHING_TRAINED
 
 
 if __name__ == "__main__":

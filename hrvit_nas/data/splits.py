@@ -52,6 +52,28 @@ class Split(Protocol):
         ...
 
 
+SHARES_FROM = 512
+"""Samples that class shares are counted on where a split has more."""
+
+
+def class_shares(split: Split, num_classes: int) -> NDArray[np.float64]:
+    """Share of the labelled pixels that each class has, (num_classes,); it adds up to 1.
+
+    Of a large split, evenly spaced samples are counted.
+
+    Raises:
+        DataError: As `Split.load`, or no pixel of them is labelled.
+    """
+    counts = np.zeros(256, np.int64)
+    for index in range(0, len(split), -(-len(split) // SHARES_FROM)):
+        counts += np.bincount(split.load(index)[1].ravel(), minlength=256)
+    labelled = counts[:num_classes]
+    if not labelled.any():
+        raise DataError("no pixel of the training set is labelled")
+    shares: NDArray[np.float64] = labelled / labelled.sum()
+    return shares
+
+
 class Source(Split, Protocol):
     """A split that is expensive to read, and can say what its samples depend on."""
 

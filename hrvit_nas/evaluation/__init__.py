@@ -3,11 +3,12 @@
 from .confusion import (
     Evaluation,
     confusion_matrix,
+    frequency_weighted_iou,
     iou_from_confusion,
     mean_iou,
     pixel_accuracy,
 )
-from .inference import evaluate, inference, mixed_precision, sliding_logits
+from .inference import evaluate, inference, is_boundary, mixed_precision, sliding_logits
 from .latency import Latency, measure_latency
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Latency",
     "confusion_matrix",
     "evaluate",
+    "frequency_weighted_iou",
     "inference",
     "iou_from_confusion",
+    "is_boundary",
     "mean_iou",
     "measure_latency",
     "mixed_precision",

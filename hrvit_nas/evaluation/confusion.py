@@ -1,6 +1,6 @@
-"""Scores from one confusion matrix over a whole data set.
+"""Scores over a whole data set, most of them from one confusion matrix.
 
-The mean of per-image IoUs is another, higher figure; it is not computed here.
+The mean of per-image IoUs is another, higher figure than mIoU; it is not computed here.
 A confusion matrix is (num_classes, num_classes) int64, in pixels: row = truth, column =
 prediction.
 """
@@ -74,15 +74,28 @@ def pixel_accuracy(confusion: NDArray[np.int64]) -> float:
     return int(np.trace(confusion)) / total if total else float("nan")
 
 
+def frequency_weighted_iou(confusion: NDArray[np.int64]) -> float:
+    """IoU averaged over classes by their share of the true pixels; nan if no pixel is counted."""
+    truth = confusion.sum(1)
+    if not truth.any():
+        return float("nan")
+    seen = truth > 0
+    return float(np.average(iou_from_confusion(confusion)[seen], weights=truth[seen]))
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of one model on one data set, all derived from its confusion matrix.
+    """Scores of one model on one data set.
 
     Attributes:
         confusion: (num_classes, num_classes) int64 pixels; row = truth, column = prediction.
+        boundary: The same, of the pixels alone that lie near another class.
+        cross_entropy: Mean cross entropy of the labelled pixels, in nats.
     """
 
     confusion: NDArray[np.int64]
+    boundary: NDArray[np.int64]
+    cross_entropy: float
 
     @cached_property
     def class_iou(self) -> tuple[float, ...]:
@@ -98,3 +111,13 @@ class Evaluation:
     def pixel_accuracy(self) -> float:
         """Share of the labelled pixels that are right, in 0 to 1."""
         return pixel_accuracy(self.confusion)
+
+    @cached_property
+    def frequency_weighted_iou(self) -> float:
+        """IoU in 0 to 1, averaged over classes by their share of the true pixels."""
+        return frequency_weighted_iou(self.confusion)
+
+    @cached_property
+    def boundary_miou(self) -> float:
+        """mIoU in 0 to 1 of the pixels near another class; nan if there is none."""
+        return mean_iou(self.boundary)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from .confusion import Evaluation, confusion_matrix
 
+BOUNDARY_PIXELS = 2
+"""Distance to another class, in rows or columns, up to which a pixel counts as boundary."""
+
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Autocast to bfloat16 on a GPU; nothing elsewhere, where bfloat16 is seldom faster."""
@@ -39,7 +42,7 @@ def evaluate(
     window: tuple[int, int] | None = None,
     stride: tuple[int, int] | None = None,
 ) -> Evaluation:
-    """Scores a model on every pixel of the batches, with one confusion matrix over all.
+    """Scores a model on every labelled pixel of the batches, as one whole.
 
     Args:
         model: Maps (B, 3, H, W) to logits (B, num_classes, H, W); already on `device`.
@@ -56,6 +59,8 @@ def evaluate(
     """
     device = torch.device(device)
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    boundary = torch.zeros_like(confusion)
+    cross_entropy = torch.zeros((), dtype=torch.float64, device=device)
     with inference(model, device):
         for images, labels in batches:
             images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
@@ -65,12 +70,31 @@ def evaluate(
             else:
                 logits = sliding_logits(model, images, window, stride or window)
             check_logits(logits, labels, num_classes)
-            confusion += confusion_matrix(logits.argmax(1), labels, num_classes, ignore_index)
+            prediction = logits.argmax(1)
+            confusion += confusion_matrix(prediction, labels, num_classes, ignore_index)
+            near = labels.masked_fill(~is_boundary(labels), ignore_index)
+            boundary += confusion_matrix(prediction, near, num_classes, ignore_index)
+            cross_entropy += nn.functional.cross_entropy(
+                logits.float(), labels, ignore_index=ignore_index, reduction="sum"
+            )
     if not confusion.any():
         raise ValueError(
             f"no pixel of the validation set is labelled (all are {ignore_index}, ignored)"
         )
-    return Evaluation(confusion.cpu().numpy())
+    return Evaluation(
+        confusion=confusion.cpu().numpy(),
+        boundary=boundary.cpu().numpy(),
+        cross_entropy=float(cross_entropy / confusion.sum()),
+    )
+
+
+def is_boundary(labels: Tensor, distance: int = BOUNDARY_PIXELS) -> Tensor:
+    """Which pixels of labels (B, H, W) have another label within a distance; bool (B, H, W)."""
+    size = 2 * distance + 1
+    values = labels[:, None].float()
+    highest = nn.functional.max_pool2d(values, size, stride=1, padding=distance)
+    lowest = -nn.functional.max_pool2d(-values, size, stride=1, padding=distance)
+    return (highest != lowest)[:, 0]
 
 
 def check_logits(logits: Tensor, labels: Tensor, num_classes: int) -> None:

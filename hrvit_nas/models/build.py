@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
+import torch
 from torch import Tensor, nn
 
 from ..arch import ArchSpec
@@ -91,6 +93,23 @@ def build_classifier(
     _check(num_classes, drop_path_rate)
     head = ClassificationHead(spec.out_widths, num_classes, dropout)
     return Classifier(spec, Backbone(spec, drop_path_rate), head)
+
+
+def tie_initialisation(model: nn.Module, seed: int) -> None:
+    """Draws the first weights anew, each module's from the seed and its name alone.
+
+    Networks that share a module by name and shape then start alike there, whatever else differs
+    between them.
+
+    Args:
+        model: A network as built; whatever it learnt is lost.
+        seed: Any integer.
+    """
+    with torch.random.fork_rng(devices=[]):
+        for name, module in model.named_modules():
+            digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=7).digest()
+            torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
+            _initialise(module)
 
 
 def _check(num_classes: int, drop_path_rate: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ class ParetoPoint:
         miou: mIoU in percent; the mean where there are several seeds.
         low: Lower end of the interval of the mean, in percent; NaN where unknown.
         high: Upper end.
+        probability: Probability of being on the frontier; NaN where unknown.
     """
 
     arch_id: str
@@ -45,6 +46,7 @@ class ParetoPoint:
     miou: float
     low: float
     high: float
+    probability: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def pareto_data(
         elif summary.num_failed:
             what += f" ({summary.num_failed} failed)"
         raise ReportError(f"there is nothing to draw: {what}")
-    frontier = tuple(_point(row, summary.cost) for row in rows if row.on_frontier)
+    frontier = tuple(_member(row, summary) for row in rows if row.on_frontier)
     costs = [row.cost(summary.cost) * _COST_SCALE[summary.cost] for row in rows]
     return ParetoData(
         searched=tuple(
@@ -113,7 +115,7 @@ def pareto_data(
         ),
         frontier=frontier,
         confirmed_dominated=tuple(
-            _point(row, summary.cost)
+            _member(row, summary)
             for row in rows
             if row.confirmed and not row.on_frontier and not row.reference
         ),
@@ -178,6 +180,11 @@ def _point(row: ArchSummary, cost: CostName, *, before: bool = False) -> ParetoP
         low=100 * low,
         high=100 * high,
     )
+
+
+def _member(row: ArchSummary, summary: RunSummary) -> ParetoPoint:
+    probability = summary.probabilities.get(row.arch_id, math.nan)
+    return replace(_point(row, summary.cost), probability=probability)
 
 
 def _staircase(
@@ -266,9 +273,11 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         axes.plot(xs, ys, color=_STEPS, linewidth=1.6, zorder=2)
     has_bars = any(not math.isnan(point.low) for point in (*data.frontier, *data.references))
     bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
+    sure = any(not math.isnan(point.probability) for point in data.frontier)
+    likely = ", darker = likelier" if sure else ""
     for points, marker, fill, edge, label, zorder in (
         (data.confirmed_dominated, "o", "white", _GREY, "confirmed, dominated", 3),
-        (data.frontier, "o", _FRONT, _FRONT, f"frontier{bars}", 5),
+        (data.frontier, "o", _FRONT, _FRONT, f"frontier{bars}{likely}", 5),
         (data.references, "D", "white", _REFERENCE, f"reference{bars}", 6),
     ):
         _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
@@ -317,18 +326,25 @@ def _draw_points(
             capthick=0.9,
             zorder=zorder - 0.5,
         )
-    axes.plot(
+    axes.scatter(
         xs,
         ys,
-        linestyle="none",
+        s=(4.2 if marker == "o" else 4.6) ** 2,
         marker=marker,
-        markersize=4.2 if marker == "o" else 4.6,
-        markerfacecolor=fill,
-        markeredgecolor=edge,
-        markeredgewidth=1.0,
+        facecolors=[_shade(fill, point.probability) for point in points],
+        edgecolors=edge,
+        linewidths=1.0,
         zorder=zorder,
         label=label,
     )
+
+
+def _shade(color: str, probability: float) -> tuple[float, ...]:
+    """A colour mixed with white by what is missing to certainty."""
+    from matplotlib.colors import to_rgb
+
+    share = 1.0 if math.isnan(probability) else probability
+    return tuple(share * part + (1 - share) for part in to_rgb(color))
 
 
 def _set_axes(axes: Axes, data: ParetoData) -> None:

@@ -24,6 +24,9 @@ FRONTIER_COLUMNS: dict[str, Column] = {
     "arch_id": SCHEMA["arch_id"],
     "label": SCHEMA["label"],
     "role": Column("", "frontier, reference, both (joined by +), or dominated once confirmed"),
+    "frontier_probability": Column(
+        "fraction", "probability of being on the frontier; empty where the noise is unknown"
+    ),
     "miou": Column("fraction", "mean IoU, averaged over the seeds (the confirming ones, if any)"),
     "miou_low": Column("fraction", "lower end of the interval of that mean; empty for one seed"),
     "miou_high": Column("fraction", "upper end of that interval; empty for one seed"),
@@ -44,6 +47,7 @@ FRONTIER_COLUMNS: dict[str, Column] = {
 def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     """The frontier, what was confirmed beside it and the references, by rising cost, for rich.
 
+    Where the noise of the scores is known there is a column of `RunSummary.probabilities`.
     With references there is a last column: the difference to the reference nearest in cost,
     over common seeds, what it decides, and how much more or less the reference costs. Names are
     shown as they are, never read as markup.
@@ -67,6 +71,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     table.add_column(mean, justify="right")
     if summary.confirmed:
         table.add_column("in search", justify="right")
+    chances = summary.probabilities
+    if chances:
+        table.add_column("P(frontier)", justify="right")
     if any(compared):
         table.add_column("against the nearest reference")
     for row, comparison in zip(rows, compared, strict=True):
@@ -76,6 +83,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         cells.append(format_interval(row.interval))
         if summary.confirmed:
             cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
+        if chances:
+            chance = chances.get(row.arch_id)
+            cells.append("" if chance is None else f"{chance:.2f}")
         if any(compared):
             cells.append("" if comparison is None else _against(row, *comparison, summary.cost))
         table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
@@ -98,7 +108,7 @@ def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
     ):
         writer = csv.DictWriter(file, FRONTIER_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_csv_row(row) for row in _members(summary))
+        writer.writerows(_csv_row(row, summary) for row in _members(summary))
 
 
 def _members(summary: RunSummary) -> list[ArchSummary]:
@@ -117,13 +127,14 @@ def _against(
     return f"{difference.describe()}{costs}"
 
 
-def _csv_row(row: ArchSummary) -> dict[str, Any]:
+def _csv_row(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:
     interval = row.interval
     roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference or ["dominated"]
     return {
         "arch_id": row.arch_id,
         "label": row.label,
         "role": "+".join(roles),
+        "frontier_probability": summary.probabilities.get(row.arch_id, ""),
         "miou": interval.mean,
         "miou_low": interval.low if interval.known else "",
         "miou_high": interval.high if interval.known else "",

@@ -1,7 +1,8 @@
 """The store of trials, provenance, frontier and statistics of a run. No torch, no ray."""
 
+from .calibration import Calibration, CalibrationError, Criterion, Fidelity, calibrate
 from .files import replacing
-from .frontier import MIOU_AND_COST, hypervolume, pareto_front
+from .frontier import MIOU_AND_COST, frontier_probability, hypervolume, pareto_front
 from .intervals import (
     Interval,
     PairedDifference,
@@ -10,6 +11,7 @@ from .intervals import (
     paired_difference,
 )
 from .provenance import provenance
+from .ranking import Estimate, VarianceComponents
 from .records import SCHEMA, SCHEMA_VERSION, Column, HistoryPoint, TrialRecord
 from .store import StoreError, TrialStore
 from .summary import ArchSummary, CostName, RunSummary, summarise
@@ -19,8 +21,13 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "ArchSummary",
+    "Calibration",
+    "CalibrationError",
     "Column",
     "CostName",
+    "Criterion",
+    "Estimate",
+    "Fidelity",
     "HistoryPoint",
     "Interval",
     "PairedDifference",
@@ -28,7 +35,10 @@ __all__ = [
     "StoreError",
     "TrialRecord",
     "TrialStore",
+    "VarianceComponents",
+    "calibrate",
     "format_interval",
+    "frontier_probability",
     "hypervolume",
     "mean_interval",
     "paired_difference",

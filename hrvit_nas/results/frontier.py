@@ -1,4 +1,4 @@
-"""Non-dominated points and hypervolume: pure functions over arrays.
+"""Non-dominated points, how sure they are, and hypervolume: pure functions over arrays.
 
 A point dominates another if it is at least as good in every objective and better in one.
 By default an objective pair is (mIoU, cost): the first is maximised, the second minimised.
@@ -39,6 +39,38 @@ def pareto_front(points: ArrayLike, maximize: Sequence[bool] = MIOU_AND_COST) ->
         front = _front_2d if losses.shape[1] == 2 else _front_any
         on_front[valid[front(losses[valid])]] = True
     return on_front
+
+
+def frontier_probability(draws: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:
+    """Probability that each architecture is on the frontier, given draws of the true scores.
+
+    Args:
+        draws: Array (num_draws, n) of scores, more being better, as from `ranking.score_draws`.
+        costs: Array (n,), less being better; known without error.
+
+    Returns:
+        Array (n,): the share of draws in which nothing at most as dear is as good.
+
+    Raises:
+        ValueError: The shapes do not fit, or there is no draw.
+    """
+    scores, cost = np.asarray(draws, np.float64), np.asarray(costs, np.float64)
+    if scores.ndim != 2 or cost.shape != scores.shape[1:] or not len(scores):
+        raise ValueError(
+            "draws must be (num_draws, n) and costs (n,), with a draw at least, got shapes"
+            f" {scores.shape} and {cost.shape}"
+        )
+    order = np.argsort(cost, kind="stable")
+    ranked = scores[:, order]
+    best = np.maximum.accumulate(ranked, axis=1)
+    # Of equal cost all stand at the end of their group, and see the best before it.
+    _, starts, group = np.unique(cost[order], return_index=True, return_inverse=True)
+    before = np.where(starts > 0, best[:, starts - 1], -np.inf)[:, group]
+    ends = np.append(starts[1:], len(cost)) - 1
+    on_front = (ranked > before) & (ranked >= best[:, ends][:, group])
+    probability = np.empty(len(cost))
+    probability[order] = on_front.mean(axis=0)
+    return probability
 
 
 def hypervolume(

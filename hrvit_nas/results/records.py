@@ -20,7 +20,7 @@ from hrvit_nas.arch import ArchSpec
 
 SCHEMA_VERSION = 1
 
-Origin = Literal["search", "reference", "confirm"]
+Origin = Literal["search", "reference", "confirm", "calibration"]
 State = Literal["complete", "failed"]
 
 
@@ -42,10 +42,25 @@ ForeignText = Annotated[str, AfterValidator(_without_surrogates)]
 
 
 class HistoryPoint(NamedTuple):
-    """mIoU on the validation split (fraction) after a number of optimiser steps."""
+    """Scores on the validation split after a number of optimiser steps.
+
+    Attributes:
+        step: Optimiser steps done.
+        miou: Mean IoU (fraction) of the weights themselves.
+        averaged_miou: Mean IoU (fraction) of their moving average; None without averaging.
+        fw_iou: IoU (fraction) averaged over classes by their share of the true pixels.
+        boundary_miou: Mean IoU (fraction) of the pixels near another class.
+        cross_entropy: Mean cross entropy of the labelled pixels, in nats.
+        seconds: Wall time of the trial up to here.
+    """
 
     step: int
     miou: float
+    averaged_miou: float | None = None
+    fw_iou: float | None = None
+    boundary_miou: float | None = None
+    cross_entropy: float | None = None
+    seconds: float | None = None
 
 
 class TrialRecord(BaseModel):
@@ -71,7 +86,7 @@ class TrialRecord(BaseModel):
         Column(
             "",
             "why it was trained: proposed by the search, placed beside it as a reference,"
-            " or trained again with a further seed to confirm",
+            " trained again with a further seed to confirm, or to calibrate the proxy",
         ),
     ]
     label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
@@ -106,7 +121,7 @@ class TrialRecord(BaseModel):
     worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
     history: Annotated[
         tuple[HistoryPoint, ...],
-        Column("(count, fraction)", "learning curve: (step, mIoU) at each evaluation on the way"),
+        Column("", "learning curve: step (count), mIoU and other scores at each evaluation"),
     ] = ()
 
     @field_validator("finished_at")

@@ -225,7 +225,8 @@ def _to_table(records: Iterable[TrialRecord]) -> Any:
     """The records as a pyarrow table whose fields and schema carry the metadata."""
     import pyarrow as pa
 
-    history = pa.list_(pa.struct([("step", pa.int64()), ("miou", pa.float64())]))
+    scores = [(name, pa.float64()) for name in HistoryPoint._fields[1:]]
+    history = pa.list_(pa.struct([("step", pa.int64()), *scores]))
     kinds: dict[Any, Any] = {
         int: pa.int64(),
         float: pa.float64(),

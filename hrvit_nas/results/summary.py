@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
-from .frontier import pareto_front
+from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
+from .ranking import MIN_FOR_LINE, pooled_noise, score_draws
 from .records import TrialRecord
 
 CostName = Literal["macs", "params", "latency_ms"]
+MIN_FREE = 4
+"""Degrees of freedom below which a spread between seeds is not worth using."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,7 @@ class ArchSummary:
         confirmed: Whether `scores` are those of confirming seeds.
         scores: mIoU (fraction) by seed, the scores that the mean is made of.
         interval: Mean of `scores` and its interval.
+        all_scores: mIoU (fraction) by seed, those before confirmation included.
         search_miou: mIoU before confirmation (mean, if there were several seeds); `None` if
             it was only trained to confirm.
         macs: Multiply-adds an image, as executed.
@@ -46,6 +51,7 @@ class ArchSummary:
     confirmed: bool
     scores: dict[int, float]
     interval: Interval
+    all_scores: dict[int, float]
     search_miou: float | None
     macs: int
     published_macs: int
@@ -70,6 +76,8 @@ class RunSummary:
         confidence: Coverage of the intervals.
         num_failed: Failed trials, which have no row.
         steps: Numbers of optimiser steps that the complete trials were trained for.
+        calibrated_noise: Standard deviation of one score between seeds (fraction of mIoU), from a
+            calibration; None without one.
     """
 
     rows: tuple[ArchSummary, ...]
@@ -77,6 +85,46 @@ class RunSummary:
     confidence: float
     num_failed: int
     steps: tuple[int, ...]
+    calibrated_noise: float | None = None
+
+    @cached_property
+    def noise(self) -> float | None:
+        """Standard deviation of one score between seeds (fraction of mIoU), as far as known.
+
+        That of the calibration; without one, what architectures with several seeds show, if
+        they leave at least 4 degrees of freedom.
+        """
+        if self.calibrated_noise:
+            return self.calibrated_noise
+        _, noise, free = self._seed_fit
+        return noise if free >= MIN_FREE and noise > 0 else None
+
+    @cached_property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of being on the frontier, by id of each searched architecture.
+
+        From all scores of an architecture, its searching seed included: luck is accounted for by
+        drawing scores towards what their cost predicts, the more the noisier they are (see
+        `ranking.score_draws`). A seed's effect on all alike is taken off. Empty where the noise
+        is unknown, or fewer than 4 architectures were searched.
+        """
+        rows = [row for row in self.rows if row.searched and not math.isnan(row.cost(self.cost))]
+        if self.noise is None or len(rows) < MIN_FOR_LINE:
+            return {}
+        effects, _, _ = self._seed_fit
+        means = [fmean(v - effects[s] for s, v in row.all_scores.items()) for row in rows]
+        costs = [row.cost(self.cost) for row in rows]
+        draws = score_draws(means, [len(row.all_scores) for row in rows], costs, self.noise)
+        found = frontier_probability(draws, costs)
+        return {row.arch_id: float(p) for row, p in zip(rows, found, strict=True)}
+
+    @cached_property
+    def _seed_fit(self) -> tuple[dict[int, float], float, int]:
+        return pooled_noise(
+            (row.arch_id, seed, score)
+            for row in self.rows
+            for seed, score in row.all_scores.items()
+        )
 
     @property
     def frontier(self) -> tuple[ArchSummary, ...]:
@@ -116,7 +164,11 @@ class RunSummary:
 
 
 def summarise(
-    records: Iterable[TrialRecord], *, cost: CostName = "macs", confidence: float = 0.95
+    records: Iterable[TrialRecord],
+    *,
+    cost: CostName = "macs",
+    confidence: float = 0.95,
+    noise: float | None = None,
 ) -> RunSummary:
     """Gathers the complete trials of each architecture and finds the frontier.
 
@@ -133,6 +185,7 @@ def summarise(
         records: Records of one run; failed trials are counted and otherwise passed over.
         cost: The cost that the frontier weighs against mIoU.
         confidence: Coverage of the intervals.
+        noise: Standard deviation of one score between seeds, from a calibration.
     """
     groups: dict[str, list[TrialRecord]] = {}
     failed = 0
@@ -157,6 +210,7 @@ def summarise(
         confidence=confidence,
         num_failed=failed,
         steps=tuple(sorted(steps)),
+        calibrated_noise=noise,
     )
 
 
@@ -184,6 +238,7 @@ def _summarise_arch(records: list[TrialRecord], confidence: float) -> ArchSummar
         confirmed=bool(confirm),
         scores=scores,
         interval=mean_interval(scores.values(), confidence),
+        all_scores={**before, **confirm},
         search_miou=fmean(before.values()) if before else None,
         macs=first.macs,
         published_macs=first.published_macs,

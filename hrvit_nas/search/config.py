@@ -19,13 +19,17 @@ from .._paths import declarations_dir
 from ..arch import get_arch, scale_widths
 from ..data import DataConfig
 from ..data.config import DataName
-from ..results import CostName
+from ..results import CostName, Criterion
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe
 
 SamplerName = Literal["nsga2", "tpe", "gp", "random"]
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+
+
+MIN_CALIBRATION = 4
+"""Members below which a rank correlation says nothing at all."""
 
 
 class ConfigError(ValueError):
@@ -87,8 +91,32 @@ class Narrowing(_Frozen):
     limits: tuple[Limit, ...] = ()
 
 
+class Standing(_Frozen):
+    """What is known of the noise of a search's scores, from a calibration of its proxy.
+
+    Attributes:
+        run: Run directory of the calibration.
+        steps: Optimiser steps of a trial.
+        num_architectures: Architectures that were trained for it.
+        num_seeds: Seeds of each.
+        macs: Multiply-adds of the cheapest and the dearest of them.
+        noise: Standard deviation of one score between seeds, a fraction of mIoU.
+        seed_tau: Kendall's tau between two seeds, with its interval, as text.
+        residual_tau: The same with MACs regressed out.
+    """
+
+    run: str
+    steps: int
+    num_architectures: int
+    num_seeds: int
+    macs: tuple[int, int]
+    noise: float = Field(ge=0)
+    seed_tau: str
+    residual_tau: str
+
+
 class SearchConfig(_Frozen):
-    """One search.
+    """One search, or one calibration of its proxy.
 
     Attributes:
         space: Name or path of the declared space.
@@ -100,7 +128,12 @@ class SearchConfig(_Frozen):
         population: NSGA-II's population; None = from the number of trials.
         cost: What is minimised beside maximising mIoU.
         seed: Seed of the proposals, and of initialisation and data order of every trial.
-        confirm: Further seeds that the frontier's members and the reference are trained with.
+        confirm: Further seeds that the frontier's members and the references are trained with.
+        calibrate: Members of the space that a calibration of the proxy trains, which then takes
+            the search's place; 0 = search.
+        calibration_seeds: Seeds that a calibration trains each of them with.
+        wanted_tau: Agreement between two seeds that a calibration looks for.
+        standing: The calibration that a search stands on; None = none.
         storage: URL of Optuna's storage; None = an SQLite file in the run directory.
         study: Name of the study there, which no other run of the same storage may have.
         resources: What a trial asks of the machine.
@@ -116,6 +149,10 @@ class SearchConfig(_Frozen):
     cost: CostName = "macs"
     seed: int = Field(default=0, ge=0, lt=2**32)
     confirm: int = Field(default=0, ge=0)
+    calibrate: int = Field(default=0, ge=0)
+    calibration_seeds: int = Field(default=2, ge=2)
+    wanted_tau: float = Field(default=0.7, gt=0, lt=1)
+    standing: Standing | None = None
     storage: str | None = None
     study: str = "search"
     resources: Resources = Resources()
@@ -124,7 +161,23 @@ class SearchConfig(_Frozen):
     def _check_size(self) -> SearchConfig:
         if self.data.image_size is None and self.recipe.augment.crop_size is None:
             raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
+        if 0 < self.calibrate < MIN_CALIBRATION:
+            raise ValueError(
+                f"a calibration must train at least {MIN_CALIBRATION} members, got {self.calibrate}"
+            )
+        if self.calibrate and self.confirm:
+            raise ValueError("a calibration has no frontier to confirm; leave confirm at 0")
         return self
+
+    @property
+    def criterion(self) -> Criterion:
+        """The score of a trial, as its history names it."""
+        return "averaged_miou" if self.recipe.weight_averaging else "miou"
+
+    @property
+    def num_trials(self) -> int:
+        """Trials of the first stage: the search, or the calibration."""
+        return self.calibrate * self.calibration_seeds or self.trials
 
     @property
     def image_size(self) -> tuple[int, int]:

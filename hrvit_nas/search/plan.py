@@ -1,5 +1,8 @@
 """What a run trains, in order: the search, its references, then the confirming seeds.
 
+A calibration of the proxy has one stage instead: members spread over the cost range, each with
+several seeds.
+
 Each stage waits for the one before, since it is made from its results. The plan is rebuilt from
 the store alone, so that an interrupted run goes on where it stopped.
 """
@@ -7,15 +10,19 @@ the store alone, so that an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from random import Random
 
 from ..arch import ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import ArchSummary, CostName, TrialRecord, TrialStore, summarise
 from ..results.records import Origin
+from ..space import Space
 from .config import SearchConfig
 from .proposals import Proposals, SpaceExhaustedError
+from .spread import spread_members
 from .tasks import Task
 
+CALIBRATION_DRAWS = 2000
 REFERENCE = "hrvit_b1"
 REFERENCE_LABEL = "b1 scaled"
 REFERENCE_GAP = 0.03
@@ -26,16 +33,23 @@ class Plan:
     """Hands out tasks, and says when a stage has to wait for the trials still running.
 
     Args:
-        config: The search.
+        config: The search, or the calibration.
+        space: Its space, narrowed.
         store: Trials done so far; the caller appends to it.
-        proposals: Where the search stage gets its architectures.
+        proposals: Where the search stage gets its architectures; None for a calibration.
         num_classes: Classes of the data set.
     """
 
     def __init__(
-        self, config: SearchConfig, store: TrialStore, proposals: Proposals, num_classes: int
+        self,
+        config: SearchConfig,
+        space: Space,
+        store: TrialStore,
+        proposals: Proposals | None,
+        num_classes: int,
     ) -> None:
         self._config = config
+        self._space = space
         self._store = store
         self._proposals = proposals
         self._num_classes = num_classes
@@ -44,11 +58,6 @@ class Plan:
         self._tasks = self._stages()
         self.finished = False
         self.notes: list[str] = []
-
-    @property
-    def total(self) -> int:
-        """Trials of the search stage."""
-        return self._config.trials
 
     def next(self) -> Task | None:
         """The next task; None if there is none now, for good once `finished` is set."""
@@ -69,7 +78,12 @@ class Plan:
 
     def _stages(self) -> Iterator[Task | None]:
         """Tasks in order; None where the next stage has to wait for those still running."""
-        yield from self._search()
+        if self._proposals is None:
+            yield from self._calibration()
+            while self._running:
+                yield None
+            return
+        yield from self._search(self._proposals)
         while self._running:
             yield None
         front = frontier_members(self._store.records(), self._config.cost)
@@ -89,16 +103,29 @@ class Plan:
         while self._running:
             yield None
 
-    def _search(self) -> Iterator[Task]:
+    def _search(self, proposals: Proposals) -> Iterator[Task]:
         started = sum(record.origin == "search" for record in self._store.records())
         while started < self._config.trials:
             try:
-                task = self._proposals.next(self._take_number())
+                task = proposals.next(self._take_number())
             except SpaceExhaustedError as error:
                 self.notes.append(str(error))
                 return
             started += 1
             yield task
+
+    def _calibration(self) -> Iterator[Task]:
+        config = self._config
+        members = spread_members(
+            self._space, config.calibrate, config, Random(config.seed), draws=CALIBRATION_DRAWS
+        )
+        if len(members) < config.calibrate:
+            self.notes.append(
+                f"the space holds no more than {len(members)} members that could be found, of"
+                f" {config.calibrate} wanted"
+            )
+        seeds = range(config.seed, config.seed + config.calibration_seeds)
+        yield from self._untrained(members, seeds, "calibration", "")
 
     def _untrained(
         self, specs: Sequence[ArchSpec], seeds: Iterable[int], origin: Origin, label: str

@@ -9,7 +9,6 @@ member takes its place in the study, so that the sampler learns from what was re
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable
 
@@ -18,10 +17,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from ..arch import ArchSpec
-from ..cost import estimate_cost
 from ..results import CostName, TrialRecord
 from ..space import Space
 from .config import ConfigError, SamplerName, SearchConfig, first_line
+from .spread import spread_members
 from .tasks import Task
 
 ARCH_ATTRIBUTE = "arch"
@@ -125,18 +124,8 @@ class Proposals:
         Uniform draws crowd around the middle of the cost range, where most members are, and
         leave a small budget without a cheap or a dear architecture to start from.
         """
-        metric = "params" if config.cost == "params" else "macs"
-
-        def log_cost(spec: ArchSpec) -> float:
-            return math.log(getattr(estimate_cost(spec, config.image_size), metric))
-
-        draws = (self._space.sample(self._rng) for _ in range(START_DRAWS))
-        members = {spec.id: (log_cost(spec), spec) for spec in draws}
-        low, high = (end(members.values(), key=lambda m: m[0])[0] for end in (min, max))
-        for step in range(min(count, len(members))):
-            target = low + (high - low) * step / max(1, count - 1)
-            chosen = min(members, key=lambda key: abs(members[key][0] - target))
-            self._study.enqueue_trial(self._params(members.pop(chosen)[1]))
+        for spec in spread_members(self._space, count, config, self._rng, draws=START_DRAWS):
+            self._study.enqueue_trial(self._params(spec))
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:
         """A member as Optuna's parameters; a gene that it does not read keeps some value."""

@@ -66,7 +66,8 @@ class Run:
 
     def summary(self) -> RunSummary:
         """What the run has found so far."""
-        return summarise(self.store.records(), cost=self.config.cost)
+        noise = self.config.standing and self.config.standing.noise
+        return summarise(self.store.records(), cost=self.config.cost, noise=noise)
 
     def close(self) -> None:
         """Writes the table once more and lets others write."""
@@ -163,13 +164,15 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
 
     config, store = run.config, run.store
     storage = config.storage or f"sqlite:///{run.directory.resolve() / STUDY_NAME}"
-    proposals = Proposals(config, run.space, storage, store.records())
-    plan = Plan(config, store, proposals, run.data.num_classes)
+    proposals = None
+    if not config.calibrate:
+        proposals = Proposals(config, run.space, storage, store.records())
+    plan = Plan(config, run.space, store, proposals, run.data.num_classes)
 
     def ended(task: Task, outcome: Outcome) -> None:
         record = _record(run, task, outcome)
         store.append(record)
-        if task.proposal is not None:
+        if proposals is not None and task.proposal is not None:
             proposals.finish(task, objective_values(record, config.cost))
         plan.done(task)
         (run.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
@@ -219,8 +222,13 @@ def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
     """Keeps the weights of the frontier and the references, and frees the rest of the disk.
 
     Confirming redraws the frontier with every seed that arrives, so what is being confirmed is
-    kept throughout. A file without a record is that of a trial about to be recorded.
+    kept throughout. A file without a record is that of a trial about to be recorded. A
+    calibration keeps none.
     """
+    if run.config.calibrate:
+        for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
+            path.unlink(missing_ok=True)
+        return
     rows = (*frontier_members(run.store.records(), run.config.cost), *summary.rows)
     keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
     dominated = {row.arch_id for row in summary.rows} - keep
@@ -248,7 +256,8 @@ def _note_provenance(directory: Path, config: SearchConfig) -> None:
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
     device = "cuda" if config.resources.gpus_per_trial else "cpu"
-    seeds = [config.seed + offset for offset in range(config.confirm + 1)]
+    num_seeds = config.calibration_seeds if config.calibrate else config.confirm + 1
+    seeds = [config.seed + offset for offset in range(num_seeds)]
     sittings.append({**provenance(device=device), "seeds": seeds})
     _write_json(path, sittings)
 

@@ -138,6 +138,8 @@ class ProxyTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Trains the task from start to end."""
+        import torch
+
         from .trial import TrialContext, run_trial
 
         config = self._config
@@ -153,6 +155,10 @@ class ProxyTrial(tune.Trainable):
         task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
         try:
             outcome = run_trial(task, self._data, context)
+        except torch.AcceleratorError:  # leaves the process unusable; a fresh one may succeed
+            raise
+        except RuntimeError as error:
+            outcome = failed(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
         except (ValueError, OSError) as error:
             fault = " ".join(str(error).split()) or type(error).__name__
             return {"done": True, "fault": f"on node {os.uname().nodename}: {fault}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import torch
 
 from ..data import SegmentationData
 from ..evaluation import measure_latency
-from ..models import build_segmentor
-from ..training import CheckpointError, Recipe, TrainingFailedError, TrainResult, train
+from ..models import build_segmentor, tie_initialisation
+from ..results import HistoryPoint
+from ..training import Check, CheckpointError, Recipe, TrainingFailedError, TrainResult, train
 from .tasks import Outcome, Task, failed
 
 TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
@@ -67,8 +69,22 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         "latency_ms": latency,
         "seconds": result.seconds,
         "steps": result.steps,
-        "history": [(step, evaluation.miou) for step, evaluation in result.evaluations],
+        "history": [_history(check) for check in result.checks],
     }
+
+
+def _history(check: Check) -> HistoryPoint:
+    scores, averaged = check.evaluation, check.averaged
+    near = scores.boundary_miou
+    return HistoryPoint(
+        step=check.step,
+        miou=scores.miou,
+        averaged_miou=averaged and averaged.miou,
+        fw_iou=scores.frequency_weighted_iou,
+        boundary_miou=None if math.isnan(near) else near,
+        cross_entropy=scores.cross_entropy,
+        seconds=check.seconds,
+    )
 
 
 def _trained(
@@ -77,6 +93,8 @@ def _trained(
     torch.manual_seed(task.seed)
     recipe = context.recipe
     model = build_segmentor(task.spec, data.num_classes, drop_path_rate=recipe.drop_path_rate)
+    if recipe.tied_initialisation:
+        tie_initialisation(model, task.seed)
     result = train(
         model, data, recipe, seed=task.seed, device=context.device, checkpoint=checkpoint
     )

@@ -14,11 +14,28 @@ from torch.optim import Optimizer
 
 from ..evaluation import Evaluation
 
-FORMAT = "hrvit_nas.training/1"
+FORMAT = "hrvit_nas.training/2"
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read or belongs to another run; the message names the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Scores of a model on its way.
+
+    Attributes:
+        step: Optimiser steps done.
+        evaluation: Scores of the weights themselves.
+        averaged: Scores of their moving average; None without averaging.
+        seconds: Wall-clock time of training and evaluation up to here, over all sittings.
+    """
+
+    step: int
+    evaluation: Evaluation
+    averaged: Evaluation | None
+    seconds: float
 
 
 @dataclass
@@ -28,12 +45,12 @@ class Progress:
     Attributes:
         seconds: Wall-clock time of training and evaluation, over all sittings.
         losses: Training loss of every step done.
-        evaluations: (steps done, scores), in order.
+        checks: Scores on the way, in order.
     """
 
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
-    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     @property
     def step(self) -> int:
@@ -42,7 +59,12 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, run: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    progress: Progress,
+    run: dict[str, Any],
+    average: nn.Module | None = None,
 ) -> None:
     """Writes a checkpoint whole or not at all.
 
@@ -52,6 +74,7 @@ def save_checkpoint(
         optimizer: Whose state is kept.
         progress: Losses, evaluations and time so far.
         run: What must be equal for a run to resume from this file, as plain data.
+        average: The moving average of the weights, where there is one.
     """
     state = {
         "format": FORMAT,
@@ -60,9 +83,10 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "seconds": progress.seconds,
         "losses": torch.tensor(progress.losses, dtype=torch.float64),
-        "evaluations": [
-            (step, torch.from_numpy(evaluation.confusion))
-            for step, evaluation in progress.evaluations
+        "average": average and average.state_dict(),
+        "checks": [
+            (c.step, _packed(c.evaluation), c.averaged and _packed(c.averaged), c.seconds)
+            for c in progress.checks
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +99,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: Optimizer, run: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    run: dict[str, Any],
+    average: nn.Module | None = None,
 ) -> Progress:
-    """Puts a checkpoint's weights and optimiser state back, and returns how far it had come.
+    """Puts weights, their average and optimiser state back, and returns how far the run had come.
 
     Raises:
         CheckpointError: The file is corrupt, or was written by another program, for another
@@ -102,6 +130,8 @@ def load_checkpoint(
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.load_state_dict(state["average"])
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"checkpoint {path} is of another network: {shorten(str(error), 300)}"
@@ -109,7 +139,29 @@ def load_checkpoint(
     return Progress(
         seconds=state["seconds"],
         losses=state["losses"].tolist(),
-        evaluations=[
-            (step, Evaluation(confusion.numpy())) for step, confusion in state["evaluations"]
+        checks=[
+            Check(
+                step=step,
+                evaluation=_unpacked(evaluation),
+                averaged=averaged and _unpacked(averaged),
+                seconds=seconds,
+            )
+            for step, evaluation, averaged, seconds in state["checks"]
         ],
     )
+
+
+_Packed = tuple[torch.Tensor, torch.Tensor, float]
+
+
+def _packed(evaluation: Evaluation) -> _Packed:
+    return (
+        torch.from_numpy(evaluation.confusion),
+        torch.from_numpy(evaluation.boundary),
+        evaluation.cross_entropy,
+    )
+
+
+def _unpacked(packed: _Packed) -> Evaluation:
+    confusion, boundary, cross_entropy = packed
+    return Evaluation(confusion.numpy(), boundary.numpy(), cross_entropy)

@@ -19,18 +19,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from ..data import SegmentationData, train_batches, val_batches
+from ..data import SegmentationData, class_shares, train_batches, val_batches
 from ..evaluation import Evaluation, evaluate, mixed_precision
 from ..evaluation.inference import check_logits
-from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .checkpoint import Check, Progress, load_checkpoint, save_checkpoint
 from .optimizer import build_optimizer, set_learning_rate
 from .recipe import Recipe
 
 LOSS_CHECK_STEPS = 16
 """Steps between two readings of the losses; each reading makes the CPU wait for a GPU."""
-
-EvaluationCallback = Callable[[int, Evaluation], None]
 
 
 class TrainingFailedError(RuntimeError):
@@ -61,18 +60,22 @@ class TrainResult:
 
     Attributes:
         losses: Training loss of every step, in order.
-        evaluations: (steps done, scores on the validation set), in order; never empty.
-        seconds: Wall-clock time of training and evaluation, over all sittings.
+        checks: Scores on the validation set, in order; never empty.
     """
 
     losses: tuple[float, ...]
-    evaluations: tuple[tuple[int, Evaluation], ...]
-    seconds: float
+    checks: tuple[Check, ...]
 
     @property
     def evaluation(self) -> Evaluation:
-        """The scores after the last step."""
-        return self.evaluations[-1][1]
+        """The scores after the last step, of the averaged weights where there are such."""
+        last = self.checks[-1]
+        return last.averaged or last.evaluation
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of training and evaluation, over all sittings."""
+        return self.checks[-1].seconds
 
     @property
     def steps(self) -> int:
@@ -80,20 +83,37 @@ class TrainResult:
         return len(self.losses)
 
 
-def segmentation_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+def segmentation_loss(
+    logits: Tensor, labels: Tensor, ignore_index: int, class_weights: Tensor | None = None
+) -> Tensor:
     """Mean cross entropy over the labelled pixels of a batch; 0 if there is none.
 
     Args:
         logits: (B, num_classes, H, W).
         labels: (B, H, W) int64.
         ignore_index: The label left out.
+        class_weights: (num_classes,) weight of each class's pixels in the mean; None = alike.
     """
     # Logits come in channels-last memory, where classes last is a view and softmax is fastest.
     logits_nc = logits.permute(0, 2, 3, 1).flatten(0, 2).float()
     total = nn.functional.cross_entropy(
-        logits_nc, labels.flatten(), ignore_index=ignore_index, reduction="sum"
+        logits_nc, labels.flatten(), class_weights, ignore_index=ignore_index, reduction="sum"
     )
-    return total / (labels != ignore_index).sum().clamp(min=1)
+    counted = labels != ignore_index
+    if class_weights is None:
+        return total / counted.sum().clamp(min=1)
+    weight = class_weights[labels[counted]].sum()
+    return total / torch.where(weight > 0, weight, 1)
+
+
+def class_weights(data: SegmentationData, power: float) -> Tensor:
+    """Inverse class frequency to a power, of mean 1 over the pixels: (num_classes,) float32.
+
+    A class that the training set (or what is counted of it) never shows weighs 0.
+    """
+    share = torch.from_numpy(class_shares(data.train, data.num_classes)).float()
+    weights = torch.where(share > 0, share, torch.inf) ** -power
+    return weights / (weights * share).sum()
 
 
 def train(
@@ -105,12 +125,12 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 30.0,
-    on_evaluation: EvaluationCallback | None = None,
+    on_check: Callable[[Check], None] | None = None,
 ) -> TrainResult:
     """Trains a segmentor in place and scores it on the validation set.
 
-    The model is moved to `device` and left there, in training mode. How it is initialised
-    (and with which seed) is the caller's affair.
+    The model is moved to `device` and left there, in training mode, with the averaged weights
+    where the recipe averages. How it is initialised (and with which seed) is the caller's affair.
 
     Args:
         model: Maps (B, 3, H, W) to logits (B, num_classes, H, W).
@@ -121,8 +141,8 @@ def train(
         checkpoint: File to resume from where it exists, and to write to: every
             `checkpoint_seconds`, at each evaluation, and so after the last step.
         checkpoint_seconds: Seconds between two checkpoints.
-        on_evaluation: Called with (steps done, scores) after each evaluation made in this
-            sitting. It may raise to stop the run, whose checkpoint is then already written.
+        on_check: Called after each evaluation made in this sitting. It may raise to stop the
+            run, whose checkpoint is then already written.
 
     Raises:
         TrainingFailedError: Loss or gradient became non-finite.
@@ -134,9 +154,12 @@ def train(
     model.train()
     optimizer = build_optimizer(model, recipe)
     run = _identity(data, recipe, seed)
+    average = _average(model, recipe) if recipe.weight_averaging else None
+    weights = class_weights(data, recipe.class_weighting) if recipe.class_weighting else None
+    weights = weights if weights is None else weights.to(device)
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
-        progress = load_checkpoint(checkpoint, model, optimizer, run)
+        progress = load_checkpoint(checkpoint, model, optimizer, run, average)
     started = time.perf_counter() - progress.seconds
     saved = time.perf_counter()
     evaluation_steps = set(recipe.evaluation_steps)
@@ -159,11 +182,13 @@ def train(
             with mixed_precision(device):
                 logits = model(images)
             check_logits(logits, labels, data.num_classes)
-            loss = segmentation_loss(logits, labels, data.ignore_index)
+            loss = segmentation_loss(logits, labels, data.ignore_index, weights)
             optimizer.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm or math.inf)
             optimizer.step()
+            if average is not None:
+                average.update_parameters(model)
 
             unread.append(torch.stack([loss.detach(), norm]))
             done = step + 1
@@ -174,20 +199,38 @@ def train(
                 progress.losses += _read_losses(unread, progress.step)
                 unread.clear()
             if scores:
-                evaluation = _evaluate(model, data, recipe, device)
-                progress.evaluations.append((done, evaluation))
+                check = Check(
+                    step=done,
+                    evaluation=_evaluate(model, data, recipe, device),
+                    averaged=average and _evaluate(average.module, data, recipe, device),
+                    seconds=time.perf_counter() - started,
+                )
+                progress.checks.append(check)
             if saves:
                 progress.seconds = time.perf_counter() - started
                 saved = time.perf_counter()
                 if checkpoint is not None:
-                    save_checkpoint(checkpoint, model, optimizer, progress, run)
-            if scores and on_evaluation is not None:
-                on_evaluation(done, evaluation)
-    return TrainResult(
-        losses=tuple(progress.losses),
-        evaluations=tuple(progress.evaluations),
-        seconds=progress.seconds,
-    )
+                    save_checkpoint(checkpoint, model, optimizer, progress, run, average)
+            if scores and on_check is not None:
+                on_check(check)
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
+    return TrainResult(losses=tuple(progress.losses), checks=tuple(progress.checks))
+
+
+def _average(model: nn.Module, recipe: Recipe) -> AveragedModel:
+    """A moving average of weights and buffers; over the first steps it is nearly a plain mean."""
+    decay = recipe.weight_averaging
+
+    @torch.no_grad()
+    def blend(averaged: Any, current: Any, count: Any) -> None:  # tensors of one type at a time
+        if averaged[0].is_floating_point():
+            share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+            torch._foreach_lerp_(averaged, current, share)
+        else:  # how many batches a norm has seen
+            torch._foreach_copy_(averaged, current)
+
+    return AveragedModel(model, multi_avg_fn=blend, use_buffers=True)
 
 
 def _identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:

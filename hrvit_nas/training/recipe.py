@@ -34,6 +34,12 @@ class Recipe(BaseModel):
         head_lr_factor: Learning rate of `model.head` over that of the backbone.
         clip_norm: Largest norm of all gradients together; None = no clipping.
         drop_path_rate: Stochastic depth, for whoever builds the model.
+        class_weighting: Power of a class's inverse frequency that weighs its pixels in the loss;
+            0 = all pixels alike.
+        weight_averaging: Decay a step of the exponential moving average of the weights that is
+            scored; 0 = score the weights themselves.
+        tied_initialisation: Whether each tensor's first values depend on the seed and its name
+            alone, so that architectures start alike where they are alike.
         augment: Crop, scale, flip and photometric distortion of training images.
         eval_batch_size: Validation images a forward pass.
         eval_window: Sliding window of the validation, in pixels; None = whole images.
@@ -57,6 +63,9 @@ class Recipe(BaseModel):
     head_lr_factor: float = Field(default=1.0, gt=0)
     clip_norm: float | None = Field(default=1.0, gt=0)
     drop_path_rate: float = Field(default=0.0, ge=0, lt=1)
+    class_weighting: float = Field(default=0.0, ge=0, le=1)
+    weight_averaging: float = Field(default=0.0, ge=0, lt=1)
+    tied_initialisation: bool = False
     augment: AugmentConfig = AugmentConfig(crop_size=(96, 128))
     eval_batch_size: int = Field(default=16, ge=1)
     eval_window: Size | None = None

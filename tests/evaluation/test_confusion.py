@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from hrvit_nas.evaluation import (
     Evaluation,
     confusion_matrix,
+    frequency_weighted_iou,
     iou_from_confusion,
     mean_iou,
     pixel_accuracy,
@@ -50,13 +51,25 @@ def count(prediction, labels, num_classes):
 @given(segmentations())
 def test_scores_equal_those_of_pixel_sets(case):
     prediction, labels, num_classes = case
-    evaluation = Evaluation(count(prediction, labels, num_classes))
+    confusion = count(prediction, labels, num_classes)
+    evaluation = Evaluation(confusion, confusion, 0.0)
     ious, accuracy = scores_from_pixel_sets(prediction, labels, num_classes)
     present = [iou for iou in ious if not math.isnan(iou)]
     np.testing.assert_allclose(evaluation.class_iou, ious)
     np.testing.assert_allclose(evaluation.pixel_accuracy, accuracy)
     np.testing.assert_allclose(
         evaluation.miou, sum(present) / len(present) if present else math.nan
+    )
+
+
+@given(segmentations())
+def test_frequency_weighted_iou_is_the_mean_over_true_pixels_of_their_class_iou(case):
+    prediction, labels, num_classes = case
+    ious, _ = scores_from_pixel_sets(prediction, labels, num_classes)
+    over_pixels = [ious[label] for label in labels.ravel() if label != IGNORE]
+    np.testing.assert_allclose(
+        frequency_weighted_iou(count(prediction, labels, num_classes)),
+        sum(over_pixels) / len(over_pixels) if over_pixels else math.nan,
     )
 
 
@@ -84,7 +97,8 @@ def test_miou_is_of_the_data_set_not_of_its_images():
     # Image 1: all 3 pixels right. Image 2: 1 pixel of class 0, called 1.
     labels = torch.tensor([[0, 0, 1], [0, IGNORE, IGNORE]])
     prediction = torch.tensor([[0, 0, 1], [1, 0, 0]])
-    evaluation = Evaluation(confusion_matrix(prediction, labels, 2).numpy())
+    confusion = confusion_matrix(prediction, labels, 2).numpy()
+    evaluation = Evaluation(confusion, confusion, 0.0)
     mean_over_images = (1.0 + 0.0) / 2
     assert evaluation.miou == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert evaluation.miou != pytest.approx(mean_over_images)

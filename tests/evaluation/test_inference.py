@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrvit_nas.evaluation import evaluate, sliding_logits
+from hrvit_nas.evaluation import evaluate, is_boundary, sliding_logits
 
 IGNORE = 255
 
@@ -38,6 +38,32 @@ def test_perfect_model_scores_one_over_batches_of_any_size():
     evaluation = evaluate(OneHot(4), batches, num_classes=4)
     assert evaluation.miou == evaluation.pixel_accuracy == 1.0
     assert evaluation.confusion.sum() == labels.numel()
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels_whatever_the_batches():
+    labels = random_labels(5, 6, 8)
+    images = as_images(random_labels(5, 6, 8).flip(0))
+    labels[0, 2:] = IGNORE
+    logits = OneHot(4).eval()(images)
+    expected = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORE).item()
+    for cut in (1, 3):
+        batches = [(images[:cut], labels[:cut]), (images[cut:], labels[cut:])]
+        found = evaluate(OneHot(4), batches, num_classes=4).cross_entropy
+        assert found == pytest.approx(expected)
+
+
+def test_boundary_scores_are_of_the_pixels_near_another_class():
+    labels = torch.zeros(1, 6, 12, dtype=torch.int64)
+    labels[:, :, 6:] = 1
+    near = torch.zeros(1, 6, 12, dtype=torch.bool)
+    near[:, :, 4:8] = True
+    assert torch.equal(is_boundary(labels, 2), near)
+    images = as_images(labels)
+    images[:, :, :, 5] = 1.0  # wrong, at the boundary
+    images[:, :, 0, 0] = 1.0  # wrong, far from it
+    evaluation = evaluate(OneHot(4), [(images, labels)], num_classes=4)
+    assert evaluation.boundary.sum() == near.sum()
+    assert evaluation.boundary_miou == pytest.approx((6 / 12 + 12 / 18) / 2)
 
 
 def test_ignored_pixels_do_not_count():

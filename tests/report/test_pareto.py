@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -144,13 +145,33 @@ def test_one_point_and_one_many_times_over_can_be_drawn(record, tmp_path):
 
 
 def test_groups_differ_in_marker_or_lightness(confirmed):
-    lines = list(drawn(pareto_data(summarise(confirmed))).lines)
-    groups = [line for line in lines if not line.get_label().startswith("_")]
+    axes = drawn(pareto_data(summarise(confirmed)))
+    groups = [group for group in axes.collections if isinstance(group, PathCollection)]
     looks = {
-        (line.get_marker(), round(sum(to_rgb(line.get_markerfacecolor())) / 3, 1))
-        for line in groups
+        (len(group.get_paths()[0].vertices), round(sum(to_rgb(group.get_facecolor()[0])) / 3, 1))
+        for group in groups
     }
-    assert len(groups) == len(looks) == 3  # frontier, dominated once confirmed, reference
+    assert len(groups) == len(looks) == 4  # searched, frontier, confirmed dominated, reference
+
+
+def test_a_likelier_member_is_darker(record):
+    records = [
+        record(arch_id=f"{index:012x}", macs=10 * (index + 1), miou=0.2 + 0.01 * index)
+        for index in range(6)
+    ]
+    summary = summarise(records, noise=0.02)
+    data = pareto_data(summary)
+    chances = [point.probability for point in data.frontier]
+    assert chances == [summary.probabilities[point.arch_id] for point in data.frontier]
+    axes = drawn(data)
+    (members,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
+    assert members.get_label().endswith("darker = likelier")
+    lightness = [sum(to_rgb(color)) for color in members.get_facecolor()]
+    assert sorted(range(6), key=chances.__getitem__) == sorted(
+        range(6), key=lightness.__getitem__, reverse=True
+    )
+    unknown = pareto_data(summarise(records))
+    assert all(math.isnan(point.probability) for point in unknown.frontier)
 
 
 def test_a_name_hides_no_marker(confirmed):

@@ -14,13 +14,24 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from hrvit_nas.arch import get_arch
-from hrvit_nas.results import SCHEMA, SCHEMA_VERSION, StoreError, TrialRecord, TrialStore
+from hrvit_nas.results import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    HistoryPoint,
+    StoreError,
+    TrialRecord,
+    TrialStore,
+)
 
 fractions = st.floats(0, 1)
 # Few characters, but the awkward ones.
 names = st.text('a "\\\n\0[<é漢😀\u2028', max_size=20)
 times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 counts = st.integers(0, 2**60)
+scores = st.none() | fractions
+points = st.builds(
+    HistoryPoint, counts, fractions, scores, scores, scores, st.none() | st.floats(0, 1e9)
+)
 
 
 @st.composite
@@ -30,7 +41,7 @@ def records(draw):
         number=draw(counts),
         arch_id=draw(st.text("0123456789abcdef", min_size=12, max_size=12)),
         arch=draw(names),
-        origin=draw(st.sampled_from(["search", "reference", "confirm"])),
+        origin=draw(st.sampled_from(["search", "reference", "confirm", "calibration"])),
         label=draw(names),
         seed=draw(st.integers(-(2**62), 2**62)),
         state="failed" if failed else "complete",
@@ -45,7 +56,7 @@ def records(draw):
         error=draw(names.filter(bool)) if failed else "",
         finished_at=draw(times),
         worker=draw(names),
-        history=tuple(draw(st.lists(st.tuples(counts, fractions), max_size=3))),
+        history=tuple(draw(st.lists(points, max_size=3))),
     )
 
 
@@ -85,7 +96,7 @@ def test_frame_has_nan_for_what_is_missing(tmp_path, record):
     assert frame["miou"].isna().tolist() == [False, True]
     assert frame["miou"][0] == 0.25
     assert frame["macs"].tolist() == [1000, 1000]
-    assert frame["history"][0][0] == {"step": 50, "miou": 0.1}
+    assert frame["history"][0][0] == HistoryPoint(50, 0.1)._asdict()
     assert frame["finished_at"].dt.tz is not None
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrvit_nas.results import mean_interval, pareto_front, summarise
+from hrvit_nas.results.ranking import variance_components
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
 
@@ -100,6 +101,28 @@ def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
     assert summary.against_reference(reference) is None
     # C was not confirmed and shares no condition with a confirmed reference.
     assert summary.against_reference(by_id(summary)[C]) is None
+
+
+def test_probabilities_need_noise_and_sum_up_all_that_is_known(trials, record):
+    more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2) for n in range(6)]
+    assert summarise([*trials, *more]).probabilities == {}
+    assert summarise(trials, noise=0.01).probabilities == {}, "three are too few for a line"
+
+    known = summarise([*trials, *more], noise=0.01)
+    assert known.noise == 0.01
+    assert known.probabilities.keys() == {A, B, C} | {row.arch_id for row in more}
+    assert known.probabilities[A] == 1.0  # nothing is cheaper
+    assert known.probabilities[B] > 0.9 > 0.2 > known.probabilities[more[0].arch_id]
+
+
+def test_noise_is_taken_from_confirming_seeds_where_nothing_was_calibrated(confirmed, record):
+    more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2) for n in range(6)]
+    summary = summarise([*confirmed, *more])
+    # Three architectures with three seeds each leave (3 - 1) * (3 - 1) degrees of freedom.
+    scores = [[0.30, 0.28, 0.30], [0.40, 0.27, 0.29], [0.45, 0.25, 0.26]]
+    assert summary.noise == pytest.approx(variance_components(scores).seeds.value)
+    assert summary.probabilities[A] > 0.5
+    assert summarise([*confirmed, *more], noise=0.5).noise == 0.5
 
 
 def test_nothing_to_summarise(record):

@@ -27,7 +27,7 @@ class Sitting:
         self.proposals = Proposals(
             config, config.load_space(), f"sqlite:///{folder}/study.db", self.store.records()
         )
-        self.plan = Plan(config, self.store, self.proposals, CLASSES)
+        self.plan = Plan(config, config.load_space(), self.store, self.proposals, CLASSES)
         self.running = []
 
     def hand_out(self, most):
@@ -221,3 +221,37 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
     assert counts["search"] == 4
     assert counts["confirm"] == len({row.arch_id for row in summary.frontier} | references)
     assert untold == []
+
+
+def test_a_calibration_trains_members_of_all_costs_with_each_seed(make_config, sit):
+    config = make_config(calibrate=8, calibration_seeds=3, seed=4)
+    records = sit(config).run()
+    assert Counter(record.origin for record in records) == {"calibration": 24}
+    assert Counter(record.seed for record in records) == {4: 8, 5: 8, 6: 8}
+    macs = sorted({record.macs for record in records})
+    assert len(macs) == 8
+    # Even steps of the logarithm, as far as members allow; uniform draws leave gaps twice as wide.
+    steps = [math.log(b / a) for a, b in pairwise(macs)]
+    assert max(steps) < 1.5 * math.log(macs[-1] / macs[0]) / 7
+
+
+def test_an_interrupted_calibration_trains_the_rest(make_config, sit, tmp_path):
+    config = make_config(calibrate=5)
+    whole = sit(config, tmp_path / "whole").run(workers=1)
+    first = sit(config, tmp_path / "parts").run(workers=1, most=4)
+    both = sit(config, tmp_path / "parts").run(workers=1)
+    assert both[:4] == first
+    assert {record.key for record in both} == {record.key for record in whole}
+    assert len(both) == len(whole) == 10
+
+
+def test_a_calibration_of_a_small_space_says_so(make_config, sit):
+    config = make_config()
+    one = {gene.name: gene.choices[:1] for gene in config.load_space().genes}
+    few = {**one, "expansion_ratio_1": (1, 2), "expansion_ratio_2": (1, 2)}
+    narrowing = config.narrowing.model_copy(update={"choices": few})
+    sitting = sit(make_config(calibrate=6, narrowing=narrowing))
+    assert len(sitting.run()) == 8
+    assert sitting.plan.notes == [
+        "the space holds no more than 4 members that could be found, of 6 wanted"
+    ]

@@ -98,7 +98,8 @@ def test_a_run_trains_what_was_asked_and_nothing_twice(finished):
     space = config.load_space()
     assert all(space.contains(record.spec) for record in records if record.origin == "search")
     assert all(record.steps == 1 and record.seconds > 0 for record in records)
-    assert all(record.history[-1] == (1, record.miou) for record in records)
+    assert all(record.history[-1][:3] == (1, record.miou, None) for record in records)
+    assert all(0 < record.history[-1].cross_entropy < 10 for record in records)
     host = os.uname().nodename
     assert {record.worker.split("/")[0] for record in records} == {host}
 

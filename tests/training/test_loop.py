@@ -14,6 +14,7 @@ from hrvit_nas.training import (
     CheckpointError,
     Recipe,
     TrainingFailedError,
+    class_weights,
     segmentation_loss,
     train,
 )
@@ -107,9 +108,14 @@ def assert_same_state(a, b):
 
 def assert_same_result(a, b):
     assert a.losses == b.losses
-    assert [step for step, _ in a.evaluations] == [step for step, _ in b.evaluations]
-    for (_, one), (_, other) in zip(a.evaluations, b.evaluations, strict=True):
-        np.testing.assert_array_equal(one.confusion, other.confusion)
+    for one, other in zip(a.checks, b.checks, strict=True):
+        assert one.step == other.step
+        for mine, theirs in ((one.evaluation, other.evaluation), (one.averaged, other.averaged)):
+            assert (mine is None) == (theirs is None)
+            if mine is not None:
+                np.testing.assert_array_equal(mine.confusion, theirs.confusion)
+                np.testing.assert_array_equal(mine.boundary, theirs.boundary)
+                assert mine.cross_entropy == theirs.cross_entropy
 
 
 class StopRunError(Exception):
@@ -117,8 +123,8 @@ class StopRunError(Exception):
 
 
 def stop_at(stop):
-    def callback(step, evaluation):
-        if step == stop:
+    def callback(check):
+        if check.step == stop:
             raise StopRunError
 
     return callback
@@ -135,14 +141,15 @@ def test_learns_a_small_set():
         DATA,
         recipe(steps=60, evaluations=3),
         seed=0,
-        on_evaluation=lambda step, evaluation: reports.append((step, evaluation)),
+        on_check=reports.append,
     )
     assert np.mean(result.losses[-10:]) < 0.3 * result.losses[0]
     assert result.evaluation.miou > 0.9
     assert result.steps == len(result.losses) == 60
-    assert [step for step, _ in reports] == [20, 40, 60]
-    assert tuple(reports) == result.evaluations
-    assert result.seconds > 0
+    assert [check.step for check in reports] == [20, 40, 60]
+    assert tuple(reports) == result.checks
+    assert result.evaluation is result.checks[-1].evaluation
+    assert 0 < result.checks[0].seconds < result.checks[-1].seconds == result.seconds
     assert model.training
 
 
@@ -241,18 +248,79 @@ def test_workers_change_nothing():
     )
 
 
+# Averaging and weighting
+
+
+def test_the_averaged_weights_are_the_moving_average_and_are_what_is_scored():
+    class Noted(Net):
+        seen = ()
+
+        def forward(self, images):
+            if self.training:
+                self.seen = (*self.seen, next(self.parameters()).detach().clone())
+            return super().forward(images)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Noted()
+    plain_model = build()
+    settings = recipe(steps=6, learning_rate=0.01)
+    result = train(model, DATA, settings.model_copy(update={"weight_averaging": 0.3}), seed=0)
+    plain = train(plain_model, DATA, settings, seed=0)
+    check = result.checks[-1]
+    assert result.losses == plain.losses
+    np.testing.assert_array_equal(check.evaluation.confusion, plain.checks[-1].evaluation.confusion)
+    assert result.evaluation is check.averaged
+
+    # The weights before steps 1 to 5 are those after steps 0 to 4; the last come from a plain run.
+    after = [*model.seen[1:6], next(plain_model.parameters()).detach()]
+    expected = after[0]
+    for count, weights in enumerate(after[1:], start=1):
+        decay = min(0.3, (1 + count) / (10 + count))
+        expected = decay * expected + (1 - decay) * weights
+    torch.testing.assert_close(next(model.parameters()).detach(), expected)
+
+
+def test_class_weights_are_inverse_frequencies_of_mean_one_over_pixels():
+    labels = np.zeros((4, 5), np.uint8)
+    labels[0] = 1
+    labels[3] = 255
+    split = ArraySplit(np.zeros((2, 4, 5, 3), np.uint8), np.stack([labels, labels]))
+    data = SegmentationData(name="x", class_names=("a", "b", "c"), train=split, val=split)
+    share = torch.tensor([2 / 3, 1 / 3])
+    for power in (0.5, 1.0):
+        weights = class_weights(data, power)
+        assert weights[2] == 0
+        assert weights[1] / weights[0] == pytest.approx(2**power)
+        assert float((weights[:2] * share).sum()) == pytest.approx(1)
+
+
+def test_the_weighted_loss_is_torchs_own_mean():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    labels = torch.randint(3, (2, 4, 5), generator=generator)
+    labels[0, :2] = 255
+    weights = torch.tensor([0.5, 2.0, 1.0])
+    torch.testing.assert_close(
+        segmentation_loss(logits, labels, 255, weights),
+        torch.nn.functional.cross_entropy(logits, labels, weights, ignore_index=255),
+    )
+    assert segmentation_loss(logits, torch.full_like(labels, 255), 255, weights) == 0
+
+
 # Checkpoints
 
 
+@pytest.mark.parametrize("averaging", [0, 0.9])
 @pytest.mark.parametrize("stop", [3, 6, 9])
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop):
-    settings = recipe(evaluations=4)
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop, averaging):
+    settings = recipe(evaluations=4, weight_averaging=averaging)
     whole_model, resumed_model = build(), build(model_seed=9)
     whole = train(whole_model, DATA, settings, seed=0)
 
     path = tmp_path / "run" / "last.pt"
     with pytest.raises(StopRunError):
-        train(build(), DATA, settings, seed=0, checkpoint=path, on_evaluation=stop_at(stop))
+        train(build(), DATA, settings, seed=0, checkpoint=path, on_check=stop_at(stop))
     seen = []
     resumed = train(
         resumed_model,
@@ -260,7 +328,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop):
         settings,
         seed=0,
         checkpoint=path,
-        on_evaluation=lambda step, evaluation: seen.append(step),
+        on_check=lambda check: seen.append(check.step),
     )
     assert seen == [step for step in (3, 6, 9, 12) if step > stop]
     assert_same_result(whole, resumed)
@@ -296,7 +364,7 @@ def test_a_finished_run_is_not_repeated(tmp_path):
     first_model, second_model = build(), build(model_seed=1)
     first = train(first_model, DATA, recipe(), seed=0, checkpoint=path)
     stamp = path.stat().st_mtime_ns
-    second = train(second_model, DATA, recipe(), seed=0, checkpoint=path, on_evaluation=stop_at(12))
+    second = train(second_model, DATA, recipe(), seed=0, checkpoint=path, on_check=stop_at(12))
     assert_same_result(first, second)
     assert_same_state(first_model, second_model)
     assert second.seconds == first.seconds

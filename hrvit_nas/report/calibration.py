@@ -1,0 +1,169 @@
+"""A calibration of a proxy as a table, as CSV, and in words."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, replacing
+
+UNITS: dict[Criterion, tuple[str, str, float]] = {
+    "miou": ("mIoU", "points", 100.0),
+    "averaged_miou": ("mIoU of averaged weights", "points", 100.0),
+    "fw_iou": ("frequency-weighted IoU", "points", 100.0),
+    "boundary_miou": ("boundary mIoU", "points", 100.0),
+    "cross_entropy": ("cross entropy", "nats", 1.0),
+}
+"""Name of a criterion, unit of its spreads in tables, and factor to that unit."""
+
+_ESTIMATES = {
+    "sd_architectures": Column("criterion", "spread between architectures, noise taken off"),
+    "sd_seeds": Column("criterion", "spread between seeds of one architecture: the noise"),
+    "reliability": Column("fraction", "share of one seed's variance that architectures make"),
+    "seed_tau": Column("", "Kendall's tau-b between two seeds"),
+    "residual_tau": Column("", "the same with log MACs regressed out"),
+    "final_tau": Column("", "Kendall's tau-b with the last fidelity of another seed"),
+}
+CALIBRATION_COLUMNS: dict[str, Column] = {
+    "criterion": Column("", "score that was ranked"),
+    "steps": Column("count", "optimiser steps (the fidelity)"),
+    "seconds": Column("s", "median wall time of a trial up to here"),
+    "num_architectures": Column("count", "architectures with a score for every seed"),
+    "num_seeds": Column("count", "seeds of each"),
+    **{
+        f"{name}{end}": Column(column.unit, f"{column.description}{text}")
+        for name, column in _ESTIMATES.items()
+        for end, text in (("", ""), ("_low", ", lower end"), ("_high", ", upper end"))
+    },
+    "confidence": Column("fraction", "coverage of the intervals"),
+}
+"""Columns of `calibration.csv`, in order, with their units."""
+
+
+def calibration_table(calibration: Calibration, *, title: str = "") -> Table:
+    """A row a fidelity: what a trial costs, spreads, and taus with their intervals, for rich."""
+    _, unit, scale = UNITS[calibration.criterion]
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    for heading in (
+        "steps",
+        "s/trial",
+        f"sd architectures, {unit}",
+        f"sd seeds, {unit}",
+        "tau of two seeds",
+        "without MACs",
+        "with last fidelity",
+    ):
+        table.add_column(heading, justify="right")
+    for fidelity in calibration.fidelities:
+        spreads = fidelity.components
+        table.add_row(
+            str(fidelity.steps),
+            f"{fidelity.seconds:.0f}",
+            spreads.architectures.describe(scale=scale),
+            spreads.seeds.describe(scale=scale),
+            fidelity.seed_tau.describe(),
+            fidelity.residual_tau.describe(),
+            fidelity.final_tau.describe(),
+        )
+    return table
+
+
+def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str]:
+    """What follows for a search, in words: the fidelity to use, or that there is none."""
+    final, chosen = calibration.final, calibration.recommended(wanted_tau)
+    name, unit, scale = UNITS[calibration.criterion]
+    cheap, dear = (macs / 1e9 for macs in calibration.macs)
+    lines = [
+        f"{calibration.num_architectures} architectures of {cheap:.3g} to {dear:.3g} GMACs,"
+        f" seeds {', '.join(map(str, calibration.seeds))}, ranked by {name};"
+        f" {final.components.seeds.confidence:.0%} intervals"
+    ]
+    if calibration.num_left_out:
+        lines.append(f"{calibration.num_left_out} architectures lack a seed and were left out")
+    if chosen is not None:
+        sure = chosen.seed_tau.low >= wanted_tau
+        lines.append(
+            f"recommended: {chosen.steps} steps ({chosen.seconds:.0f} s a trial), the cheapest"
+            f" fidelity at which two seeds agree to a tau of {wanted_tau:g}:"
+            f" {chosen.seed_tau.describe()}"
+            + ("" if sure else f"; the interval does not rule out less than {wanted_tau:g}")
+        )
+    else:
+        lines.append(
+            f"no fidelity reaches a tau of {wanted_tau:g} between two seeds; the last has"
+            f" {final.seed_tau.describe()}. {_remedy(final, wanted_tau)}"
+        )
+    if final.residual_tau.low > 0:
+        lines.append("scores rank more than size: without MACs, tau stays above 0")
+    else:
+        lines.append(
+            "whether scores rank anything but size cannot be told: without MACs, the interval of"
+            " tau holds 0"
+        )
+    lines.append(
+        f"two scores of one seed that are less than {1.96 * 2**0.5 * scale * _noise(final):.1f}"
+        f" {unit} apart cannot be told apart"
+    )
+    return lines
+
+
+def write_calibration_csv(calibration: Calibration, path: str | Path) -> None:
+    """Writes a row a fidelity; `CALIBRATION_COLUMNS` says what the columns are.
+
+    Args:
+        calibration: From `hrvit_nas.results.calibrate`.
+        path: File to write, replaced in one step.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, CALIBRATION_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_csv_row(calibration, fidelity) for fidelity in calibration.fidelities)
+
+
+def _noise(fidelity: Fidelity) -> float:
+    return fidelity.components.seeds.value
+
+
+def _remedy(fidelity: Fidelity, wanted_tau: float) -> str:
+    seeds = fidelity.seeds_for(wanted_tau)
+    if seeds is None:
+        return "By these spreads, not even means over 64 seeds would reach it"
+    return f"By these spreads, means over {seeds} seeds would be expected to reach it"
+
+
+def _csv_row(calibration: Calibration, fidelity: Fidelity) -> dict[str, object]:
+    spreads = fidelity.components
+    estimates: dict[str, Estimate] = {
+        "sd_architectures": spreads.architectures,
+        "sd_seeds": spreads.seeds,
+        "reliability": spreads.reliability,
+        "seed_tau": fidelity.seed_tau,
+        "residual_tau": fidelity.residual_tau,
+        "final_tau": fidelity.final_tau,
+    }
+    row: dict[str, object] = {
+        "criterion": calibration.criterion,
+        "steps": fidelity.steps,
+        "seconds": fidelity.seconds,
+        "num_architectures": calibration.num_architectures,
+        "num_seeds": len(calibration.seeds),
+        "confidence": spreads.seeds.confidence,
+    }
+    for name, estimate in estimates.items():
+        for end, value in (
+            ("", estimate.value),
+            ("_low", estimate.low),
+            ("_high", estimate.high),
+        ):
+            row[f"{name}{end}"] = "" if math.isnan(value) else value
+    return row

@@ -1,0 +1,66 @@
+"""The calibration that a search stands on: read from its run directory and checked to fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..results import CalibrationError, TrialStore, calibrate
+from .config import ConfigError, SearchConfig, Standing, one_line
+
+_RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
+
+
+def standing(directory: Path, config: SearchConfig) -> Standing:
+    """Sums up a calibration for a search with the same space, data and recipe.
+
+    Args:
+        directory: Run directory of the calibration.
+        config: The search.
+
+    Raises:
+        ConfigError: There is no calibration, it has too few trials, or it is of another space,
+            data set or recipe, which would make its noise that of something else.
+        StoreError: Its trials cannot be read.
+    """
+    path = directory / "config.json"
+    try:
+        theirs = SearchConfig.model_validate(json.loads(path.read_text("utf-8"))["config"])
+    except FileNotFoundError:
+        raise ConfigError(f"{directory} holds no calibration ({path.name} is missing)") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: {error!r}") from error
+    if not theirs.calibrate:
+        raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
+    for what, mine, other in (
+        ("space", config.space, theirs.space),
+        ("data", config.data, theirs.data),
+        ("recipe", _what_counts(config), _what_counts(theirs)),
+    ):
+        if mine != other:
+            raise ConfigError(
+                f"the calibration in {directory} is of another {what}: {other} there, {mine} here"
+            )
+    try:
+        found = calibrate(TrialStore(directory).records(), theirs.criterion)
+    except CalibrationError as error:
+        raise ConfigError(f"{directory}: {error}") from error
+    final = found.final
+    return Standing(
+        run=str(directory.resolve()),
+        steps=final.steps,
+        num_architectures=found.num_architectures,
+        num_seeds=len(found.seeds),
+        macs=found.macs,
+        noise=final.components.seeds.value,
+        seed_tau=final.seed_tau.describe(),
+        residual_tau=final.residual_tau.describe(),
+    )
+
+
+def _what_counts(config: SearchConfig) -> dict[str, object]:
+    return config.recipe.model_dump(exclude=_RESULT_DEPENDS_NOT_ON)

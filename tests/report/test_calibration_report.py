@@ -1,0 +1,81 @@
+"""A calibration as table, CSV and words."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hrvit_nas.report import (
+    CALIBRATION_COLUMNS,
+    calibration_table,
+    calibration_verdict,
+    write_calibration_csv,
+)
+from hrvit_nas.results import HistoryPoint, calibrate
+
+
+@pytest.fixture
+def make_calibration(record):
+    """A calibration of ten architectures with so much noise, in fractions of mIoU."""
+
+    def make(noise):
+        rng = np.random.default_rng(3)
+        records = []
+        for arch in range(10):
+            for seed in (0, 1):
+                score = 0.2 + 0.01 * (arch * 3 % 10) + noise * rng.standard_normal()
+                records.append(
+                    record(
+                        arch_id=f"{arch:012x}",
+                        origin="calibration",
+                        seed=seed,
+                        macs=10**8 * (1 + arch),
+                        history=(HistoryPoint(80, score, seconds=12.0),),
+                    )
+                )
+        return calibrate(records)
+
+    return make
+
+
+def test_table_has_a_row_a_fidelity(make_calibration):
+    console = Console(width=200, record=True, file=io.StringIO())
+    calibration = make_calibration(0.001)
+    console.print(calibration_table(calibration, title="of [x]"))
+    text = console.export_text()
+    assert "of [x]" in text
+    row = next(line for line in text.splitlines() if line.startswith("│"))
+    spreads = calibration.final.components
+    assert spreads.seeds.describe(scale=100) in row
+    assert calibration.final.seed_tau.describe() in row
+    assert [cell.strip() for cell in row.split("│")[1:3]] == ["80", "12"]
+
+
+def test_a_good_proxy_is_recommended_with_its_price(make_calibration):
+    head, recommended, beyond_size, apart = calibration_verdict(make_calibration(0.001), 0.7)
+    assert head.startswith("10 architectures of 0.1 to 1 GMACs, seeds 0, 1, ranked by mIoU")
+    assert recommended.startswith("recommended: 80 steps (12 s a trial)")
+    assert "without MACs, tau stays above 0" in beyond_size
+    assert "points apart cannot be told apart" in apart
+
+
+def test_noise_is_called_noise(make_calibration):
+    _, none, beyond_size, _ = calibration_verdict(make_calibration(0.2), 0.7)
+    assert none.startswith("no fidelity reaches a tau of 0.7 between two seeds; the last has ")
+    assert "seeds would" in none
+    assert beyond_size.endswith("the interval of tau holds 0")
+
+
+def test_csv_has_the_documented_columns(make_calibration, tmp_path):
+    calibration = make_calibration(0.01)
+    write_calibration_csv(calibration, tmp_path / "calibration.csv")
+    with (tmp_path / "calibration.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert list(row) == list(CALIBRATION_COLUMNS)
+    assert (row["steps"], row["num_architectures"], row["num_seeds"]) == ("80", "10", "2")
+    tau = calibration.final.seed_tau
+    assert float(row["seed_tau_low"]) == tau.low
+    assert float(row["seed_tau"]) == tau.value
+    assert float(row["sd_seeds"]) == calibration.final.components.seeds.value

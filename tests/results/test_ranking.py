@@ -1,0 +1,196 @@
+"""Variance components, rank correlations and drawn scores, against simulations and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from hrvit_nas.results.frontier import frontier_probability, pareto_front
+from hrvit_nas.results.ranking import (
+    cross_tau,
+    kendall_tau,
+    pooled_noise,
+    residual_tau,
+    score_draws,
+    seed_tau,
+    tau_interval,
+    variance_components,
+)
+
+BETWEEN, WITHIN, SEED = 0.02, 0.016, 0.03
+CORRELATION = BETWEEN**2 / (BETWEEN**2 + WITHIN**2)
+TAU = 2 / math.pi * math.asin(CORRELATION)
+STUDIES = 120
+# Of 120 intervals of 95%, fewer than 106 hold the truth once in some 2000 times.
+FEWEST = 106
+
+
+def simulated(rng, *, arches=24, seeds=2, slope=0.0):
+    """Scores of known spreads, and costs over a factor of ten."""
+    costs = np.exp(rng.uniform(0, math.log(10), arches))
+    signal = slope * np.log(costs) + BETWEEN * rng.standard_normal(arches)
+    noise = WITHIN * rng.standard_normal((arches, seeds))
+    return signal[:, None] + SEED * rng.standard_normal(seeds) + noise, costs, signal
+
+
+def covered(measure):
+    """Of simulated studies, how many intervals hold the truth."""
+    rng = np.random.default_rng(0)
+    return sum(measure(rng) for _ in range(STUDIES))
+
+
+def holds(estimate, truth):
+    return estimate.low <= truth <= estimate.high
+
+
+@pytest.mark.parametrize(
+    ("name", "truth"),
+    [("architectures", BETWEEN), ("seeds", WITHIN), ("reliability", CORRELATION)],
+)
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_intervals_of_spreads_hold_the_truth_as_often_as_they_say(name, truth, seeds):
+    def measure(rng):
+        scores, *_ = simulated(rng, seeds=seeds)
+        return holds(getattr(variance_components(scores), name), truth)
+
+    assert FEWEST <= covered(measure) <= STUDIES
+
+
+def test_intervals_of_tau_hold_the_truth_as_often_as_they_say():
+    assert covered(lambda rng: holds(seed_tau(simulated(rng)[0]), TAU)) >= FEWEST
+
+
+def test_what_cost_explains_earns_nothing_in_the_residual_tau():
+    def measure(rng):
+        scores, costs, _ = simulated(rng, slope=0.1)
+        return holds(residual_tau(scores, costs), TAU)
+
+    assert covered(measure) >= FEWEST
+    scores, costs, _ = simulated(np.random.default_rng(1), slope=0.1)
+    assert seed_tau(scores).value > residual_tau(scores, costs).value + 0.2
+    on_the_line = np.log(costs)[:, None] * [1.0, 2.0]
+    assert math.isnan(residual_tau(on_the_line, costs).value)
+
+
+def test_a_worked_table():
+    # Rows 1, 2 and 3 apart by 2; the second column is the first plus 10, with +-1 of noise.
+    table = np.array([[0.0, 11.0], [2.0, 11.0], [4.0, 14.0]])
+    found = variance_components(table)
+    between = 2 * np.var([5.5, 6.5, 9.0], ddof=1)
+    # Differences of the columns: 11, 9, 10, of variance 1; half of it is the noise of one score.
+    assert found.seeds.value == pytest.approx(math.sqrt(0.5))
+    assert found.architectures.value == pytest.approx(math.sqrt((between - 0.5) / 2))
+    assert found.reliability_of_mean(10**9) == pytest.approx(1)
+    assert found.reliability_of_mean(1) == pytest.approx(found.reliability.value)
+    # Tied in the second seed: one pair concordant less, by Kendall's tau-b.
+    assert seed_tau(table).value == pytest.approx(2 / math.sqrt(3 * 2))
+
+
+def test_scores_without_noise_or_without_signal():
+    signal = np.arange(5.0)
+    sure = variance_components(np.column_stack([signal, signal + 3]))
+    assert sure.seeds.value == pytest.approx(0, abs=1e-9)
+    assert sure.reliability.value == pytest.approx(1)
+    alike = variance_components(np.ones((5, 2)))
+    assert (alike.architectures.value, alike.reliability.value) == (0, 0)
+    assert math.isnan(seed_tau(np.ones((5, 2))).value)
+    assert math.isnan(seed_tau(np.ones((5, 2))).low)
+
+
+rows = st.integers(3, 12).flatmap(
+    lambda n: hnp.arrays(np.float64, (n, 3), elements=st.integers(-3, 3).map(float))
+)
+
+
+@given(rows)
+def test_taus_are_scipys_with_ties(table):
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = [stats.kendalltau(table[:, a], table[:, b]).statistic for a, b in pairs]
+    np.testing.assert_allclose(seed_tau(table).value, np.mean(expected), atol=1e-12)
+    np.testing.assert_allclose(kendall_tau(table[:, 0], table[:, 1]), expected[0], atol=1e-12)
+    np.testing.assert_allclose(
+        tau_interval(table[:, 0], table[:, 1]).value, expected[0], atol=1e-12
+    )
+    np.testing.assert_allclose(cross_tau(table, table).value, np.mean(expected), atol=1e-12)
+
+
+def test_cross_tau_leaves_out_what_two_scores_of_one_run_share():
+    rng = np.random.default_rng(0)
+    luck = rng.standard_normal((100, 2))  # nothing but noise, shared by both scores of a run
+    assert kendall_tau(luck[:, 0], luck[:, 0]) == 1
+    assert abs(cross_tau(luck, luck).value) < 0.2
+
+
+def test_noise_is_pooled_from_an_incomplete_table():
+    rng = np.random.default_rng(0)
+    effects = {0: 0.0, 1: 0.5, 2: -0.5}
+    scores = [
+        (f"a{arch}", seed, arch + effects[seed] + 0.1 * rng.standard_normal())
+        for arch in range(200)
+        for seed in ((0,), (0, 1), (1, 2), (0, 1, 2))[arch % 4]
+    ]
+    found, noise, free = pooled_noise(scores)
+    assert noise == pytest.approx(0.1, rel=0.1)
+    assert free == len(scores) - 200 - 2
+    assert found[1] - found[0] == pytest.approx(0.5, abs=0.03)
+    assert found[2] - found[0] == pytest.approx(-0.5, abs=0.03)
+    table = rng.standard_normal((6, 3))
+    listed = [(str(a), s, table[a, s]) for a in range(6) for s in range(3)]
+    assert pooled_noise(listed)[1] == pytest.approx(variance_components(table).seeds.value)
+    alone = pooled_noise([("a", 0, 0.1), ("b", 0, 0.2)])
+    assert math.isnan(alone[1])
+    assert alone[2] == 0
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_probabilities_of_the_frontier_are_as_often_right_as_they_say(slope):
+    rng = np.random.default_rng(0)
+    said, was = [], []
+    for _ in range(150):
+        scores, costs, signal = simulated(rng, seeds=3, slope=slope)
+        num_seeds = rng.integers(1, 4, len(costs))
+        listed = [(a, s, scores[a, s]) for a, n in enumerate(num_seeds) for s in range(n)]
+        effects, _, _ = pooled_noise(listed)
+        scores -= [effects.get(seed, 0.0) for seed in range(3)]
+        means = [row[:count].mean() for row, count in zip(scores, num_seeds, strict=True)]
+        draws = score_draws(means, num_seeds, costs, WITHIN, draws=600)
+        said.extend(frontier_probability(draws, costs))
+        was.extend(pareto_front(np.column_stack([signal, costs])))
+    said, was = np.array(said), np.array(was)
+    for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 0.9), (0.9, 1.01)):
+        bin_ = (said >= low) & (said < high)
+        error = math.sqrt(said[bin_].mean() * (1 - said[bin_].mean()) / bin_.sum())
+        assert abs(was[bin_].mean() - said[bin_].mean()) < 4 * error + 0.02
+
+
+def test_draws_are_near_the_means_where_seeds_are_many_and_drawn_in_where_they_are_few():
+    costs = np.geomspace(1, 10, 20)
+    means = np.where(np.arange(20) == 7, 0.5, 0.2) + 0.001 * np.arange(20)
+    surely, hardly = (
+        score_draws(means, np.full(20, n), costs, noise).mean(0)[7]
+        for n, noise in ((100, 0.001), (1, 0.5))
+    )
+    assert surely == pytest.approx(means[7], abs=0.001)
+    assert hardly < 0.4
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: variance_components([[1.0, 2.0]]), "at least 2 of each, got shape"),
+        (lambda: seed_tau([[1.0, math.nan], [1.0, 2.0]]), "scores must be finite"),
+        (lambda: kendall_tau([1.0], [2.0]), "at least 2 values"),
+        (lambda: residual_tau(np.eye(3), [1.0, 2.0, 0.0]), "costs must be 3 positive numbers"),
+        (lambda: cross_tau(np.eye(3), np.eye(4)), "both scores must have one shape"),
+        (lambda: score_draws([1.0] * 3, [1] * 3, [1.0] * 3, 1.0), "of at least 4"),
+        (lambda: score_draws([1.0] * 4, [1] * 4, [1.0] * 4, 0.0), "noise positive; got noise 0"),
+        (lambda: frontier_probability(np.ones((0, 2)), [1, 2]), "with a draw at least"),
+    ],
+)
+def test_what_cannot_be_ranked_is_said(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,89 @@
+"""A search that stands on a calibration: the calibration must be of the same thing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate
+from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.standing import standing
+
+
+@pytest.fixture
+def calibrated(make_config, tmp_path):
+    """Makes the run directory of a calibration, without training."""
+
+    def make(num=6, **changes):
+        config = make_config(calibrate=6, **changes)
+        rng = np.random.default_rng(0)
+        with TrialStore(tmp_path / "run", write=True) as store:
+            for arch in range(num):
+                for seed in (0, 1):
+                    store.append(
+                        TrialRecord(
+                            number=2 * arch + seed,
+                            arch_id=f"{arch:012x}",
+                            arch="{}",
+                            origin="calibration",
+                            seed=seed,
+                            state="complete",
+                            miou=0.3,
+                            macs=1000 + arch,
+                            published_macs=1,
+                            params=1,
+                            peak_activation_bytes=1,
+                            seconds=1,
+                            steps=1,
+                            finished_at="2026-01-01T00:00:00Z",
+                            history=(HistoryPoint(1, arch / 20 + 0.01 * rng.random()),),
+                        )
+                    )
+        content = {"config": config.model_dump(mode="json")}
+        (tmp_path / "run" / "config.json").write_text(json.dumps(content))
+        return tmp_path / "run"
+
+    return make
+
+
+def test_the_noise_is_that_of_the_last_fidelity(calibrated, make_config):
+    directory = calibrated()
+    found = standing(directory, make_config())
+    final = calibrate(TrialStore(directory).records()).final
+    assert found.noise == final.components.seeds.value
+    assert found.seed_tau == final.seed_tau.describe()
+    assert (found.num_architectures, found.num_seeds, found.macs) == (6, 2, (1000, 1005))
+
+
+def test_how_often_it_looked_on_the_way_does_not_matter(calibrated, make_config):
+    recipe = make_config().recipe.model_dump() | {"steps": 4}
+    directory = calibrated(recipe=recipe | {"evaluations": 4})
+    assert standing(directory, make_config(recipe=recipe)).num_seeds == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"recipe": {"steps": 2, "warmup_steps": 0}}, "recipe"),
+        ({"space": "joint"}, "space"),
+        ({"data": {"name": "scenes", "image_size": [32, 32]}}, "data"),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused(calibrated, make_config, changes, what):
+    with pytest.raises(ConfigError, match=f"is of another {what}"):
+        standing(calibrated(), make_config(**changes))
+
+
+def test_what_is_no_calibration_is_refused(calibrated, make_config, tmp_path):
+    with pytest.raises(ConfigError, match="holds no calibration"):
+        standing(tmp_path / "nowhere", make_config())
+    with pytest.raises(ConfigError, match="needs miou of at least 4 architectures"):
+        standing(calibrated(num=3), make_config())
+    directory = tmp_path / "run"
+    content = {"config": make_config().model_dump(mode="json")}
+    (directory / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="holds a search"):
+        standing(directory, make_config())
+    (directory / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="is damaged"):
+        standing(directory, make_config())
