@@ -42,15 +42,17 @@ class Lines:
 def configured(study: dict[str, Any], remedy: dict[str, Any], root: Path) -> SearchConfig:
     """The calibration of one remedy."""
     plan, profile = load_recipe(study["recipe"]), load_profile(study["profile"])
+    recipe = plan.recipe.model_dump() | study["base"] | remedy
+    augment = remedy.get("augment", {})
     return SearchConfig.model_validate(
         {
             "space": "heterogeneous_branches",
             "narrowing": profile.narrowing.model_dump() | {"limits": study["limits"]},
             "data": {"name": "camvid", "root": root.resolve(), "image_size": plan.image_size},
-            "recipe": plan.recipe.model_dump() | study["base"] | remedy["recipe"],
+            "recipe": recipe | {"augment": plan.recipe.augment.model_dump() | augment},
             "trials": 1,
             "calibrate": study["members"],
-            "calibration_seeds": remedy.get("seeds", study["seeds"]),
+            "calibration_seeds": study["seeds"],
         }
     )
 

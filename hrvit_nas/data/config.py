@@ -71,6 +71,8 @@ class AugmentConfig(_Config):
             is padded (mean colour, ignored label). Unset: the size of the stored image.
         max_class_share: A crop is drawn again, up to ten times, while one class fills this
             share of its labelled pixels or more; 1 turns that off.
+        class_balance: Probability that a crop is made to hold a pixel of a class drawn from those
+            in the image, all alike, so that rare classes are seen more often.
         flip: Probability of a horizontal flip.
         photometric: Strength of the photometric distortion, from 0 (none) to 1 (the usual
             deltas: brightness 32, contrast and saturation 0.5 to 1.5, hue 18 degrees of 180).
@@ -79,6 +81,7 @@ class AugmentConfig(_Config):
     scale: tuple[float, float] = (0.5, 2.0)
     crop_size: Size | None = None
     max_class_share: Annotated[float, Field(gt=0, le=1)] = 0.75
+    class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
     photometric: Annotated[float, Field(ge=0, le=1)] = 1.0
 

@@ -38,7 +38,11 @@ def augment(
     """
     crop_size = config.crop_size or (labels.shape[0], labels.shape[1])
     scale = rng.uniform(*config.scale)
-    image, labels = scale_and_crop(image, labels, scale, crop_size, config.max_class_share, rng)
+    balanced = config.class_balance > 0 and rng.random() < config.class_balance
+    anchor = class_pixel(labels, rng) if balanced else None
+    image, labels = scale_and_crop(
+        image, labels, scale, crop_size, config.max_class_share, rng, anchor
+    )
     if rng.random() < config.flip:
         image, labels = image[:, ::-1], labels[:, ::-1]
     if config.photometric > 0:
@@ -53,20 +57,27 @@ def scale_and_crop(
     crop_size: tuple[int, int],
     max_class_share: float,
     rng: np.random.Generator,
+    anchor: tuple[int, int] | None = None,
 ) -> tuple[Array8, Array8]:
     """Scales by a factor, then takes a random crop of at most `crop_size`.
 
     The place is drawn again, up to ten times, while one class fills `max_class_share` of the
-    labelled pixels or more. Only the pixels of the crop are resampled.
+    labelled pixels or more. Only the pixels of the crop are resampled. Where a row and column of
+    the image are given as `anchor`, every place that is drawn holds that pixel.
     """
     height, width = labels.shape
     scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
     crop = (min(crop_size[0], scaled[0]), min(crop_size[1], scaled[1]))
     ratio_y, ratio_x = height / scaled[0], width / scaled[1]
     mask = Image.fromarray(labels)
+    lowest, highest = (0, 0), (scaled[0] - crop[0], scaled[1] - crop[1])
+    if anchor is not None:
+        y, x = int((anchor[0] + 0.5) / ratio_y), int((anchor[1] + 0.5) / ratio_x)
+        lowest = (max(0, y - crop[0] + 1), max(0, x - crop[1] + 1))
+        highest = (min(y, highest[0]), min(x, highest[1]))
     for _ in range(_CROP_DRAWS):
-        top = int(rng.integers(scaled[0] - crop[0] + 1))
-        left = int(rng.integers(scaled[1] - crop[1] + 1))
+        top = int(rng.integers(lowest[0], highest[0] + 1))
+        left = int(rng.integers(lowest[1], highest[1] + 1))
         box = (
             left * ratio_x,
             top * ratio_y,
@@ -79,6 +90,19 @@ def scale_and_crop(
             break
     picture = Image.fromarray(image).resize(crop[::-1], Image.Resampling.BILINEAR, box=box)
     return np.asarray(picture), cropped
+
+
+def class_pixel(labels: Array8, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Row and column of a random pixel of a random class, the classes of the image alike.
+
+    `None` where no pixel is labelled.
+    """
+    classes = np.unique(labels[labels != IGNORE_INDEX])
+    if not classes.size:
+        return None
+    rows, columns = np.nonzero(labels == rng.choice(classes))
+    chosen = rng.integers(len(rows))
+    return int(rows[chosen]), int(columns[chosen])
 
 
 def class_share(labels: Array8) -> float:

@@ -8,7 +8,14 @@ from PIL import Image
 from pydantic import ValidationError
 
 from hrvit_nas.data import AugmentConfig
-from hrvit_nas.data.transforms import augment, class_share, distort, pad, scale_and_crop
+from hrvit_nas.data.transforms import (
+    augment,
+    class_pixel,
+    class_share,
+    distort,
+    pad,
+    scale_and_crop,
+)
 
 IDENTITY = AugmentConfig(scale=(1, 1), max_class_share=1, flip=0, photometric=0)
 FACTOR = 20
@@ -115,6 +122,43 @@ def test_crop_avoids_one_class_filling_it():
     missed = (shares(0.9) >= 0.9).mean()
     good = np.mean([class_share(labels[:, left : left + 64]) < 0.9 for left in range(193)])
     assert missed == pytest.approx((1 - good) ** 10, abs=0.15)
+
+
+def test_a_balanced_crop_holds_a_rare_class_as_often_as_a_common_one():
+    labels = np.zeros((64, 256), np.uint8)
+    labels[3, 250] = 1
+    labels[40:44, 5:9] = 2
+    labels[:, 100:110] = 255
+    image = np.zeros((64, 256, 3), np.uint8)
+
+    def held(balance):
+        config = AugmentConfig(scale=(1.5, 1.5), crop_size=(40, 60), class_balance=balance)
+        crops = (augment(image, labels, config, np.random.default_rng(s))[1] for s in range(300))
+        return np.mean([[(crop == rare).any() for rare in (1, 2)] for crop in crops], axis=0)
+
+    # A third of the crops is made to hold each; those made to hold the common class rarely do.
+    assert (held(0.0) < 0.15).all()
+    assert held(1.0) == pytest.approx([1 / 3, 1 / 3], abs=0.1)
+
+
+@given(
+    size=st.tuples(st.integers(20, 90), st.integers(20, 90)),
+    crop=st.tuples(st.integers(8, 120), st.integers(8, 120)),
+    scale=st.floats(1, 2),
+    place=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+)
+def test_every_crop_holds_its_anchor(size, crop, scale, place):
+    anchor = (int(place[0] * size[0]), int(place[1] * size[1]))
+    labels = np.zeros(size, np.uint8)
+    labels[anchor] = 1
+    image = np.zeros((*size, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    _, cropped = scale_and_crop(image, labels, scale, crop, 1.0, rng, anchor)
+    assert (cropped == 1).any()
+
+
+def test_an_unlabelled_image_has_no_anchor():
+    assert class_pixel(np.full((4, 4), 255, np.uint8), np.random.default_rng(0)) is None
 
 
 def test_class_share_leaves_ignored_pixels_out():

@@ -1,8 +1,10 @@
 """The order of a run's stages, what each waits for, and what is left of them after any stop."""
 
+import math
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
