@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -135,6 +136,31 @@ def start_search(tmp_path):
         for pid in process.left_over():
             _kill(pid)
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Waits for a condition while a search goes on."""
+
+    def wait(condition, process, patience_s=240):
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            assert process.poll() is None, process.err.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def wait_for_trials(wait_for):
+    """Waits until the first trial of a search is on disk."""
+
+    def wait(directory, process):
+        journal = directory / "trials.jsonl"
+        wait_for(lambda: journal.exists() and b"\n" in journal.read_bytes(), process)
+
+    return wait
 
 
 def _processes_with(variable, command=b""):

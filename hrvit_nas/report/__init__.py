@@ -6,7 +6,16 @@ from .calibration import (
     calibration_verdict,
     write_calibration_csv,
 )
-from .pareto import ParetoData, ParetoPoint, ReportError, draw_pareto, pareto_data
+from .figures import ReportError
+from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
+from .remedies import (
+    RemedyRow,
+    draw_remedies,
+    mean_of_last,
+    mean_of_seeds,
+    remedies_markdown,
+    remedy_rows,
+)
 from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
 
 __all__ = [
@@ -14,12 +23,18 @@ __all__ = [
     "FRONTIER_COLUMNS",
     "ParetoData",
     "ParetoPoint",
+    "RemedyRow",
     "ReportError",
     "calibration_table",
     "calibration_verdict",
     "draw_pareto",
+    "draw_remedies",
     "frontier_table",
+    "mean_of_last",
+    "mean_of_seeds",
     "pareto_data",
+    "remedies_markdown",
+    "remedy_rows",
     "write_calibration_csv",
     "write_frontier_csv",
 ]

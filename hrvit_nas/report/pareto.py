@@ -9,21 +9,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrvit_nas.results import ArchSummary, CostName, RunSummary, replacing
+from hrvit_nas.results import ArchSummary, CostName, RunSummary
+
+from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg")
 LOG_SPAN = 8.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
 
 _COST_SCALE: dict[CostName, float] = {"macs": 1e-9, "params": 1e-6, "latency_ms": 1.0}
-
-
-class ReportError(ValueError):
-    """A report cannot be made; the message says what is missing or what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,26 +141,7 @@ def draw_pareto(data: ParetoData, path: str | Path) -> None:
         ReportError: The suffix is none of these.
         OSError: The file cannot be written.
     """
-    path = Path(path)
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        allowed = ", ".join(f".{name}" for name in FORMATS)
-        raise ReportError(f"a figure's file must end in {allowed}; got {path.name!r}")
-    # Matplotlib takes half a second to import, which readers of tables need not wait for.
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.5, 3.1), dpi=300, layout="constrained")
-    FigureCanvasAgg(figure)
-    _draw(figure, data)
-    # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-    with (
-        replacing(path) as temporary,
-        matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}),
-    ):
-        figure.savefig(temporary, format=kind, metadata=metadata)
+    save_figure(lambda figure: _draw(figure, data), path, (3.5, 3.1))
 
 
 def _point(row: ArchSummary, cost: CostName, *, before: bool = False) -> ParetoPoint:
@@ -239,10 +217,8 @@ def _span(numbers: Iterable[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-# Blue and vermilion of Okabe and Ito's palette, which differ in lightness as well.
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_INK, _GREY, _FAINT = "#222222", "#6b6b6b", "#a9b4be"
-_FRONT, _STEPS, _REFERENCE = "#0b4f8a", "#86b8e0", "#c04e00"
+_STEPS = "#86b8e0"
 _LABEL_LENGTH = 32
 _TEXT, _SMALL = 8.0, 7.0
 _MANY_POINTS = 300
@@ -261,7 +237,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
             [p.cost for p in data.searched],
             [p.miou for p in data.searched],
             s=4 if many else 13,
-            color=_FAINT,
+            color=FAINT,
             alpha=0.6 if many else 0.9,
             linewidths=0,
             zorder=1,
@@ -276,14 +252,14 @@ def _draw(figure: Figure, data: ParetoData) -> None:
     sure = any(not math.isnan(point.probability) for point in data.frontier)
     likely = ", darker = likelier" if sure else ""
     for points, marker, fill, edge, label, zorder in (
-        (data.confirmed_dominated, "o", "white", _GREY, "confirmed, dominated", 3),
-        (data.frontier, "o", _FRONT, _FRONT, f"frontier{bars}{likely}", 5),
-        (data.references, "D", "white", _REFERENCE, f"reference{bars}", 6),
+        (data.confirmed_dominated, "o", "white", GREY, "confirmed, dominated", 3),
+        (data.frontier, "o", BLUE, BLUE, f"frontier{bars}{likely}", 5),
+        (data.references, "D", "white", VERMILION, f"reference{bars}", 6),
     ):
         _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
     _set_axes(axes, data)
     axes.set_title(
-        _one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=_GREY, parse_math=False
+        _one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=GREY, parse_math=False
     )
     groups = len(axes.get_legend_handles_labels()[0])
     figure.legend(
@@ -291,7 +267,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         ncols=3 if groups == 3 else 2,
         fontsize=_SMALL,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         handletextpad=0.4,
         columnspacing=1.4,
         labelspacing=0.3,
@@ -369,15 +345,15 @@ def _set_axes(axes: Axes, data: ParetoData) -> None:
     costs = {point.cost for point in (*data.searched, *data.frontier, *data.references)}
     if len(costs) == 1 and max(costs) > 0:
         axes.set_xlim(0, 2 * max(costs))
-    axes.set_xlabel(data.x_label, fontsize=_TEXT, color=_INK)
-    axes.set_ylabel(data.y_label, fontsize=_TEXT, color=_INK)
-    axes.tick_params(labelsize=_SMALL, color=_GREY, labelcolor=_INK, width=0.6, length=3)
-    axes.tick_params(which="minor", color=_GREY, width=0.4, length=1.5)
+    axes.set_xlabel(data.x_label, fontsize=_TEXT, color=INK)
+    axes.set_ylabel(data.y_label, fontsize=_TEXT, color=INK)
+    axes.tick_params(labelsize=_SMALL, color=GREY, labelcolor=INK, width=0.6, length=3)
+    axes.tick_params(which="minor", color=GREY, width=0.4, length=1.5)
     axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_GREY)
+        spine.set_color(GREY)
         spine.set_linewidth(0.6)
 
 
@@ -402,7 +378,7 @@ def _label_references(figure: Figure, axes: Axes, data: ParetoData) -> None:
                 ha="left" if x > 0 else "right" if x < 0 else "center",
                 va="top" if y < 0 else "bottom",
                 fontsize=_SMALL,
-                color=_REFERENCE,
+                color=VERMILION,
                 parse_math=False,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
                 zorder=7,

@@ -1,6 +1,14 @@
 """The store of trials, provenance, frontier and statistics of a run. No torch, no ray."""
 
-from .calibration import Calibration, CalibrationError, Criterion, Fidelity, calibrate
+from .calibration import (
+    Calibration,
+    CalibrationError,
+    Criterion,
+    Fidelity,
+    ScoreTable,
+    calibrate,
+    score_table,
+)
 from .files import replacing
 from .frontier import MIOU_AND_COST, frontier_probability, hypervolume, pareto_front
 from .intervals import (
@@ -32,6 +40,7 @@ __all__ = [
     "Interval",
     "PairedDifference",
     "RunSummary",
+    "ScoreTable",
     "StoreError",
     "TrialRecord",
     "TrialStore",
@@ -45,5 +54,6 @@ __all__ = [
     "pareto_front",
     "provenance",
     "replacing",
+    "score_table",
     "summarise",
 ]

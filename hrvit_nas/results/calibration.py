@@ -9,6 +9,7 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .ranking import (
     Estimate,
@@ -95,12 +96,40 @@ class Calibration:
         return min(reached, key=lambda f: f.seconds, default=None)
 
 
-def calibrate(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> Calibration:
-    """Reads the noise of a proxy off architectures that were trained with several seeds each.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoreTable:
+    """Scores of every architecture that has one for each seed, more being better.
+
+    Attributes:
+        criterion: The score.
+        arch_ids: The architectures, in the order of the rows.
+        seeds: The seeds, in the order of the columns.
+        num_left_out: Architectures left out, for want of a seed.
+        macs: (num_architectures,) multiply-adds an image.
+        scores: (num_architectures, num_seeds) at each number of steps, by rising steps.
+        seconds: Median wall time of a trial up to there; nan where unknown.
+    """
+
+    criterion: Criterion
+    arch_ids: tuple[str, ...]
+    seeds: tuple[int, ...]
+    num_left_out: int
+    macs: NDArray[np.float64]
+    scores: dict[int, NDArray[np.float64]]
+    seconds: dict[int, float]
+
+    @property
+    def last_step(self) -> int:
+        """The highest fidelity."""
+        return max(self.scores)
+
+
+def score_table(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> ScoreTable:
+    """Gathers the scores of a calibration.
 
     Args:
         records: Of one run; those of a calibration count.
-        criterion: Score to rank by, of those in a trial's history.
+        criterion: Score to gather, of those in a trial's history; a cross entropy is negated.
 
     Raises:
         CalibrationError: Fewer than 4 architectures have the score for every one of at least two
@@ -114,37 +143,62 @@ def calibrate(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> 
             if record.state == "complete":
                 trials.setdefault(record.arch_id, {})[record.seed] = record
     seeds = tuple(sorted({seed for by_seed in trials.values() for seed in by_seed}))
-    whole = [by_seed for by_seed in trials.values() if len(by_seed) == len(seeds)]
-    tables: dict[int, np.ndarray] = {}
+    whole = {arch: by_seed for arch, by_seed in trials.items() if len(by_seed) == len(seeds)}
+    scores: dict[int, NDArray[np.float64]] = {}
+    seconds: dict[int, float] = {}
     if len(whole) >= MIN_ARCHITECTURES and len(seeds) >= 2:
-        steps = {point.step for point in whole[0][seeds[0]].history}
-        for step in sorted(steps):
-            rows = [[_score(by_seed[s], step, criterion) for s in seeds] for by_seed in whole]
+        first = next(iter(whole.values()))
+        for step in sorted({point.step for point in first[seeds[0]].history}):
+            points = [[_point(by_seed[s], step) for s in seeds] for by_seed in whole.values()]
+            rows = [[_score(point, criterion) for point in row] for row in points]
             if not any(score is None for row in rows for score in row):
-                tables[step] = np.array(rows, np.float64)
-    if not tables:
+                scores[step] = np.array(rows, np.float64)
+                seconds[step] = median(_seconds(point) for row in points for point in row)
+    if not scores:
         raise CalibrationError(
             f"a calibration needs {criterion} of at least {MIN_ARCHITECTURES} architectures with"
             f" each of at least 2 seeds, got {len(whole)} with each of {len(seeds)}"
         )
-    macs = [by_seed[seeds[0]].macs for by_seed in whole]
-    final = tables[max(tables)]
-    return Calibration(
+    macs = [by_seed[seeds[0]].macs for by_seed in whole.values()]
+    return ScoreTable(
         criterion=criterion,
-        num_architectures=len(whole),
+        arch_ids=tuple(whole),
         seeds=seeds,
         num_left_out=len(seen) - len(whole),
-        macs=(min(macs), max(macs)),
+        macs=np.array(macs, np.float64),
+        scores=scores,
+        seconds=seconds,
+    )
+
+
+def calibrate(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> Calibration:
+    """Reads the noise of a proxy off architectures that were trained with several seeds each.
+
+    Args:
+        records: Of one run; those of a calibration count.
+        criterion: Score to rank by, of those in a trial's history.
+
+    Raises:
+        CalibrationError: As `score_table`.
+    """
+    table = score_table(records, criterion)
+    final = table.scores[table.last_step]
+    return Calibration(
+        criterion=criterion,
+        num_architectures=len(table.arch_ids),
+        seeds=table.seeds,
+        num_left_out=table.num_left_out,
+        macs=(int(table.macs.min()), int(table.macs.max())),
         fidelities=tuple(
             Fidelity(
                 steps=step,
-                seconds=median(_seconds(by_seed[s], step) for by_seed in whole for s in seeds),
-                components=variance_components(table),
-                seed_tau=seed_tau(table),
-                residual_tau=residual_tau(table, macs),
-                final_tau=cross_tau(table, final),
+                seconds=table.seconds[step],
+                components=variance_components(scores),
+                seed_tau=seed_tau(scores),
+                residual_tau=residual_tau(scores, table.macs),
+                final_tau=cross_tau(scores, final),
             )
-            for step, table in tables.items()
+            for step, scores in table.scores.items()
         ),
     )
 
@@ -153,12 +207,10 @@ def _point(record: TrialRecord, step: int) -> HistoryPoint | None:
     return next((point for point in record.history if point.step == step), None)
 
 
-def _score(record: TrialRecord, step: int, criterion: Criterion) -> float | None:
-    point = _point(record, step)
+def _score(point: HistoryPoint | None, criterion: Criterion) -> float | None:
     value: float | None = getattr(point, criterion) if point else None
     return -value if value is not None and criterion in LESS_IS_BETTER else value
 
 
-def _seconds(record: TrialRecord, step: int) -> float:
-    point = _point(record, step)
+def _seconds(point: HistoryPoint | None) -> float:
     return point.seconds if point and point.seconds is not None else math.nan

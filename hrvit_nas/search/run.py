@@ -101,11 +101,15 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
         config = config.with_num_classes(data.num_classes)
         space = config.load_space()
     space.sample(random.Random(config.seed))
-    store = TrialStore(directory, write=True)
+    run = Run(directory, config, space, data, TrialStore(directory, write=True), new=True)
     resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
-    _note_provenance(directory, config)
-    _write_json(directory / CONFIG_NAME, resolved)
-    return Run(directory, config, space, data, store, new=True)
+    try:
+        _note_provenance(directory, config)
+        _write_json(directory / CONFIG_NAME, resolved)
+    except BaseException:
+        run.discard_if_unused()
+        raise
+    return run
 
 
 def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]) -> Run:

@@ -22,20 +22,6 @@ class Nobody:
     def ended(self, record, summary): ...
 
 
-def wait_for(condition, process):
-    """Waits while a search goes on."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert process.poll() is None, process.err.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def has_trials(directory):
-    journal = directory / "trials.jsonl"
-    return lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 1
-
-
 def all_gone(process, command=b""):
     """Whether what a search started ends too, in the seconds that it needs."""
     deadline = time.monotonic() + 60
@@ -69,10 +55,10 @@ def start(start_search, profile):
     )
 
 
-def test_ctrl_c_then_resume(start, tmp_path, ray_runtime):
+def test_ctrl_c_then_resume(start, wait_for_trials, tmp_path, ray_runtime):
     directory = tmp_path / "run"
     process = start()
-    wait_for(has_trials(directory), process)
+    wait_for_trials(directory, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     assert process.wait(PATIENCE_S) == 130
     assert process.err.read_text() == ""
@@ -86,7 +72,7 @@ def test_ctrl_c_then_resume(start, tmp_path, ray_runtime):
     resume_and_check(directory, before)
 
 
-def test_ctrl_c_while_ray_starts(start, tmp_path):
+def test_ctrl_c_while_ray_starts(start, wait_for, tmp_path):
     process = start()
     wait_for((tmp_path / "run" / "study.db").exists, process)  # made just before
     os.killpg(process.pid, signal.SIGINT)
@@ -97,10 +83,12 @@ def test_ctrl_c_while_ray_starts(start, tmp_path):
     assert records_in(tmp_path / "run") == []
 
 
-def test_a_killed_driver_takes_its_workers_along_and_can_be_resumed(start, tmp_path, ray_runtime):
+def test_a_killed_driver_takes_its_workers_along_and_can_be_resumed(
+    start, wait_for_trials, tmp_path, ray_runtime
+):
     directory = tmp_path / "run"
     process = start()
-    wait_for(has_trials(directory), process)
+    wait_for_trials(directory, process)
     process.kill()
     process.wait()
     assert all_gone(process, command=b"ray::ResourceTrainable")

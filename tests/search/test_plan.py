@@ -26,10 +26,11 @@ class Sitting:
     def __init__(self, config, folder):
         self.config = config
         self.store = TrialStore(folder, write=True)
-        self.proposals = Proposals(
-            config, config.load_space(), f"sqlite:///{folder}/study.db", self.store.records()
+        space, storage = config.load_space(), f"sqlite:///{folder}/study.db"
+        self.proposals = (
+            None if config.calibrate else Proposals(config, space, storage, self.store.records())
         )
-        self.plan = Plan(config, config.load_space(), self.store, self.proposals, CLASSES)
+        self.plan = Plan(config, space, self.store, self.proposals, CLASSES)
         self.running = []
 
     def hand_out(self, most):

@@ -1,0 +1,58 @@
+"""Files that figures are written to; matplotlib is imported on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrvit_nas.results import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+
+# Ink, and blue and vermilion of Okabe and Ito's palette, which differ in lightness as well.
+INK, GREY, FAINT = "#222222", "#6b6b6b", "#a9b4be"
+BLUE, VERMILION = "#0b4f8a", "#c04e00"
+
+
+class ReportError(ValueError):
+    """A report cannot be made; the message says what is missing or what is allowed."""
+
+
+def save_figure(
+    draw: Callable[[Figure], None], path: str | Path, size: tuple[float, float]
+) -> None:
+    """Makes a figure, has it drawn and writes it.
+
+    Args:
+        draw: Draws on the empty figure.
+        path: File to write, replaced in one step; its suffix is .png (300 dpi), .pdf or .svg.
+        size: Width and height, in inches.
+
+    Raises:
+        ReportError: The suffix is none of these.
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        allowed = ", ".join(f".{name}" for name in FORMATS)
+        raise ReportError(f"a figure's file must end in {allowed}; got {path.name!r}")
+    # Matplotlib takes half a second to import, which readers of tables need not wait for.
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=300, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+    with (
+        replacing(path) as temporary,
+        matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}),
+    ):
+        figure.savefig(temporary, format=kind, metadata=metadata)

@@ -1,0 +1,59 @@
+"""A calibration from the command line: interrupted, resumed, and stood on by a search."""
+
+import csv
+import json
+import os
+import signal
+
+import pytest
+
+from hrvit_nas.report import CALIBRATION_COLUMNS
+from hrvit_nas.results import TrialStore, calibrate
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+PATIENCE_S = 240
+MEMBERS, SEEDS = 4, 2
+
+
+def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
+    start_search, wait_for_trials, profile, tmp_path
+):
+    directory = tmp_path / "run"
+    plan = ("--profile", profile, "--steps", 4)
+    process = start_search(
+        *plan, "--calibrate-proxy", MEMBERS, "--calibration-seeds", SEEDS, "--output", "run"
+    )
+    wait_for_trials(directory, process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 130
+    assert "--resume run" in process.out.read_text()
+    with TrialStore(directory) as store:
+        before = store.records()
+    assert 1 <= len(before) < MEMBERS * SEEDS
+
+    process = start_search("--resume", "run")
+    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
+    with TrialStore(directory) as store:
+        records = store.records()
+    assert records[: len(before)] == before
+    assert len({record.key for record in records}) == len(records) == MEMBERS * SEEDS
+    found = calibrate(records)
+    said = process.out.read_text()
+    assert "calibration of the proxy on scenes" in said
+    assert "tau of 0.7" in said
+    with (directory / "calibration.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(CALIBRATION_COLUMNS)
+    assert [int(row["steps"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["sd_seeds"]) == found.final.components.seeds.value
+    assert not list((directory / "checkpoints").glob("*"))
+
+    process = start_search(*plan, "--trials", 5, "--calibration", "run", "--output", "search")
+    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
+    assert f"this search stands on the calibration in {directory}" in process.out.read_text()
+    config = json.loads((tmp_path / "search" / "config.json").read_text())["config"]
+    assert config["standing"]["noise"] == found.final.components.seeds.value
+    with (tmp_path / "search" / "frontier.csv").open() as file:
+        chances = [row["frontier_probability"] for row in csv.DictReader(file)]
+    assert any(0 < float(chance) <= 1 for chance in chances if chance)
