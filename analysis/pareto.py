@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         records = TrialStore(options.run_dir).records()
         names = read_names(options.run_dir / "config.json")
-        summary = summarise(records, cost=options.cost or names.cost)
+        summary = summarise(records, cost=options.cost or names.cost, noise=names.noise)
         data = pareto_data(summary, dataset=names.dataset, image_size=names.image_size)
         draw_pareto(data, output)
     except OSError as error:
@@ -58,6 +58,7 @@ class RunNames:
     cost: CostName = "macs"
     dataset: str = ""
     image_size: tuple[int, int] | None = None
+    noise: float | None = None
 
 
 def read_names(path: Path) -> RunNames:
@@ -74,7 +75,8 @@ def read_names(path: Path) -> RunNames:
         if size is not None:
             height, width = map(int, size)
             size = (height, width)
-        return RunNames(cost, data.get("name", ""), size)
+        noise = (config.get("standing") or {}).get("noise")
+        return RunNames(cost, data.get("name", ""), size, noise and float(noise))
     except (ValueError, TypeError, AttributeError, LookupError, OSError) as error:
         raise ReportError(f"{path} is not the configuration of a run: {error}") from error
 

@@ -7,13 +7,14 @@ from rich.console import Console
 from ..report import (
     calibration_table,
     calibration_verdict,
+    criteria_table,
     draw_pareto,
     frontier_table,
     pareto_data,
     write_calibration_csv,
     write_frontier_csv,
 )
-from ..results import CalibrationError, RunSummary, calibrate
+from ..results import CalibrationError, RunSummary, calibrate_criteria
 from ..search.config import Standing
 from ..search.run import Run
 
@@ -77,13 +78,15 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
 def _close_calibration(console: Console, run: Run) -> None:
     config = run.config
     try:
-        calibration = calibrate(run.store.records(), config.criterion)
+        calibrations = calibrate_criteria(run.store.records(), config.criterion)
     except CalibrationError as error:
         _say(console, f"there is no calibration yet: {error}")
         return
-    write_calibration_csv(calibration, run.directory / CALIBRATION_NAME)
+    write_calibration_csv(calibrations.values(), run.directory / CALIBRATION_NAME)
     title = f"calibration of the proxy on {run.data.name}"
+    calibration = calibrations[config.criterion]
     console.print(calibration_table(calibration, title=title))
+    console.print(criteria_table(calibrations))
     _say(
         console,
         *calibration_verdict(calibration, config.wanted_tau),

@@ -4,6 +4,7 @@ from .calibration import (
     CALIBRATION_COLUMNS,
     calibration_table,
     calibration_verdict,
+    criteria_table,
     write_calibration_csv,
 )
 from .figures import ReportError
@@ -27,6 +28,7 @@ __all__ = [
     "ReportError",
     "calibration_table",
     "calibration_verdict",
+    "criteria_table",
     "draw_pareto",
     "draw_remedies",
     "frontier_table",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.table import Table
@@ -26,7 +27,9 @@ _ESTIMATES = {
     "reliability": Column("fraction", "share of one seed's variance that architectures make"),
     "seed_tau": Column("", "Kendall's tau-b between two seeds"),
     "residual_tau": Column("", "the same with log MACs regressed out"),
-    "final_tau": Column("", "Kendall's tau-b with the last fidelity of another seed"),
+    "final_tau": Column(
+        "", "Kendall's tau-b with another seed's last fidelity of the score that a search uses"
+    ),
 }
 CALIBRATION_COLUMNS: dict[str, Column] = {
     "criterion": Column("", "score that was ranked"),
@@ -72,6 +75,21 @@ def calibration_table(calibration: Calibration, *, title: str = "") -> Table:
     return table
 
 
+def criteria_table(calibrations: Mapping[Criterion, Calibration]) -> Table:
+    """A row a criterion, of the last fidelity, for rich; the first is what a search ranks by."""
+    first, *_ = calibrations
+    table = Table(title="criteria at the last fidelity", title_justify="left")
+    headings = ("tau of two seeds", "without MACs", f"with {UNITS[first][0]}")
+    table.add_column("criterion")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for criterion, calibration in calibrations.items():
+        final = calibration.final
+        taus = (final.seed_tau, final.residual_tau, final.final_tau)
+        table.add_row(UNITS[criterion][0], *(tau.describe() for tau in taus))
+    return table
+
+
 def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str]:
     """What follows for a search, in words: the fidelity to use, or that there is none."""
     final, chosen = calibration.final, calibration.recommended(wanted_tau)
@@ -111,11 +129,11 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
     return lines
 
 
-def write_calibration_csv(calibration: Calibration, path: str | Path) -> None:
-    """Writes a row a fidelity; `CALIBRATION_COLUMNS` says what the columns are.
+def write_calibration_csv(calibrations: Iterable[Calibration], path: str | Path) -> None:
+    """Writes a row a criterion and fidelity; `CALIBRATION_COLUMNS` says what the columns are.
 
     Args:
-        calibration: From `hrvit_nas.results.calibrate`.
+        calibrations: From `hrvit_nas.results.calibrate_criteria`.
         path: File to write, replaced in one step.
 
     Raises:
@@ -127,7 +145,7 @@ def write_calibration_csv(calibration: Calibration, path: str | Path) -> None:
     ):
         writer = csv.DictWriter(file, CALIBRATION_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_csv_row(calibration, fidelity) for fidelity in calibration.fidelities)
+        writer.writerows(_csv_row(c, fidelity) for c in calibrations for fidelity in c.fidelities)
 
 
 def _noise(fidelity: Fidelity) -> float:

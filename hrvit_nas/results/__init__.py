@@ -7,6 +7,7 @@ from .calibration import (
     Fidelity,
     ScoreTable,
     calibrate,
+    calibrate_criteria,
     score_table,
 )
 from .files import replacing
@@ -46,6 +47,7 @@ __all__ = [
     "TrialStore",
     "VarianceComponents",
     "calibrate",
+    "calibrate_criteria",
     "format_interval",
     "frontier_probability",
     "hypervolume",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Fidelity:
         components: Spread between architectures and between seeds, in the criterion's unit.
         seed_tau: Kendall's tau between two seeds: the noise ceiling.
         residual_tau: The same after the logarithm of MACs is regressed out.
-        final_tau: Kendall's tau with the last fidelity of another seed.
+        final_tau: Kendall's tau with the target's last fidelity of another seed.
     """
 
     steps: int
@@ -171,18 +172,25 @@ def score_table(records: Iterable[TrialRecord], criterion: Criterion = "miou") -
     )
 
 
-def calibrate(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> Calibration:
+def calibrate(
+    records: Iterable[TrialRecord],
+    criterion: Criterion = "miou",
+    target: Criterion | None = None,
+) -> Calibration:
     """Reads the noise of a proxy off architectures that were trained with several seeds each.
 
     Args:
         records: Of one run; those of a calibration count.
         criterion: Score to rank by, of those in a trial's history.
+        target: Score whose last fidelity should be foretold; None = the criterion itself.
 
     Raises:
         CalibrationError: As `score_table`.
     """
+    records = list(records)
     table = score_table(records, criterion)
-    final = table.scores[table.last_step]
+    aim = score_table(records, target) if target else table
+    final = aim.scores[aim.last_step]
     return Calibration(
         criterion=criterion,
         num_architectures=len(table.arch_ids),
@@ -201,6 +209,23 @@ def calibrate(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> 
             for step, scores in table.scores.items()
         ),
     )
+
+
+def calibrate_criteria(
+    records: Iterable[TrialRecord], target: Criterion
+) -> dict[Criterion, Calibration]:
+    """`calibrate` for every criterion that the trials were scored by, the target first.
+
+    Raises:
+        CalibrationError: There are too few scores of the target.
+    """
+    records = list(records)
+    found = {target: calibrate(records, target)}
+    for criterion in get_args(Criterion):
+        if criterion not in found:
+            with suppress(CalibrationError):
+                found[criterion] = calibrate(records, criterion, target)
+    return found
 
 
 def _point(record: TrialRecord, step: int) -> HistoryPoint | None:

@@ -45,8 +45,11 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     with (directory / "calibration.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(CALIBRATION_COLUMNS)
-    assert [int(row["steps"]) for row in rows] == [1, 2, 3, 4]
-    assert float(rows[-1]["sd_seeds"]) == found.final.components.seeds.value
+    assert [int(row["steps"]) for row in rows[:4]] == [1, 2, 3, 4]
+    assert {row["criterion"] for row in rows} == {
+        *("miou", "fw_iou", "boundary_miou", "cross_entropy")
+    }
+    assert float(rows[3]["sd_seeds"]) == found.final.components.seeds.value
     assert not list((directory / "checkpoints").glob("*"))
 
     process = start_search(*plan, "--trials", 5, "--calibration", "run", "--output", "search")

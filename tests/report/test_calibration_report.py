@@ -11,6 +11,7 @@ from hrvit_nas.report import (
     CALIBRATION_COLUMNS,
     calibration_table,
     calibration_verdict,
+    criteria_table,
     write_calibration_csv,
 )
 from hrvit_nas.results import HistoryPoint, calibrate
@@ -61,6 +62,20 @@ def test_a_good_proxy_is_recommended_with_its_price(make_calibration):
     assert "points apart cannot be told apart" in apart
 
 
+def test_criteria_stand_beside_what_a_search_ranks_by(make_calibration):
+    console = Console(width=200, record=True, file=io.StringIO())
+    calm, noisy = make_calibration(0.001), make_calibration(0.05)
+    console.print(criteria_table({"miou": noisy, "cross_entropy": calm}))
+    heading, miou, loss = (
+        [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+        for line in console.export_text().splitlines()
+        if line[0] in "┃│"
+    )
+    assert heading == ["criterion", "tau of two seeds", "without MACs", "with mIoU"]
+    assert miou[:2] == ["mIoU", noisy.final.seed_tau.describe()]
+    assert loss[:2] == ["cross entropy", calm.final.seed_tau.describe()]
+
+
 def test_noise_is_called_noise(make_calibration):
     _, none, beyond_size, _ = calibration_verdict(make_calibration(0.2), 0.7)
     assert none.startswith("no fidelity reaches a tau of 0.7 between two seeds; the last has ")
@@ -70,7 +85,7 @@ def test_noise_is_called_noise(make_calibration):
 
 def test_csv_has_the_documented_columns(make_calibration, tmp_path):
     calibration = make_calibration(0.01)
-    write_calibration_csv(calibration, tmp_path / "calibration.csv")
+    write_calibration_csv([calibration], tmp_path / "calibration.csv")
     with (tmp_path / "calibration.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert list(row) == list(CALIBRATION_COLUMNS)

@@ -49,6 +49,19 @@ def test_it_draws_the_run_with_its_own_cost_and_names(run_dir):
     assert "at 96\N{MULTIPLICATION SIGN}128" in output.read_text()
 
 
+def test_the_frontier_is_shaded_by_the_noise_that_the_search_stood_on(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        for index in range(6):
+            miou = 0.2 + 0.01 * index
+            store.append(record(arch_id=f"{index:012x}", macs=10**8 * (1 + index), miou=miou))
+    output = tmp_path / "again.svg"
+    for standing, shaded in (({"noise": 0.02}, True), (None, False)):
+        config = {"config": {**CONFIG["config"], "cost": "macs", "standing": standing}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert draw(tmp_path, "--output", output).returncode == 0
+        assert ("darker = likelier" in output.read_text()) is shaded
+
+
 def test_it_needs_no_configuration(run_dir):
     done = draw(run_dir)
     assert done.returncode == 0

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hrvit_nas.results import CalibrationError, HistoryPoint, calibrate
+from hrvit_nas.results import CalibrationError, HistoryPoint, calibrate, calibrate_criteria
 
 STEPS = (50, 100)
 NOISE = {50: 0.2, 100: 0.02}
@@ -76,6 +76,23 @@ def test_another_criterion_ranks_as_well_where_less_is_better(trials):
     assert by_loss.final.seed_tau.value == by_iou.final.seed_tau.value
     with pytest.raises(CalibrationError, match="needs averaged_miou of at least 4"):
         calibrate(trials, "averaged_miou")
+
+
+def test_criteria_are_set_against_the_target_of_another_seed(trials):
+    found = calibrate_criteria(trials, "miou")
+    assert list(found) == ["miou", "cross_entropy"]
+    assert found["miou"] == calibrate(trials)
+    # 1 - mIoU, so that it ranks just as mIoU does.
+    assert found["cross_entropy"].final.final_tau == found["miou"].final.final_tau
+    reverse = [
+        trial.model_copy(
+            update={"history": tuple(p._replace(cross_entropy=p.miou) for p in trial.history)}
+        )
+        for trial in trials
+    ]
+    aside = calibrate_criteria(reverse, "miou")["cross_entropy"].final
+    assert aside.seed_tau.value > 0.8
+    assert aside.final_tau.value == -found["miou"].final.final_tau.value
 
 
 def test_an_architecture_that_lacks_a_seed_is_left_out(trials, record):
