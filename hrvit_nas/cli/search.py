@@ -155,8 +155,9 @@ def search(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Continue the run in this directory. Only --trials, --confirm, --workers,"
-            " --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+            help="Continue the run in this directory. Only --trials, --confirm,"
+            " --calibration-seeds, --wanted-tau, --workers, --cpus-per-trial, --gpus-per-trial and"
+            " --address may be given with it."
         ),
     ] = None,
 ) -> int:
@@ -167,7 +168,11 @@ def search(
     """
     options = {name: value for name, value in locals().items() if name != "context"}
     given = {name for name in options if _is_given(context, name)}
-    run = _created(options) if resume is None else _resumed(resume, options, given)
+    if resume is None:
+        _check_kind(given)
+        run = _created(options)
+    else:
+        run = _resumed(resume, options, given)
     try:
         return _go(run)
     except KeyboardInterrupt:  # before the first trial, or while the results are written
@@ -182,8 +187,11 @@ def main() -> None:
 
 
 _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
-_WITH_RESUME = {"trials", "confirm", "workers", "cpus_per_trial", "gpus_per_trial", "address"}
+_GOALS = ("trials", "confirm", "calibration_seeds", "wanted_tau")
+_OF_SEARCH = {"trials", "sampler", "population", "confirm", "storage", "calibration"}
+_OF_CALIBRATION = {"calibration_seeds", "wanted_tau"}
 _RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
+_WITH_RESUME = {*_GOALS, *_RESOURCES}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -191,14 +199,29 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+def _check_kind(given: set[str]) -> None:
+    """Refuses an option that would be ignored."""
+    from ..search.config import ConfigError
+
+    if "calibrate_proxy" in given:
+        misplaced, why = _OF_SEARCH, "has no meaning with --calibrate-proxy, which does not search"
+    else:
+        misplaced, why = _OF_CALIBRATION, "needs --calibrate-proxy"
+    for name in sorted(given & misplaced):
+        raise ConfigError(f"{_option(name)} {why}; drop it")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
     from ..search.config import ConfigError
     from ..search.run import open_run
 
     for name in sorted(given - _WITH_RESUME - {"resume"}):
-        option = f"--{name.replace('_', '-')}"
-        raise ConfigError(f"{option} cannot be changed on --resume; it is {directory}'s own")
-    changes = {name: options[name] for name in ("trials", "confirm") if options[name] is not None}
+        raise ConfigError(f"{_option(name)} cannot be changed on --resume; it is {directory}'s own")
+    changes = {name: options[name] for name in _GOALS if options[name] is not None}
     resources = {name: options[name] for name in _RESOURCES if options[name] is not None}
     return open_run(directory, changes, resources)
 
@@ -244,8 +267,6 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
         recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
     if options["calibrate_proxy"] is not None:
-        if options["calibration"] is not None:
-            raise ConfigError("--calibrate-proxy makes a calibration and stands on none; drop one")
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
         )

@@ -136,6 +136,11 @@ def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]
         raise ConfigError(f"{path}: {one_line(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
+    if config.calibrate and "trials" in changes:
+        raise ConfigError(
+            f"{directory} holds a calibration, which has no trials to add; give it more seeds with"
+            " --calibration-seeds"
+        )
     changed = (
         f"space {config.space!r} has changed since {directory} was started with it; restore it,"
         " or start a new run"
