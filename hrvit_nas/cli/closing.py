@@ -18,6 +18,8 @@ from ..results import CalibrationError, RunSummary, calibrate_criteria
 from ..search.config import Standing
 from ..search.run import Run
 
+ROUGH_BELOW = 12
+"""Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
 
 
@@ -131,13 +133,20 @@ def _standing(standing: Standing | None) -> str:
     if standing is None:
         return (
             "this search stands on no calibration of its proxy; --calibrate-proxy N makes one, and"
-            " --calibration names it"
+            " --calibration names it, also with --resume"
         )
     cheap, dear = (macs / 1e9 for macs in standing.macs)
+    rough = (
+        f" (known from {standing.num_free} degrees of freedom only, so that probabilities of"
+        " being on the frontier are rough)"
+        if standing.num_free < ROUGH_BELOW
+        else ""
+    )
     return (
         f"this search stands on the calibration in {standing.run}: {standing.num_architectures}"
-        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; between"
-        f" seeds a score has a deviation of {100 * standing.noise:.2f} points; tau between two"
+        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; beside"
+        " what a seed does to all alike, a score has a deviation of"
+        f" {100 * standing.noise:.2f} points{rough}; tau between two"
         f" seeds {standing.seed_tau}, without MACs {standing.residual_tau}"
     )
 

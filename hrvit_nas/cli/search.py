@@ -156,8 +156,8 @@ def search(
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --trials, --confirm,"
-            " --calibration-seeds, --wanted-tau, --workers, --cpus-per-trial, --gpus-per-trial and"
-            " --address may be given with it."
+            " --calibration, --calibration-seeds, --wanted-tau, --workers, --cpus-per-trial,"
+            " --gpus-per-trial and --address may be given with it."
         ),
     ] = None,
 ) -> int:
@@ -191,7 +191,7 @@ _GOALS = ("trials", "confirm", "calibration_seeds", "wanted_tau")
 _OF_SEARCH = {"trials", "sampler", "population", "confirm", "storage", "calibration"}
 _OF_CALIBRATION = {"calibration_seeds", "wanted_tau"}
 _RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
-_WITH_RESUME = {*_GOALS, *_RESOURCES}
+_WITH_RESUME = {*_GOALS, *_RESOURCES, "calibration"}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -223,7 +223,7 @@ def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
         raise ConfigError(f"{_option(name)} cannot be changed on --resume; it is {directory}'s own")
     changes = {name: options[name] for name in _GOALS if options[name] is not None}
     resources = {name: options[name] for name in _RESOURCES if options[name] is not None}
-    return open_run(directory, changes, resources)
+    return open_run(directory, changes, resources, options["calibration"])
 
 
 def _created(options: dict[str, Any]) -> Run:

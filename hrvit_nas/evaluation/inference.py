@@ -72,7 +72,7 @@ def evaluate(
             check_logits(logits, labels, num_classes)
             prediction = logits.argmax(1)
             confusion += confusion_matrix(prediction, labels, num_classes, ignore_index)
-            near = labels.masked_fill(~is_boundary(labels), ignore_index)
+            near = labels.masked_fill(~is_boundary(labels, ignore_index), ignore_index)
             boundary += confusion_matrix(prediction, near, num_classes, ignore_index)
             cross_entropy += nn.functional.cross_entropy(
                 logits.float(), labels, ignore_index=ignore_index, reduction="sum"
@@ -88,13 +88,22 @@ def evaluate(
     )
 
 
-def is_boundary(labels: Tensor, distance: int = BOUNDARY_PIXELS) -> Tensor:
-    """Which pixels of labels (B, H, W) have another label within a distance; bool (B, H, W)."""
-    size = 2 * distance + 1
-    values = labels[:, None].float()
-    highest = nn.functional.max_pool2d(values, size, stride=1, padding=distance)
-    lowest = -nn.functional.max_pool2d(-values, size, stride=1, padding=distance)
-    return (highest != lowest)[:, 0]
+def is_boundary(labels: Tensor, ignore_index: int, distance: int = BOUNDARY_PIXELS) -> Tensor:
+    """Which pixels of labels (B, H, W) have two classes within a distance; bool (B, H, W).
+
+    The ignored label is no class.
+    """
+    ignored = labels == ignore_index
+    values = labels.float()
+    lowest = _highest_near(-values.masked_fill(ignored, torch.inf), distance).neg()
+    return _highest_near(values.masked_fill(ignored, -torch.inf), distance) > lowest
+
+
+def _highest_near(values: Tensor, distance: int) -> Tensor:
+    """Maximum of (B, H, W) over squares, a direction at a time."""
+    size, pad = 2 * distance + 1, distance
+    rows = nn.functional.max_pool2d(values, (1, size), stride=1, padding=(0, pad))
+    return nn.functional.max_pool2d(rows, (size, 1), stride=1, padding=(pad, 0))
 
 
 def check_logits(logits: Tensor, labels: Tensor, num_classes: int) -> None:

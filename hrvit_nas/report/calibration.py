@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, replacing
+from hrvit_nas.results.ranking import MIN_FOR_CURVE
 
 UNITS: dict[Criterion, tuple[str, str, float]] = {
     "miou": ("mIoU", "points", 100.0),
@@ -110,18 +111,38 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
             f" {chosen.seed_tau.describe()}"
             + ("" if sure else f"; the interval does not rule out less than {wanted_tau:g}")
         )
+        if chosen is not final:
+            lines.append(
+                f"it is the first part of a schedule of {final.steps} steps: a search with --steps"
+                f" {chosen.steps} decays its rate sooner, and wants a calibration of its own"
+            )
     else:
         lines.append(
             f"no fidelity reaches a tau of {wanted_tau:g} between two seeds; the last has"
             f" {final.seed_tau.describe()}. {_remedy(final, wanted_tau)}"
         )
     if final.residual_tau.low > 0:
-        lines.append("scores rank more than size: without MACs, tau stays above 0")
+        curve = (
+            ""
+            if calibration.num_architectures >= MIN_FOR_CURVE
+            else f" (a straight line in log MACs taken off; a curve wants {MIN_FOR_CURVE}"
+            " architectures)"
+        )
+        lines.append(f"scores rank more than size: without MACs, tau stays above 0{curve}")
+    elif math.isnan(final.residual_tau.low):
+        lines.append(
+            "whether scores rank anything but size cannot be told: without MACs, the interval of"
+            " tau is unknown"
+        )
+    elif final.residual_tau.high < 0:
+        lines.append("without MACs, two seeds rank against each other: tau is below 0")
     else:
         lines.append(
             "whether scores rank anything but size cannot be told: without MACs, the interval of"
             " tau holds 0"
         )
+    if math.isnan(final.seed_tau.value):
+        return lines
     lines.append(
         f"two scores of one seed that are less than {1.96 * 2**0.5 * scale * _noise(final):.1f}"
         f" {unit} apart cannot be told apart"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -143,8 +144,7 @@ def score_table(records: Iterable[TrialRecord], criterion: Criterion = "miou") -
             seen.add(record.arch_id)
             if record.state == "complete":
                 trials.setdefault(record.arch_id, {})[record.seed] = record
-    seeds = tuple(sorted({seed for by_seed in trials.values() for seed in by_seed}))
-    whole = {arch: by_seed for arch, by_seed in trials.items() if len(by_seed) == len(seeds)}
+    seeds, whole = _fullest(trials)
     scores: dict[int, NDArray[np.float64]] = {}
     seconds: dict[int, float] = {}
     if len(whole) >= MIN_ARCHITECTURES and len(seeds) >= 2:
@@ -226,6 +226,28 @@ def calibrate_criteria(
             with suppress(CalibrationError):
                 found[criterion] = calibrate(records, criterion, target)
     return found
+
+
+_BySeed = dict[int, TrialRecord]
+
+
+def _fullest(trials: dict[str, _BySeed]) -> tuple[tuple[int, ...], dict[str, _BySeed]]:
+    """The seeds, and the architectures that have each of them, that leave the most scores.
+
+    A further seed that only some architectures have so far thus takes nothing away.
+    """
+    counts = Counter(seed for by_seed in trials.values() for seed in by_seed)
+    order = sorted(counts, key=lambda seed: (-counts[seed], seed))
+
+    def whole(num: int) -> dict[str, _BySeed]:
+        return {arch: row for arch, row in trials.items() if set(order[:num]) <= row.keys()}
+
+    def worth(num: int) -> tuple[bool, int]:
+        arches = len(whole(num))
+        return num >= 2 and arches >= MIN_ARCHITECTURES, num * arches
+
+    best = max(range(len(order) + 1), key=worth)
+    return tuple(sorted(order[:best])), whole(best)
 
 
 def _point(record: TrialRecord, step: int) -> HistoryPoint | None:

@@ -49,7 +49,8 @@ def frontier_probability(draws: ArrayLike, costs: ArrayLike) -> NDArray[np.float
         costs: Array (n,), less being better; known without error.
 
     Returns:
-        Array (n,): the share of draws in which nothing at most as dear is as good.
+        Array (n,): the share of draws in which nothing at most as dear is better, and nothing
+        cheaper as good.
 
     Raises:
         ValueError: The shapes do not fit, or there is no draw.

@@ -24,6 +24,7 @@ RESAMPLES = 2000
 DRAWS = 20_000
 GRID = 200
 MIN_FOR_LINE = 4
+MIN_FOR_CURVE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +271,9 @@ def residual_tau(
 ) -> Estimate:
     """`seed_tau` of what is left of scores once the logarithm of a cost is regressed out.
 
-    'Bigger is better' earns nothing here. The line is fitted to each seed by least squares, and
-    anew in each resample.
+    'Bigger is better' earns nothing here. From 16 architectures on, the square of the logarithm is
+    regressed out as well, since scores saturate; of fewer, what bends away from a straight line
+    still counts. The fit is of each seed by least squares, and anew in each resample.
 
     Args:
         scores: (num_architectures, num_seeds), each at least 2.
@@ -288,10 +290,12 @@ def residual_tau(
         raise ValueError(
             f"costs must be {len(table)} positive numbers, one an architecture, got {cost}"
         )
-    joined = np.column_stack([np.log(cost), table])
+    powers = np.log(cost)[:, None] ** range(1, 3 if len(cost) >= MIN_FOR_CURVE else 2)
+    num = powers.shape[1]
+    joined = np.hstack([powers - powers.mean(0), table])
 
     def statistic(sample: Floats) -> Floats:
-        return _pair_taus(_residuals(sample[..., 1:], sample[..., 0]))
+        return _pair_taus(_residuals(sample[..., num:], sample[..., :num]))
 
     return _bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
 
@@ -337,7 +341,7 @@ def score_draws(
     rng = np.random.default_rng(seed)
     x = np.log(cost) - np.log(cost).mean()
     design = np.column_stack([np.ones_like(x), x])
-    if not x.any():
+    if np.ptp(cost) == 0:
         design = design[:, :1]
     own = noise**2 / n
     scatters = np.linspace(0, 4 * max(float(y.std()), noise), GRID)
@@ -374,14 +378,12 @@ def _table(scores: ArrayLike) -> Floats:
     return table
 
 
-def _residuals(scores: Floats, log_costs: Floats) -> Floats:
-    """Scores (..., n, s) less their least-squares line in log costs (..., n)."""
-    x = (log_costs - log_costs.mean(-1, keepdims=True))[..., None]
+def _residuals(scores: Floats, regressors: Floats) -> Floats:
+    """Scores (..., n, s) less their least-squares fit by regressors (..., n, k) and a constant."""
+    x = regressors - regressors.mean(-2, keepdims=True)
     y = scores - scores.mean(-2, keepdims=True)
-    spread = (x**2).sum(-2, keepdims=True)
-    slope = (x * y).sum(-2, keepdims=True) / np.where(spread > 0, spread, 1)
     # Rounding leaves what equal members differ by; it must not rank them.
-    residuals: Floats = np.round(y - slope * x, 12)
+    residuals: Floats = np.round(y - x @ (np.linalg.pinv(x) @ y), 10)
     return residuals
 
 
@@ -412,7 +414,8 @@ def _bootstrap(
     """Bias-corrected and accelerated bootstrap over the rows (DiCiccio and Efron, 1996).
 
     Where rows are too few or too alike for it, percentiles of the resamples that define the
-    statistic; where none does, the interval is unknown.
+    statistic. Where none does, or all agree, as those of a few rows in perfect order do, the
+    interval is unknown.
     """
 
     def of_rows(index: NDArray[np.intp], axis: int = -1) -> Floats:
@@ -438,4 +441,6 @@ def _bootstrap(
         if defined.size:
             ends = [(1 - confidence) / 2, (1 + confidence) / 2]
             low, high = map(float, np.quantile(defined, ends))
+    if low == high:
+        low, high = math.nan, math.nan
     return Estimate(value=point, low=low, high=high, confidence=confidence)

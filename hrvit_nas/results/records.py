@@ -18,7 +18,8 @@ from pydantic import (
 
 from hrvit_nas.arch import ArchSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: history points hold more than step and mIoU; trials may be of a calibration."""
 
 Origin = Literal["search", "reference", "confirm", "calibration"]
 State = Literal["complete", "failed"]

@@ -105,7 +105,9 @@ class RunSummary:
 
         From all scores of an architecture, its searching seed included: luck is accounted for by
         drawing scores towards what their cost predicts, the more the noisier they are (see
-        `ranking.score_draws`). A seed's effect on all alike is taken off. Empty where the noise
+        `ranking.score_draws`). A seed's effect on all alike is taken off; the few architectures
+        that were confirmed were lucky with the searching seed, part of which is booked as its
+        effect. The noise counts as known, however few seeds it comes from. Empty where the noise
         is unknown, or fewer than 4 architectures were searched.
         """
         rows = [row for row in self.rows if row.searched and not math.isnan(row.cost(self.cost))]

@@ -28,8 +28,8 @@ SamplerName = Literal["nsga2", "tpe", "gp", "random"]
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
-MIN_CALIBRATION = 4
-"""Members below which a rank correlation says nothing at all."""
+MIN_CALIBRATION = 6
+"""Members below which the interval of a rank correlation does not hold what it says."""
 
 
 class ConfigError(ValueError):
@@ -113,6 +113,11 @@ class Standing(_Frozen):
     noise: float = Field(ge=0)
     seed_tau: str
     residual_tau: str
+
+    @property
+    def num_free(self) -> int:
+        """Degrees of freedom that the noise is known from."""
+        return (self.num_architectures - 1) * (self.num_seeds - 1)
 
 
 class SearchConfig(_Frozen):

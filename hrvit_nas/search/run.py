@@ -25,6 +25,7 @@ from ..space import Space, SpaceError
 from .config import ConfigError, SearchConfig, one_line
 from .plan import Plan, frontier_members
 from .proposals import Proposals, objective_values
+from .standing import standing
 from .tasks import Outcome, Task
 from .trial import TRAINING_DIR, WEIGHTS_DIR
 
@@ -112,16 +113,23 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
     return run
 
 
-def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]) -> Run:
+def open_run(
+    directory: Path,
+    changes: dict[str, Any],
+    resources: dict[str, Any],
+    calibration: Path | None = None,
+) -> Run:
     """Opens a run to continue it.
 
     Args:
         directory: The run directory.
         changes: Fields of the configuration that this sitting changes.
         resources: Fields of its resources that this sitting changes.
+        calibration: Run directory of the calibration that the search is to stand on from now on.
 
     Raises:
-        ConfigError: There is no run, its configuration is damaged, or its space has changed.
+        ConfigError: There is no run, its configuration is damaged, its space has changed, or the
+            calibration does not fit.
         DataError: The data set is at fault.
     """
     path = directory / CONFIG_NAME
@@ -136,11 +144,14 @@ def open_run(directory: Path, changes: dict[str, Any], resources: dict[str, Any]
         raise ConfigError(f"{path}: {one_line(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
-    if config.calibrate and "trials" in changes:
+    if config.calibrate and (calibration or "trials" in changes):
         raise ConfigError(
-            f"{directory} holds a calibration, which has no trials to add; give it more seeds with"
-            " --calibration-seeds"
+            f"{directory} holds a calibration, which has no trials to add and stands on no other;"
+            " give it more seeds with --calibration-seeds"
         )
+    if calibration is not None:
+        changes = changes | {"standing": standing(calibration, config)}
+        config = config.model_copy(update={"standing": changes["standing"]})
     changed = (
         f"space {config.space!r} has changed since {directory} was started with it; restore it,"
         " or start a new run"

@@ -21,8 +21,8 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
         config: The search.
 
     Raises:
-        ConfigError: There is no calibration, it has too few trials, or it is of another space,
-            data set or recipe, which would make its noise that of something else.
+        ConfigError: There is no calibration, it has too few trials, or it is of another space (as
+            narrowed), data set or recipe, which would make its noise that of something else.
         StoreError: Its trials cannot be read.
     """
     path = directory / "config.json"
@@ -36,14 +36,12 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
     if not theirs.calibrate:
         raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
-    for what, mine, other in (
-        ("space", config.space, theirs.space),
-        ("data", config.data, theirs.data),
-        ("recipe", _what_counts(config), _what_counts(theirs)),
-    ):
-        if mine != other:
+    mine, other = _what_counts(config), _what_counts(theirs)
+    for name, value in mine.items():
+        if other.get(name) != value:
             raise ConfigError(
-                f"the calibration in {directory} is of another {what}: {other} there, {mine} here"
+                f"the calibration in {directory} is of another {name.replace('.', ': ')}:"
+                f" {other.get(name)} there, {value} here"
             )
     try:
         found = calibrate(TrialStore(directory).records(), theirs.criterion)
@@ -63,4 +61,17 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
 
 
 def _what_counts(config: SearchConfig) -> dict[str, object]:
-    return config.recipe.model_dump(exclude=_RESULT_DEPENDS_NOT_ON)
+    """What the noise of a score depends on, by name."""
+    limits = [limit.model_dump(exclude={"num_classes"}) for limit in config.narrowing.limits]
+    return {
+        "space": config.space,
+        **{f"space.{name}": choices for name, choices in config.narrowing.choices.items()},
+        "space.base": config.narrowing.base,
+        "space.limits": limits,
+        **{f"data.{name}": value for name, value in config.data},
+        **{
+            f"recipe.{name}": value
+            for name, value in config.recipe
+            if name not in _RESULT_DEPENDS_NOT_ON
+        },
+    }

@@ -75,16 +75,19 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
 
 def _history(check: Check) -> HistoryPoint:
     scores, averaged = check.evaluation, check.averaged
-    near = scores.boundary_miou
     return HistoryPoint(
         step=check.step,
         miou=scores.miou,
         averaged_miou=averaged and averaged.miou,
         fw_iou=scores.frequency_weighted_iou,
-        boundary_miou=None if math.isnan(near) else near,
-        cross_entropy=scores.cross_entropy,
+        boundary_miou=_finite(scores.boundary_miou),
+        cross_entropy=_finite(scores.cross_entropy),
         seconds=check.seconds,
     )
+
+
+def _finite(score: float) -> float | None:
+    return score if math.isfinite(score) else None
 
 
 def _trained(

@@ -149,6 +149,7 @@ def train(
         CheckpointError: The checkpoint is corrupt or of another run.
         ValueError: Model, data and recipe do not fit each other.
     """
+    begun = time.perf_counter()
     device = torch.device(device)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
@@ -160,7 +161,7 @@ def train(
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, optimizer, run, average)
-    started = time.perf_counter() - progress.seconds
+    started = begun - progress.seconds
     saved = time.perf_counter()
     evaluation_steps = set(recipe.evaluation_steps)
     unread: list[Tensor] = []

@@ -13,7 +13,7 @@ from hrvit_nas.results import TrialStore, calibrate
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PATIENCE_S = 240
-MEMBERS, SEEDS = 4, 2
+MEMBERS, SEEDS = 6, 2
 
 
 def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
@@ -52,7 +52,10 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     assert float(rows[3]["sd_seeds"]) == found.final.components.seeds.value
     assert not list((directory / "checkpoints").glob("*"))
 
-    process = start_search(*plan, "--trials", 5, "--calibration", "run", "--output", "search")
+    process = start_search(*plan, "--trials", 5, "--output", "search")
+    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
+    assert "this search stands on no calibration" in process.out.read_text()
+    process = start_search("--resume", "search", "--calibration", "run")
     assert process.wait(PATIENCE_S) == 0, process.err.read_text()
     assert f"this search stands on the calibration in {directory}" in process.out.read_text()
     config = json.loads((tmp_path / "search" / "config.json").read_text())["config"]

@@ -57,13 +57,23 @@ def test_boundary_scores_are_of_the_pixels_near_another_class():
     labels[:, :, 6:] = 1
     near = torch.zeros(1, 6, 12, dtype=torch.bool)
     near[:, :, 4:8] = True
-    assert torch.equal(is_boundary(labels, 2), near)
+    assert torch.equal(is_boundary(labels, IGNORE, 2), near)
     images = as_images(labels)
     images[:, :, :, 5] = 1.0  # wrong, at the boundary
     images[:, :, 0, 0] = 1.0  # wrong, far from it
     evaluation = evaluate(OneHot(4), [(images, labels)], num_classes=4)
     assert evaluation.boundary.sum() == near.sum()
     assert evaluation.boundary_miou == pytest.approx((6 / 12 + 12 / 18) / 2)
+
+
+def test_a_class_beside_ignored_pixels_has_no_boundary():
+    labels = torch.full((1, 6, 12), 3)
+    labels[:, :, 6:] = IGNORE
+    assert not is_boundary(labels, IGNORE).any()
+    labels[:, :, 8:] = 1
+    expected = torch.zeros(1, 6, 12, dtype=torch.bool)
+    expected[:, :, 6:8] = True  # ignored, but within two columns of both classes
+    assert torch.equal(is_boundary(labels, IGNORE), expected)
 
 
 def test_ignored_pixels_do_not_count():

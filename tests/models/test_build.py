@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from hrvit_nas.arch import ArchSpec, get_arch
-from hrvit_nas.models import build_classifier, build_segmentor, keep_freed_memory
+from hrvit_nas.models import (
+    build_classifier,
+    build_segmentor,
+    keep_freed_memory,
+    tie_initialisation,
+)
 from hrvit_nas.models.backbone import drop_path_schedule
 from hrvit_nas.models.layers import DropPath
 
@@ -219,3 +224,21 @@ def test_bfloat16_autocast_stays_close(training):
 
 def test_memory_is_kept_where_malloc_can_be_told():
     assert isinstance(keep_freed_memory(), bool)
+
+
+def test_tied_networks_start_alike_where_they_are_alike():
+    def tied(spec, seed):
+        model = build_segmentor(spec, 5)
+        before = torch.get_rng_state()
+        tie_initialisation(model, seed)
+        assert torch.equal(torch.get_rng_state(), before)
+        return model.state_dict()
+
+    *modules, last = SMALL.modules
+    deeper = (replace(last.branches[0], blocks=2), *last.branches[1:])
+    larger = replace(SMALL, modules=(*modules, replace(last, branches=deeper)))
+    one, other, again = tied(larger, 3), tied(SMALL, 3), tied(larger, 4)
+    assert other.keys() < one.keys()
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
+    weights = [name for name in one if one[name].ndim >= 2]
+    assert not any(torch.equal(one[name], again[name]) for name in weights)

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hrvit_nas.report import (
     criteria_table,
     write_calibration_csv,
 )
-from hrvit_nas.results import HistoryPoint, calibrate
+from hrvit_nas.results import Estimate, HistoryPoint, calibrate
 
 
 @pytest.fixture
@@ -81,6 +83,29 @@ def test_noise_is_called_noise(make_calibration):
     assert none.startswith("no fidelity reaches a tau of 0.7 between two seeds; the last has ")
     assert "seeds would" in none
     assert beyond_size.endswith("the interval of tau holds 0")
+
+
+def test_a_part_of_a_schedule_is_no_recipe(make_calibration):
+    calibration = make_calibration(0.001)
+    part = replace(calibration.final, steps=20, seconds=3.0)
+    both = replace(calibration, fidelities=(part, calibration.final))
+    recommended, warning = calibration_verdict(both, 0.7)[1:3]
+    assert recommended.startswith("recommended: 20 steps (3 s a trial)")
+    assert warning.startswith("it is the first part of a schedule of 80 steps")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "words"),
+    [
+        (Estimate(value=-0.5, low=-0.8, high=-0.1, confidence=0.95), "tau is below 0"),
+        (Estimate(value=1.0, low=math.nan, high=math.nan, confidence=0.95), "tau is unknown"),
+    ],
+)
+def test_a_residual_tau_is_called_what_it_is(make_calibration, estimate, words):
+    calibration = make_calibration(0.001)
+    final = replace(calibration.final, residual_tau=estimate)
+    said = calibration_verdict(replace(calibration, fidelities=(final,)), 0.7)
+    assert sum(line.endswith(words) for line in said) == 1
 
 
 def test_csv_has_the_documented_columns(make_calibration, tmp_path):

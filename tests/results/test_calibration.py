@@ -8,7 +8,7 @@ import pytest
 from hrvit_nas.results import CalibrationError, HistoryPoint, calibrate, calibrate_criteria
 
 STEPS = (50, 100)
-NOISE = {50: 0.2, 100: 0.02}
+NOISE = {50: 0.2, 100: 0.04}
 
 
 def history(scores, *, averaged=None):
@@ -99,6 +99,14 @@ def test_an_architecture_that_lacks_a_seed_is_left_out(trials, record):
     failed = record(arch_id="f" * 12, origin="calibration", state="failed")
     found = calibrate([*trials[:-1], failed])
     assert (found.num_architectures, found.num_left_out) == (11, 2)
+
+
+def test_a_seed_that_few_have_so_far_takes_nothing_away(trials):
+    whole = calibrate(trials)
+    third = [t.model_copy(update={"seed": 2}) for t in trials if t.seed == 0]
+    assert calibrate([*trials, *third[:5]]) == whole
+    more = calibrate([*trials, *third[:9]])
+    assert (more.num_architectures, more.seeds, more.num_left_out) == (9, (0, 1, 2), 3)
 
 
 def test_trials_of_a_search_do_not_count(trials, record):

@@ -30,7 +30,7 @@ times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.ju
 counts = st.integers(0, 2**60)
 scores = st.none() | fractions
 points = st.builds(
-    HistoryPoint, counts, fractions, scores, scores, scores, st.none() | st.floats(0, 1e9)
+    HistoryPoint, counts, fractions, *[scores] * 3, *[st.none() | st.floats(0, 1e9)] * 2
 )
 
 
@@ -85,6 +85,17 @@ def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
     assert int(table.schema.metadata[b"schema_version"]) == SCHEMA_VERSION
     assert SCHEMA["miou"].unit == "fraction"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith("tmp")] == []
+
+
+def test_a_journal_of_the_first_version_is_read(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(history=((50, 0.1), (100, 0.2))))
+    line = json.loads(store.journal.read_text())
+    assert line["schema_version"] == SCHEMA_VERSION
+    line |= {"schema_version": 1, "history": [[50, 0.1], [100, 0.2]]}
+    store.journal.write_text(json.dumps(line) + "\n")
+    (old,) = TrialStore(tmp_path).records()
+    assert old.history == (HistoryPoint(50, 0.1), HistoryPoint(100, 0.2))
 
 
 def test_frame_has_nan_for_what_is_missing(tmp_path, record):
@@ -151,10 +162,10 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, r
         (lambda line: "[1]", "must be a JSON object, got list"),
         (lambda line: line.replace('"miou":0.5', '"miou":"high"'), "is damaged: miou: .*'high'"),
         (
-            lambda line: line.replace('"schema_version":1', '"schema_version":2'),
-            "has schema version 2, this program reads 1 to 1",
+            lambda line: line.replace('"schema_version":2', '"schema_version":3'),
+            "has schema version 3, this program reads 1 to 2",
         ),
-        (lambda line: line.replace('"schema_version":1,', ""), "has schema version None"),
+        (lambda line: line.replace('"schema_version":2,', ""), "has schema version None"),
     ],
 )
 def test_damage_in_the_middle_names_file_and_line(tmp_path, record, damage, message):

@@ -104,18 +104,6 @@ def test_a_run_trains_what_was_asked_and_nothing_twice(finished):
     assert {record.worker.split("/")[0] for record in records} == {host}
 
 
-def test_scores_do_not_depend_on_the_number_of_workers(make_config, tmp_path):
-    def scores(workers):
-        config = make_config(calibrate=4, resources={"workers": workers})
-        records, _ = finish(create_run(config, tmp_path / f"{workers}"))
-        return {record.key: record.history[-1]._replace(seconds=None) for record in records}
-
-    alone = scores(1)
-    assert len(alone) == 8
-    assert len(set(alone.values())) > 1
-    assert scores(2) == alone
-
-
 def test_the_directory_says_what_was_done_and_where(finished):
     directory, config, _ = finished
     content = json.loads((directory / "config.json").read_text())

@@ -64,14 +64,36 @@ def test_how_often_it_looked_on_the_way_does_not_matter(calibrated, make_config)
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"recipe": {"steps": 2, "warmup_steps": 0}}, "recipe"),
+        ({"recipe": {"steps": 2, "warmup_steps": 0}}, "recipe: steps"),
         ({"space": "joint"}, "space"),
-        ({"data": {"name": "scenes", "image_size": [32, 32]}}, "data"),
+        ({"data": {"name": "scenes", "image_size": [32, 32]}}, "data: image_size"),
     ],
 )
 def test_a_calibration_of_something_else_is_refused(calibrated, make_config, changes, what):
     with pytest.raises(ConfigError, match=f"is of another {what}"):
         standing(calibrated(), make_config(**changes))
+
+
+def test_a_calibration_of_another_narrowing_is_refused(calibrated, make_config):
+    config = make_config()
+    directory = calibrated()
+    choices = {**config.narrowing.choices, "width_1": (8,)}
+    narrower = config.narrowing.model_copy(update={"choices": choices})
+    with pytest.raises(ConfigError, match=r"is of another space: width_1: \(8, 16\) there, \(8,\)"):
+        standing(directory, make_config(narrowing=narrower))
+    limit = {"metric": "macs", "max": 2e7, "image_size": [32, 48]}
+    limited = config.narrowing.model_dump() | {"limits": [limit]}
+    with pytest.raises(ConfigError, match="is of another space: limits"):
+        standing(directory, make_config(narrowing=limited))
+
+
+def test_a_calibration_with_the_same_limits_fits_whatever_the_data_made_of_them(
+    calibrated, make_config
+):
+    limit = {"metric": "macs", "max": 2e7, "image_size": [32, 48]}
+    config = make_config(narrowing=make_config().narrowing.model_dump() | {"limits": [limit]})
+    directory = calibrated(narrowing=config.with_num_classes(10).narrowing.model_dump())
+    assert standing(directory, config).num_architectures == 6
 
 
 def test_what_is_no_calibration_is_refused(calibrated, make_config, tmp_path):

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from hrvit_nas.arch import get_arch, scale_widths
-from hrvit_nas.data import AugmentConfig, SegmentationData
+from hrvit_nas.data import AugmentConfig, DataError, SegmentationData, class_shares
+from hrvit_nas.data.splits import SHARES_FROM
 from hrvit_nas.models import build_segmentor
 from hrvit_nas.training import (
     CheckpointError,
@@ -293,6 +294,15 @@ def test_class_weights_are_inverse_frequencies_of_mean_one_over_pixels():
         assert weights[2] == 0
         assert weights[1] / weights[0] == pytest.approx(2**power)
         assert float((weights[:2] * share).sum()) == pytest.approx(1)
+
+
+def test_class_shares_of_a_large_split_are_those_of_evenly_spaced_samples():
+    labels = np.zeros((2 * SHARES_FROM, 2, 2), np.uint8)
+    labels[::4] = 1
+    split = ArraySplit(np.zeros((*labels.shape, 3), np.uint8), labels)
+    np.testing.assert_array_equal(class_shares(split, 3), [0.5, 0.5, 0])
+    with pytest.raises(DataError, match="no pixel of the training set is labelled"):
+        class_shares(ArraySplit(split.images, np.full_like(labels, IGNORE)), 3)
 
 
 def test_the_weighted_loss_is_torchs_own_mean():
