@@ -3,7 +3,8 @@
 python analysis/proxy_study.py run DIR --data-root CAMVID
 python analysis/proxy_study.py report DIR [--figure FILE]
 
-`experiments/proxy_study.yaml` declares the remedies. An interrupted study goes on where it stopped.
+`experiments/studies/proxy.yaml` declares the remedies. An interrupted study goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from hrvit_nas.search.config import SearchConfig, load_profile, load_recipe
 from hrvit_nas.search.run import CONFIG_NAME, continue_run, create_run, open_run
 from hrvit_nas.search.tasks import Task
 
-STUDY = Path(__file__).parents[1] / "experiments" / "proxy_study.yaml"
+STUDY = Path(__file__).parents[1] / "experiments" / "studies" / "proxy.yaml"
 
 
 class Lines:

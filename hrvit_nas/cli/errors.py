@@ -23,6 +23,8 @@ def run_app(app: typer.Typer, name: str) -> None:
         sys.exit(INTERRUPTED)
     except ValueError as error:
         fail(name, str(error))
+    except RecursionError:
+        fail(name, "a file that was read is nested too deeply")
     except OSError as error:
         fail(name, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
     sys.exit(status if isinstance(status, int) else 0)

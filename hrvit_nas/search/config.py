@@ -28,6 +28,7 @@ SamplerName = Literal["nsga2", "tpe", "gp", "random"]
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
+MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
 """Members below which the interval of a rank correlation does not hold what it says."""
 
@@ -74,7 +75,7 @@ class Base(_Frozen):
     """A preset architecture with its widths multiplied by a factor."""
 
     arch: str
-    width_factor: float = Field(default=1.0, gt=0)
+    width_factor: float = Field(default=1.0, gt=0, le=16)
 
 
 class Narrowing(_Frozen):
@@ -153,9 +154,9 @@ class SearchConfig(_Frozen):
     population: int | None = Field(default=None, ge=2)
     cost: CostName = "macs"
     seed: int = Field(default=0, ge=0, lt=2**32)
-    confirm: int = Field(default=0, ge=0)
+    confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
     calibrate: int = Field(default=0, ge=0)
-    calibration_seeds: int = Field(default=2, ge=2)
+    calibration_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
     wanted_tau: float = Field(default=0.7, gt=0, lt=1)
     standing: Standing | None = None
     storage: str | None = None

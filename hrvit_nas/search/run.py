@@ -55,6 +55,8 @@ class Run:
         data: The data set, loaded once to check it and to fill the node's copy.
         store: The trials.
         new: Whether this sitting made the run.
+        resources_changed: Whether this sitting asks for other resources than those on record, which
+            they replace once they are found to be there.
     """
 
     directory: Path
@@ -63,6 +65,7 @@ class Run:
     data: SegmentationData
     store: TrialStore
     new: bool = False
+    resources_changed: bool = False
     _table_due: float = field(default=0.0, repr=False)
 
     def summary(self) -> RunSummary:
@@ -90,12 +93,14 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
     """Checks everything that can be checked, then makes the run directory.
 
     Raises:
-        ConfigError: The directory holds a run already.
+        ConfigError: The directory holds a run already, or anything else.
         SpaceError: No member of the space meets its limits.
         DataError: The data set is at fault.
     """
     if (directory / CONFIG_NAME).exists():
         raise ConfigError(f"{directory} holds a run already; continue it with --resume {directory}")
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
     space = config.load_space()
     data = load_data(config.data)
     if config.narrowing.limits:
@@ -103,10 +108,9 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
         space = config.load_space()
     space.sample(random.Random(config.seed))
     run = Run(directory, config, space, data, TrialStore(directory, write=True), new=True)
-    resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
     try:
         _note_provenance(directory, config)
-        _write_json(directory / CONFIG_NAME, resolved)
+        _write_config(run, config)
     except BaseException:
         run.discard_if_unused()
         raise
@@ -135,8 +139,9 @@ def open_run(
     path = directory / CONFIG_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["config"]["resources"] |= resources
         stored_space = content["space"]
+        recorded = SearchConfig.model_validate(content["config"]).resources
+        content["config"]["resources"] |= resources
         config = SearchConfig.model_validate(content["config"] | changes)
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no run ({CONFIG_NAME} is missing)") from None
@@ -164,11 +169,15 @@ def open_run(
         raise ConfigError(changed)
     data = load_data(config.data)
     store = TrialStore(directory, write=True)
-    if changes or resources:
-        resolved = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
-        _write_json(path, resolved)
-    _note_provenance(directory, config)
-    return Run(directory, config, space, data, store)
+    run = Run(directory, config, space, data, store, resources_changed=bool(resources))
+    try:
+        if changes:
+            _write_config(run, config.model_copy(update={"resources": recorded}))
+        _note_provenance(directory, config)
+    except BaseException:
+        store.close()
+        raise
+    return run
 
 
 def continue_run(run: Run, observer: Observer) -> list[str]:
@@ -212,6 +221,8 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
     }
     with ray_session(config.resources):
         check_resources(config.resources)
+        if run.resources_changed:
+            _write_config(run, config)
         run_tasks(plan, shared, config.resources, observer.started, ended)
     if not plan.finished:
         raise InterruptedError
@@ -280,6 +291,11 @@ def _note_provenance(directory: Path, config: SearchConfig) -> None:
     seeds = [config.seed + offset for offset in range(num_seeds)]
     sittings.append({**provenance(device=device), "seeds": seeds})
     _write_json(path, sittings)
+
+
+def _write_config(run: Run, config: SearchConfig) -> None:
+    content = {"config": config.model_dump(mode="json"), "space": run.space.to_dict()}
+    _write_json(run.directory / CONFIG_NAME, content)
 
 
 def _write_json(path: Path, content: object) -> None:

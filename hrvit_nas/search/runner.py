@@ -90,7 +90,9 @@ def ray_session(resources: Resources) -> Iterator[None]:
 def _check_answers(address: str) -> None:
     """Tries a `HOST:PORT`, at which Ray would itself try for minutes."""
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "/" not in host:
+    if host and "/" not in host:
+        if not port.isdecimal():
+            raise ValueError(f"the port must be a number, got {port!r}")
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
 
 

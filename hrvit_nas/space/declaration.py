@@ -64,7 +64,7 @@ Choices = Annotated[list[Choice], Field(min_length=1)]
 
 class _ScaledBase(_Strict):
     arch: str
-    width_factor: float = Field(default=1.0, gt=0)
+    width_factor: float = Field(default=1.0, gt=0, le=16)
 
 
 class _GeneItem(_Strict):

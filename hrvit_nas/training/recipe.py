@@ -70,7 +70,7 @@ class Recipe(BaseModel):
     eval_batch_size: int = Field(default=16, ge=1)
     eval_window: Size | None = None
     eval_stride: Size | None = None
-    num_workers: int = Field(default=0, ge=0)
+    num_workers: int = Field(default=0, ge=0, le=256)
     evaluations: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")

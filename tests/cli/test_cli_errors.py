@@ -86,6 +86,7 @@ def run_dir(make_config, tmp_path):
         (["--confirm", "-1"], "confirm: Input should be greater than or equal to 0, got -1"),
         (["--seed", "-1"], "seed: "),
         (["--seed", str(2**32)], "seed: "),
+        (["--confirm", "1000000000000"], "less than or equal to 1000"),
         (["--population", "1"], "population: "),
         (["--workers", "0"], "resources.workers: "),
         (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
@@ -139,6 +140,22 @@ def test_a_storage_that_cannot_be_used_is_refused(refused, profile):
 def test_an_output_that_holds_a_run_is_refused(refused, run_dir, profile):
     line = refused("--profile", profile, "--output", run_dir)
     assert f"holds a run already; continue it with --resume {run_dir}" in line
+
+
+def test_an_output_that_holds_files_is_refused_and_left_alone(refused, tmp_path, profile):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "study.db").write_text("mine")
+    line = refused("--profile", profile, "--output", "out")
+    assert "needs a new or empty directory, and out holds files" in line
+
+
+@pytest.mark.parametrize("option", ["--space", "--recipe", "--resume"])
+def test_a_bottomless_file_is_refused(option, refused, run_dir, profile, tmp_path):
+    (tmp_path / "deep.yaml").write_text("[" * 20_000)
+    (run_dir / "config.json").write_text("[" * 200_000)
+    named = [option, run_dir if option == "--resume" else "deep.yaml"]
+    line = refused(*named, *([] if option == "--resume" else ["--profile", profile]))
+    assert "is nested too deeply" in line
 
 
 @pytest.mark.parametrize(
@@ -195,6 +212,14 @@ def test_a_trial_that_no_machine_holds_is_refused(option, expected, refused, pro
 
 
 @pytest.mark.ray
+def test_resources_that_are_not_there_are_not_kept_on_resume(search, run_dir, ray_runtime):
+    before = (run_dir / "config.json").read_bytes()
+    status, _, err = search("--resume", run_dir, "--cpus-per-trial", 4096)
+    assert (status, err.count("\n")) == (2, 1)
+    assert (run_dir / "config.json").read_bytes() == before
+
+
+@pytest.mark.ray
 def test_a_search_of_which_nothing_comes_says_so_in_its_status(
     search, profile, tmp_path, ray_runtime
 ):
@@ -214,7 +239,7 @@ def test_a_search_of_which_nothing_comes_says_so_in_its_status(
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "not an address"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "192.0.2.2:-1", "not an address"])
 def test_a_cluster_that_does_not_answer_is_refused(address, start_search, profile, tmp_path):
     process = start_search("--profile", profile, "--output", "out", "--address", address)
     assert process.wait(240) == 2
