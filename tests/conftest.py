@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
+
+from hrvit_nas.arch import get_arch
+from hrvit_nas.results import TrialRecord
 
 ONE_BLOCK = {
     f"blocks_{module}_{branch}": [1]
@@ -161,6 +165,32 @@ def wait_for_trials(wait_for):
         wait_for(lambda: journal.exists() and b"\n" in journal.read_bytes(), process)
 
     return wait
+
+
+def _record(**fields):
+    values = {
+        "number": 0,
+        "arch_id": "0123456789ab",
+        "arch": get_arch("hrvit_b1").to_json(),
+        "origin": "search",
+        "seed": 0,
+        "state": "complete",
+        "macs": 1000,
+        "published_macs": 1200,
+        "params": 50,
+        "peak_activation_bytes": 4096,
+        "seconds": 1.5,
+        "steps": 100,
+        "finished_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    }
+    values |= {"error": "loss became NaN"} if fields.get("state") == "failed" else {"miou": 0.5}
+    return TrialRecord(**(values | fields))
+
+
+@pytest.fixture(scope="session")
+def record():
+    """Makes a record, complete unless told otherwise, with some fields replaced."""
+    return _record
 
 
 def _processes_with(variable, command=b""):

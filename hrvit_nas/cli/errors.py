@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import typer
 
@@ -20,14 +23,24 @@ def run_app(app: typer.Typer, name: str) -> None:
     except typer.TyperException as error:
         fail(name, error.format_message())
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        _leave()
     except ValueError as error:
         fail(name, str(error))
     except RecursionError:
         fail(name, "a file that was read is nested too deeply")
     except OSError as error:
         fail(name, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    if status == INTERRUPTED:
+        _leave()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave() -> NoReturn:
+    """Leaves without taking the interpreter down: half-started C++ threads of Ray may crash it."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def fail(name: str, message: str) -> None:

@@ -190,6 +190,11 @@ _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
 _GOALS = ("trials", "confirm", "calibration_seeds", "wanted_tau")
 _OF_SEARCH = {"trials", "sampler", "population", "confirm", "storage", "calibration"}
 _OF_CALIBRATION = {"calibration_seeds", "wanted_tau"}
+_LIMITS = {
+    "max_macs": "macs",
+    "max_params": "params",
+    "max_activation_bytes": "peak_activation_bytes",
+}
 _RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
 _WITH_RESUME = {*_GOALS, *_RESOURCES, "calibration"}
 
@@ -270,14 +275,13 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
         )
+    for name in _LIMITS:
+        if options[name] is not None and not options[name] > 0:
+            raise ConfigError(f"{_option(name)} must be above 0, got {options[name]:g}")
     image_size = plan.image_size or plan.recipe.augment.crop_size
     limits = [
         {"metric": metric, "max": options[name], "image_size": image_size}
-        for name, metric in (
-            ("max_macs", "macs"),
-            ("max_params", "params"),
-            ("max_activation_bytes", "peak_activation_bytes"),
-        )
+        for name, metric in _LIMITS.items()
         if options[name] is not None
     ]
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
@@ -337,17 +341,17 @@ def _go(run: Run) -> int:
     from .progress import SearchProgress
 
     console = Console()
-    announce(console, run)
     stage = "calibration" if run.config.calibrate else "search"
     done = sum(record.origin == stage for record in run.store.records())
     notes: list[str] = []
     interrupted = False
     try:
+        announce(console, run)
         with SearchProgress(console, run.config.num_trials, done, stage) as progress:
             notes = continue_run(run, progress)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
-    except ConfigError:
+    except (ConfigError, OSError):
         run.discard_if_unused()
         raise
     finally:

@@ -28,6 +28,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .._files import load_yaml
 from .config import IGNORE_INDEX, DataConfig, DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -153,7 +154,7 @@ class _ClassFile(BaseModel):
 
 def _read_classes(path: Path) -> tuple[tuple[str, ...], LabelMap]:
     try:
-        parsed = _ClassFile.model_validate(yaml.safe_load(path.expanduser().read_text("utf-8")))
+        parsed = _ClassFile.model_validate(load_yaml(path.expanduser()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(
             f"cannot read classes file {path}: {' '.join(str(error).split())}"

@@ -131,6 +131,20 @@ class TrialStore:
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
         return path
 
+    def rows_in_table(self) -> int:
+        """Trials in `trials.parquet`, 0 without one; never more than in a journal that is whole.
+
+        Raises:
+            StoreError: The table cannot be read.
+        """
+        from pyarrow import ArrowException, parquet
+
+        path = self.run_dir / TABLE_NAME
+        try:
+            return int(parquet.read_metadata(path).num_rows) if path.exists() else 0
+        except (OSError, ArrowException) as error:
+            raise StoreError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
     def close(self) -> None:
         """Lets go of the lock; the records stay readable. Closing twice is allowed."""
         if self._descriptor is not None:

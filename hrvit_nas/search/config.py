@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .._paths import declarations_dir
+from .._files import declarations_dir, load_yaml
 from ..arch import get_arch, scale_widths
 from ..data import DataConfig
 from ..data.config import DataName
@@ -54,7 +54,7 @@ class Resources(_Frozen):
     cpus_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
-    address: str | None = None
+    address: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _check_gpus(self) -> Resources:
@@ -327,10 +327,12 @@ def _load(model: type[Any], name_or_path: str, folder: Path, kind: str) -> Any:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"no {kind} {name_or_path!r}; known: {', '.join(known)}{hint}")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-        raise ConfigError(f"{path}:{line}: {getattr(error, 'problem', error)}") from error
+        data = load_yaml(path)
+    except yaml.MarkedYAMLError as error:
+        line = getattr(error.problem_mark, "line", -1) + 1
+        raise ConfigError(f"{path}:{line}: {error.problem}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -10,6 +10,7 @@ member takes its place in the study, so that the sampler learns from what was re
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable
 
 import optuna
@@ -91,8 +92,9 @@ class Proposals:
             )
         except Exception as error:
             reason = first_line(error)
+            shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
             raise ConfigError(
-                f"the study's storage {storage!r} cannot be used: {reason}"
+                f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"
             ) from error
         self._seen = {record.arch_id for record in records}
         self._waiting = self._reconciled(records)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,10 @@ def open_run(
         raise ConfigError(f"{path}: {one_line(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
+    if not config.calibrate and changes.keys() & {"calibration_seeds", "wanted_tau"}:
+        raise ConfigError(
+            f"{directory} holds a search; --calibration-seeds and --wanted-tau are of a calibration"
+        )
     if config.calibrate and (calibration or "trials" in changes):
         raise ConfigError(
             f"{directory} holds a calibration, which has no trials to add and stands on no other;"
@@ -170,6 +175,12 @@ def open_run(
     data = load_data(config.data)
     store = TrialStore(directory, write=True)
     run = Run(directory, config, space, data, store, resources_changed=bool(resources))
+    if (kept := store.rows_in_table()) > len(store.records()):
+        store.close()
+        raise ConfigError(
+            f"{store.journal} holds {len(store.records())} trials, and the table beside it {kept};"
+            " the journal has lost some: restore it, or start a new run"
+        )
     try:
         if changes:
             _write_config(run, config.model_copy(update={"resources": recorded}))
@@ -305,4 +316,5 @@ def _write_json(path: Path, content: object) -> None:
 
 def _remove_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+        with suppress(OSError):  # such as that somebody stands in it
+            folder.rmdir()

@@ -77,6 +77,9 @@ def ray_session(resources: Resources) -> Iterator[None]:
         if resources.joins_cluster:
             _check_answers(str(resources.address))
         ray.init(**options)
+    except KeyboardInterrupt:
+        ray.shutdown()  # of what had started
+        raise
     except Exception as error:
         where = resources.address or "this machine"
         reason = first_line(error)

@@ -31,7 +31,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from hrvit_nas._paths import declarations_dir
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.arch import ArchError, ArchSpec, get_arch, scale_widths
 
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value

@@ -256,8 +256,9 @@ class Space:
             choices: For some genes, the choices that stay.
             base: What gives the fields that no gene sets, if not the present base.
             limits: Bounds that come in addition.
-            ignore_unknown: Whether genes that the space does not have are passed over (and
-                recorded as such), so that one profile serves several spaces.
+            ignore_unknown: Whether genes and choices that the space does not have are passed over
+                (genes are recorded as such), so that one profile serves several spaces. A gene
+                that has none of its choices stays as it is.
             by: Who narrows, for the record.
 
         Raises:
@@ -274,6 +275,9 @@ class Space:
                     ("narrow", name),
                 )
             before = None if gene is None else gene.choices
+            if gene is not None and ignore_unknown:
+                known = [choice for choice in wanted if _holds(gene.choices, choice)]
+                wanted = known or gene.choices
             records.append(Narrowing(name, before, tuple(wanted), by))
             if gene is None:
                 continue

@@ -93,8 +93,9 @@ def run_dir(make_config, tmp_path):
         (["--gpus-per-trial", "-0.5"], "resources.gpus_per_trial: "),
         (["--gpus-per-trial", "nan"], "resources.gpus_per_trial: "),
         (["--max-macs", "1"], "found no member with macs at most 1"),
-        (["--max-macs", "nan"], "max: "),
-        (["--max-params", "0"], "max: "),
+        (["--max-macs", "nan"], "--max-macs must be above 0, got nan"),
+        (["--max-params", "0"], "--max-params must be above 0, got 0"),
+        (["--address", ""], "resources.address: "),
         (["--max-activation-bytes", "10"], "found no member with peak_activation_bytes"),
         (["--calibrate-proxy", "5"], "must train at least 6 members, got 5"),
         (["--calibrate-proxy", "0"], "Invalid value for '--calibrate-proxy'"),
@@ -184,6 +185,30 @@ def test_a_damaged_run_is_refused(name, content, expected, refused, run_dir):
     line = refused("--resume", run_dir)
     assert expected in line
     assert str(run_dir / name) in line
+
+
+def test_a_journal_that_lost_what_its_table_has_is_refused(refused, run_dir, record):
+    with TrialStore(run_dir, write=True) as store:
+        store.append(record())
+        store.write_parquet()
+    (run_dir / "trials.jsonl").write_bytes(b"")
+    assert "holds 0 trials, and the table beside it 1" in refused("--resume", run_dir)
+
+
+def test_what_is_of_a_calibration_is_refused_for_a_search(refused, run_dir):
+    assert "holds a search" in refused("--resume", run_dir, "--calibration-seeds", 3)
+
+
+def test_a_password_is_not_shown(refused, profile):
+    storage = "postgresql://me:secret@127.0.0.1:1/db"
+    line = refused("--profile", profile, "--output", "out", "--storage", storage)
+    assert "postgresql://me:***@127.0.0.1:1/db" in line
+    assert "secret" not in line
+
+
+def test_a_key_that_stands_twice_in_a_profile_is_refused(refused, profile, tmp_path):
+    (tmp_path / "twice.yaml").write_text(f"{profile.read_text()}trials: 2\n")
+    assert "key 'trials' stands twice" in refused("--profile", tmp_path / "twice.yaml")
 
 
 def test_a_run_in_use_is_refused(refused, run_dir):

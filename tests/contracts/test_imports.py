@@ -11,7 +11,7 @@ import hrvit_nas
 
 PACKAGE = Path(hrvit_nas.__file__).parent
 ORDER = (
-    "_paths",
+    "_files",
     "arch",
     "cost",
     "space",
@@ -47,7 +47,7 @@ def sources() -> list[Path]:
 
 def test_the_order_names_every_package():
     found = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert found == set(ORDER) - {"_paths"}
+    assert found == set(ORDER) - {"_files"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))

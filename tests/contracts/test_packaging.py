@@ -24,7 +24,7 @@ FOLDERS = ("hrvit_nas", "search_spaces", "experiments")
 PROBE = """
 from importlib.metadata import distribution
 import hrvit_nas
-from hrvit_nas._paths import declarations_dir
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.space import list_spaces, load_space
 
 print(hrvit_nas.__file__)

@@ -379,6 +379,9 @@ def test_narrowing_is_recorded():
     kept = space.narrow({"stem": [8]}, ignore_unknown=True, by="profile")
     assert kept.size == space.size
     assert kept.narrowing[0].before is None
+    some = space.narrow({"strip_1": [2, 9]}, ignore_unknown=True, by="profile")
+    assert some.narrowing[0].after == (2,)
+    assert space.narrow({"strip_1": [9]}, ignore_unknown=True, by="profile").size == space.size
 
 
 @pytest.mark.parametrize(
