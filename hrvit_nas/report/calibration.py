@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, replacing
+from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, write_csv
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
 
 UNITS: dict[Criterion, tuple[str, str, float]] = {
@@ -160,13 +159,8 @@ def write_calibration_csv(calibrations: Iterable[Calibration], path: str | Path)
     Raises:
         OSError: The file cannot be written.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, CALIBRATION_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_csv_row(c, fidelity) for c in calibrations for fidelity in c.fidelities)
+    rows = (_csv_row(c, fidelity) for c in calibrations for fidelity in c.fidelities)
+    write_csv(path, CALIBRATION_COLUMNS, rows)
 
 
 def _noise(fidelity: Fidelity) -> float:

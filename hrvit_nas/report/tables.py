@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hrvit_nas.results import (
     PairedDifference,
     RunSummary,
     format_interval,
-    replacing,
+    write_csv,
 )
 
 FRONTIER_COLUMNS: dict[str, Column] = {
@@ -102,13 +101,7 @@ def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, FRONTIER_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_csv_row(row, summary) for row in _members(summary))
+    write_csv(path, FRONTIER_COLUMNS, (_csv_row(row, summary) for row in _members(summary)))
 
 
 def _members(summary: RunSummary) -> list[ArchSummary]:

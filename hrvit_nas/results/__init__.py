@@ -10,7 +10,7 @@ from .calibration import (
     calibrate_criteria,
     score_table,
 )
-from .files import replacing
+from .files import replacing, write_csv
 from .frontier import MIOU_AND_COST, frontier_probability, hypervolume, pareto_front
 from .intervals import (
     Interval,
@@ -58,4 +58,5 @@ __all__ = [
     "replacing",
     "score_table",
     "summarise",
+    "write_csv",
 ]

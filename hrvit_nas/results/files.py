@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_csv(
+    path: str | Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]
+) -> None:
+    """Writes a table as CSV, replacing an older one in one step.
+
+    Raises:
+        OSError: The file cannot be written.
+        ValueError: A row has a column that was not announced.
+    """
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def sync_folder(folder: Path) -> None:
