@@ -81,5 +81,5 @@ def test_folders_of_one_machine_are_recognised(text):
 
 
 @pytest.mark.parametrize("text", ["..|shared|data", "https:||a.org|home|x", "$HOME|work|x"])
-def test_other_files_are_left_alone(text):
+def test_other_paths_are_left_alone(text):
     assert not MACHINE_PATH.search(text.replace("|", "/"))
