@@ -175,13 +175,12 @@ def open_run(
     data = load_data(config.data)
     store = TrialStore(directory, write=True)
     run = Run(directory, config, space, data, store, resources_changed=bool(resources))
-    if (kept := store.rows_in_table()) > len(store.records()):
-        store.close()
-        raise ConfigError(
-            f"{store.journal} holds {len(store.records())} trials, and the table beside it {kept};"
-            " the journal has lost some: restore it, or start a new run"
-        )
     try:
+        if (kept := store.rows_in_table()) > len(store.records()):
+            raise ConfigError(
+                f"{store.journal} holds {len(store.records())} trials, and the table beside it"
+                f" {kept}; the journal has lost some: restore it, or start a new run"
+            )
         if changes:
             _write_config(run, config.model_copy(update={"resources": recorded}))
         _note_provenance(directory, config)

@@ -37,11 +37,11 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
     if not theirs.calibrate:
         raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
     mine, other = _what_counts(config), _what_counts(theirs)
-    for name, value in mine.items():
-        if other.get(name) != value:
+    for name in mine | other:
+        if mine.get(name) != other.get(name):
             raise ConfigError(
                 f"the calibration in {directory} is of another {name.replace('.', ': ')}:"
-                f" {other.get(name)} there, {value} here"
+                f" {other.get(name)} there, {mine.get(name)} here"
             )
     try:
         found = calibrate(TrialStore(directory).records(), theirs.criterion)

@@ -81,6 +81,10 @@ def test_a_calibration_of_another_narrowing_is_refused(calibrated, make_config):
     narrower = config.narrowing.model_copy(update={"choices": choices})
     with pytest.raises(ConfigError, match=r"is of another space: width_1: \(8, 16\) there, \(8,\)"):
         standing(directory, make_config(narrowing=narrower))
+    fewer = {name: value for name, value in config.narrowing.choices.items() if name != "width_1"}
+    wider = config.narrowing.model_copy(update={"choices": fewer})
+    with pytest.raises(ConfigError, match=r"is of another space: width_1: \(8, 16\) there, None"):
+        standing(directory, make_config(narrowing=wider))
     limit = {"metric": "macs", "max": 2e7, "image_size": [32, 48]}
     limited = config.narrowing.model_dump() | {"limits": [limit]}
     with pytest.raises(ConfigError, match="is of another space: limits"):
