@@ -24,8 +24,9 @@ from hrvit_nas.report import (
     remedy_rows,
 )
 from hrvit_nas.results import RunSummary, ScoreTable, TrialRecord, TrialStore, score_table
-from hrvit_nas.search.config import SearchConfig, load_profile, load_recipe
-from hrvit_nas.search.run import CONFIG_NAME, continue_run, create_run, open_run
+from hrvit_nas.search.config import CONFIG_NAME, SearchConfig, load_profile, load_recipe
+from hrvit_nas.search.run import continue_run, create_run, open_run
+from hrvit_nas.search.supernet import Step
 from hrvit_nas.search.tasks import Task
 
 STUDY = Path(__file__).parents[1] / "experiments" / "studies" / "proxy.yaml"
@@ -39,6 +40,9 @@ class Lines:
 
     def started(self, task: Task) -> None:
         """Nothing to say yet."""
+
+    def supernet(self, step: Step | None) -> None:
+        """Nothing: a calibration has none."""
 
     def ended(self, record: TrialRecord, summary: RunSummary) -> None:  # noqa: ARG002
         """One line."""

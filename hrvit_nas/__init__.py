@@ -17,6 +17,8 @@ _PUBLIC = {
     "load_space": "space",
     "build_classifier": "models",
     "build_segmentor": "models",
+    "build_supernet": "models",
+    "extract": "models",
     "load_published_state": "models",
     "export_published_state": "models",
 }

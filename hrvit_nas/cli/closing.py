@@ -9,18 +9,27 @@ from ..report import (
     calibration_verdict,
     criteria_table,
     draw_pareto,
+    draw_trust,
     frontier_table,
     pareto_data,
+    trust_data,
+    trust_table,
+    trust_verdict,
     write_calibration_csv,
     write_frontier_csv,
+    write_trust_csv,
 )
-from ..results import CalibrationError, RunSummary, calibrate_criteria
+from ..report.calibration import UNITS
+from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust
+from ..results.trust import MIN_FOR_TRUST
 from ..search.config import Standing
+from ..search.plan import calibration_members
 from ..search.run import Run
 
 ROUGH_BELOW = 12
 """Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
+TRUST_NAME, TRUST_FIGURE_NAME = "trust.csv", "trust.png"
 
 
 def announce(console: Console, run: Run) -> None:
@@ -44,6 +53,14 @@ def _plan(run: Run) -> str:
         return (
             f"calibration of the proxy: {config.calibrate} architectures spread over the cost"
             f" range, {config.calibration_seeds} seeds each, {steps} steps, seed {config.seed}"
+        )
+    if config.strategy == "supernet":
+        trust = f", {config.trust} members to tell how far to trust that" if config.trust else ""
+        return (
+            f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
+            f" its weights, sampler {config.sampler}, the best {config.retrain} trained alone for"
+            f" {steps} steps{trust}, seed {config.seed}, confirmed with {config.confirm} further"
+            " seeds"
         )
     return (
         f"{config.trials} trials of {steps} steps, sampler {config.sampler}, seed {config.seed},"
@@ -70,11 +87,43 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
     _say(console, *trust(summary, run.config.seed, run.config.standing))
+    if run.config.strategy == "supernet":
+        _close_supernet(console, run)
     _say(
         console,
         f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
         f" checkpoints are in {run.directory}",
     )
+
+
+def _close_supernet(console: Console, run: Run) -> None:
+    """How far the inherited scores can be trusted, as far as this run says."""
+    config = run.config
+    if not config.trust:
+        _say(
+            console,
+            "how far the scores with inherited weights rank as training alone does is unknown"
+            " here; --resume with --trust N measures it",
+        )
+        return
+    members = calibration_members(run.space, config, config.trust)
+    seeds = range(config.seed, config.seed + config.calibration_seeds)
+    scores = gather_trust(run.store.records(), [spec.id for spec in members], seeds)
+    if len(scores.arch_ids) < MIN_FOR_TRUST:
+        _say(
+            console,
+            f"there is no trust report yet: {len(scores.arch_ids)} of {config.trust} members are"
+            f" scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
+        )
+        return
+    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in scores.inherited}
+    found = rows[UNITS["miou"][0]]
+    figure = trust_data(found, scores.arch_ids, scores.inherited["miou"], scores.alone, scores.macs)
+    write_trust_csv(rows, run.directory / TRUST_NAME)
+    draw_trust(figure, run.directory / TRUST_FIGURE_NAME)
+    title = "scores with inherited weights against mIoU of training alone"
+    console.print(trust_table(rows, title))
+    _say(console, *trust_verdict(found))
 
 
 def _close_calibration(console: Console, run: Run) -> None:

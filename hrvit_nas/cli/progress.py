@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from ..results import RunSummary, TrialRecord
-from ..results.records import Origin
+from ..results.records import Origin, TrialKey
 from ..search.tasks import Task
 
+if TYPE_CHECKING:
+    from ..search.supernet import Step
+
 ROWS = 12
+SUPERNET_LINES = 20
+"""Lines about a supernet's training where there is no terminal."""
 STAGES: dict[Origin, str] = {
+    "inherited": "scoring",
     "search": "searching",
     "reference": "references",
     "confirm": "confirming",
@@ -37,7 +51,7 @@ class SearchProgress:
     def __init__(self, console: Console, trials: int, done: int, stage: Origin = "search") -> None:
         self._console = console
         self._trials = trials
-        self._running: dict[tuple[str, int], Task] = {}
+        self._running: dict[TrialKey, Task] = {}
         self._summary: RunSummary | None = None
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -48,6 +62,8 @@ class SearchProgress:
         self._counts = {stage: done}
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
         self._started = time.monotonic()
+        self._supernet: TaskID | None = None
+        self._steps_said = 0
 
     def __enter__(self) -> SearchProgress:
         if self._console.is_terminal:
@@ -62,6 +78,27 @@ class SearchProgress:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+
+    def supernet(self, step: Step | None) -> None:
+        """Notes how far the supernet's training is; elsewhere than on a terminal now and then."""
+        if step is None:
+            return
+        if self._supernet is None:
+            self._supernet = self._bar.add_task("training the supernet", total=step.steps)
+        self._bar.update(self._supernet, completed=step.done)
+        share = step.done * SUPERNET_LINES // step.steps
+        if not self._console.is_terminal and share > self._steps_said:
+            self._steps_said = share
+            returns = f", taken back {step.returns} times" if step.returns else ""
+            elapsed = time.monotonic() - self._started
+            self._console.print(
+                f"[{elapsed:6.0f} s] supernet {step.done}/{step.steps} steps: loss"
+                f" {step.largest_loss:.3f} of the largest member, {step.others_loss:.3f} of the"
+                f" others{returns}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     def started(self, task: Task) -> None:
         """Notes a trial that was handed out."""

@@ -26,6 +26,8 @@ Examples:
   hrvit-search --space heterogeneous_branches --data camvid --data-root DIR --trials 24 --confirm 3
   hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
   hrvit-search --space heterogeneous_branches --calibrate-proxy 12
+  hrvit-search --space heterogeneous_branches --strategy supernet --trust 6
+  hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
@@ -49,6 +51,13 @@ class Sampler(StrEnum):
     TPE = "tpe"
     GP = "gp"
     RANDOM = "random"
+
+
+class Strategy(StrEnum):
+    """Ways to score what is proposed."""
+
+    TRIALS = "trials"
+    SUPERNET = "supernet"
 
 
 class Cost(StrEnum):
@@ -86,8 +95,38 @@ def search(
     steps: Annotated[
         int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
     ] = None,
+    strategy: Annotated[
+        Strategy,
+        typer.Option(
+            help="trials: train each architecture alone. supernet: train one supernet, score"
+            " architectures with its weights, and train the best alone."
+        ),
+    ] = Strategy.TRIALS,
     trials: Annotated[
-        int | None, typer.Option(help="Architectures to train. Default: the profile's.")
+        int | None,
+        typer.Option(
+            help="Architectures to train, or with a supernet to score. Default: the profile's."
+        ),
+    ] = None,
+    supernet: Annotated[
+        Path | None,
+        typer.Option(help="A trained supernet of the same space (RUN/supernet.pt) to use."),
+    ] = None,
+    supernet_steps: Annotated[
+        int | None, typer.Option(help="Training steps of the supernet. Default: the recipe's.")
+    ] = None,
+    retrain: Annotated[
+        int | None,
+        typer.Option(help="Of the scored, how many of the best to train alone. Default: 4."),
+    ] = None,
+    trust: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Also score so many members, spread over the cost range, with inherited weights"
+            " and train them alone with several seeds, to tell how far the former rank as the"
+            " latter do.",
+        ),
     ] = None,
     sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2,
     population: Annotated[
@@ -118,7 +157,8 @@ def search(
         ),
     ] = None,
     calibration_seeds: Annotated[
-        int | None, typer.Option(help="Seeds of each member of a calibration. Default: 2.")
+        int | None,
+        typer.Option(help="Seeds of each member of a calibration or trust report. Default: 2."),
     ] = None,
     wanted_tau: Annotated[
         float | None,
@@ -155,7 +195,7 @@ def search(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Continue the run in this directory. Only --trials, --confirm,"
+            help="Continue the run in this directory. Only --trials, --confirm, --retrain, --trust,"
             " --calibration, --calibration-seeds, --wanted-tau, --workers, --cpus-per-trial,"
             " --gpus-per-trial and --address may be given with it."
         ),
@@ -169,7 +209,7 @@ def search(
     options = {name: value for name, value in locals().items() if name != "context"}
     given = {name for name in options if _is_given(context, name)}
     if resume is None:
-        _check_kind(given)
+        _check_kind(given, strategy)
         run = _created(options)
     else:
         run = _resumed(resume, options, given)
@@ -187,9 +227,12 @@ def main() -> None:
 
 
 _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
-_GOALS = ("trials", "confirm", "calibration_seeds", "wanted_tau")
-_OF_SEARCH = {"trials", "sampler", "population", "confirm", "storage", "calibration"}
-_OF_CALIBRATION = {"calibration_seeds", "wanted_tau"}
+_GOALS = ("trials", "confirm", "retrain", "trust", "calibration_seeds", "wanted_tau")
+_OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
+_OF_SEARCH = {
+    *("strategy", "trials", "sampler", "population", "confirm", "storage", "calibration"),
+    *_OF_SUPERNET,
+}
 _LIMITS = {
     "max_macs": "macs",
     "max_params": "params",
@@ -204,16 +247,25 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def _check_kind(given: set[str]) -> None:
+def _check_kind(given: set[str], strategy: Strategy) -> None:
     """Refuses an option that would be ignored."""
     from ..search.config import ConfigError
 
-    if "calibrate_proxy" in given:
-        misplaced, why = _OF_SEARCH, "has no meaning with --calibrate-proxy, which does not search"
+    calibrates = "calibrate_proxy" in given
+    misplaced = {}
+    if calibrates:
+        why = "has no meaning with --calibrate-proxy, which does not search"
+        misplaced |= dict.fromkeys(_OF_SEARCH, why)
     else:
-        misplaced, why = _OF_CALIBRATION, "needs --calibrate-proxy"
-    for name in sorted(given & misplaced):
-        raise ConfigError(f"{_option(name)} {why}; drop it")
+        misplaced["wanted_tau"] = "needs --calibrate-proxy"
+        if "trust" not in given:
+            misplaced["calibration_seeds"] = "needs --calibrate-proxy or --trust"
+        if strategy is not Strategy.SUPERNET:
+            misplaced |= dict.fromkeys(_OF_SUPERNET, "needs --strategy supernet")
+    if "supernet" in given:
+        misplaced["supernet_steps"] = "has no meaning with --supernet, which is trained already"
+    for name in sorted(given & misplaced.keys()):
+        raise ConfigError(f"{_option(name)} {misplaced[name]}; drop it")
 
 
 def _option(name: str) -> str:
@@ -237,7 +289,8 @@ def _created(options: dict[str, Any]) -> Run:
     config = _configured(options)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     name = Path(options["space"]).stem + ("-calibration" if config.calibrate else "")
-    return create_run(config, options["output"] or Path("runs") / f"{name}-{stamp}")
+    directory = options["output"] or Path("runs") / f"{name}-{stamp}"
+    return create_run(config, directory, options["supernet"])
 
 
 def _configured(options: dict[str, Any]) -> SearchConfig:
@@ -275,6 +328,12 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
         )
+    supernet = plan.supernet.model_dump()
+    if options["supernet_steps"] is not None:
+        supernet["steps"] = options["supernet_steps"]
+    trials = options["trials"]
+    if trials is None:
+        trials = profile.inherited if options["strategy"] == "supernet" else profile.trials
     for name in _LIMITS:
         if options[name] is not None and not options[name] > 0:
             raise ConfigError(f"{_option(name)} must be above 0, got {options[name]:g}")
@@ -295,7 +354,9 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "narrowing": narrowing,
                 "data": data,
                 "recipe": recipe,
-                "trials": profile.trials if options["trials"] is None else options["trials"],
+                "supernet": supernet,
+                "strategy": str(options["strategy"]),
+                "trials": trials,
                 "sampler": str(options["sampler"]),
                 "population": options["population"],
                 "cost": str(options["cost"]),
@@ -304,7 +365,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "calibrate": options["calibrate_proxy"] or 0,
                 **{
                     name: options[name]
-                    for name in ("calibration_seeds", "wanted_tau")
+                    for name in ("retrain", "trust", "calibration_seeds", "wanted_tau")
                     if options[name] is not None
                 },
                 "storage": options["storage"],
@@ -341,7 +402,7 @@ def _go(run: Run) -> int:
     from .progress import SearchProgress
 
     console = Console()
-    stage = "calibration" if run.config.calibrate else "search"
+    stage = run.config.first_stage
     done = sum(record.origin == stage for record in run.store.records())
     notes: list[str] = []
     interrupted = False

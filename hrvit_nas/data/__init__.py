@@ -13,7 +13,7 @@ from .config import IGNORE_INDEX, AugmentConfig, DataConfig, DataError
 from .dataset import SegmentationData, load_data
 from .scenes import SCENE_CLASSES, draw_scene
 from .sheet import contact_sheet
-from .splits import Split, class_shares
+from .splits import Selection, Split, class_shares
 
 if TYPE_CHECKING:
     from .batches import train_batches, val_batches
@@ -25,6 +25,7 @@ __all__ = [
     "DataConfig",
     "DataError",
     "SegmentationData",
+    "Selection",
     "Split",
     "class_shares",
     "contact_sheet",

@@ -32,6 +32,7 @@ def train_batches(
     augment: AugmentConfig,
     start_step: int = 0,
     num_workers: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Yields the augmented batches of steps `start_step` to `num_steps - 1`.
 
@@ -47,12 +48,13 @@ def train_batches(
         augment: The random transforms.
         start_step: First batch to yield; batches before it cost nothing.
         num_workers: Processes that prepare batches; 0 prepares them in this one.
+        part: (rank, parts): yields every parts-th sample of each batch, from the rank-th on.
 
     Raises:
         DataError: A file is damaged, or the images of a batch differ in size.
     """
     samples = _TrainSamples(split, num_samples=num_steps * batch_size, seed=seed, config=augment)
-    return _batches(samples, range(start_step, num_steps), batch_size, num_workers)
+    return _batches(samples, range(start_step, num_steps), batch_size, num_workers, part)
 
 
 def val_batches(split: Split, *, batch_size: int, num_workers: int = 0) -> Iterator[Batch]:
@@ -119,11 +121,18 @@ def _permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 0, epoch]).permutation(length)
 
 
-def _batches(samples: _Samples, steps: range, batch_size: int, num_workers: int) -> Iterator[Batch]:
+def _batches(
+    samples: _Samples,
+    steps: range,
+    batch_size: int,
+    num_workers: int,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    rank, parts = part
     loader = DataLoader(
         samples,
         batch_sampler=(
-            list(range(step * batch_size, min((step + 1) * batch_size, len(samples))))
+            list(range(step * batch_size + rank, min((step + 1) * batch_size, len(samples)), parts))
             for step in steps
         ),
         num_workers=num_workers,

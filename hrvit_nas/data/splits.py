@@ -52,6 +52,34 @@ class Split(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Some samples of a split, evenly spaced and in order.
+
+    Attributes:
+        split: Where from.
+        count: How many; all where the split has no more.
+    """
+
+    split: Split
+    count: int
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the samples selected."""
+        return tuple(self.split.names[self._index(n)] for n in range(len(self)))
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.split))
+
+    def load(self, index: int) -> Sample:
+        """Reads sample `index` of those selected."""
+        return self.split.load(self._index(index))
+
+    def _index(self, n: int) -> int:
+        return _checked(n, len(self)) * len(self.split) // len(self)
+
+
 SHARES_FROM = 512
 """Samples that class shares are counted on where a split has more."""
 

@@ -9,10 +9,12 @@ from .confusion import (
     pixel_accuracy,
 )
 from .inference import evaluate, inference, is_boundary, mixed_precision, sliding_logits
+from .inherited import InheritedScores, score_inherited
 from .latency import Latency, measure_latency
 
 __all__ = [
     "Evaluation",
+    "InheritedScores",
     "Latency",
     "confusion_matrix",
     "evaluate",
@@ -24,5 +26,6 @@ __all__ = [
     "measure_latency",
     "mixed_precision",
     "pixel_accuracy",
+    "score_inherited",
     "sliding_logits",
 ]

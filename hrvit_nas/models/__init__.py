@@ -8,8 +8,10 @@ from .build import (
     build_segmentor,
     tie_initialisation,
 )
+from .calibration import recalibrate
 from .memory import keep_freed_memory
 from .published import export_published_state, load_published_state
+from .supernet import Supernet, build_supernet, extract
 
 keep_freed_memory()
 
@@ -17,9 +19,13 @@ __all__ = [
     "Classifier",
     "Network",
     "Segmentor",
+    "Supernet",
     "build_classifier",
     "build_segmentor",
+    "build_supernet",
     "export_published_state",
+    "extract",
     "load_published_state",
+    "recalibrate",
     "tie_initialisation",
 ]

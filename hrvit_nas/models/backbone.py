@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..arch import ArchSpec
+from ..arch import ArchSpec, FusionPlan
 from .blocks import BranchStage
 from .layers import ConvNorm, LinearNorm, gelu
 
@@ -60,9 +60,9 @@ class Upsample(nn.Module):
 class Fusion(nn.Module):
     """Sums every branch's map, brought to each resolution, then GELU; may open one branch."""
 
-    def __init__(self, spec: ArchSpec, module_index: int) -> None:
+    def __init__(self, plan: FusionPlan) -> None:
         super().__init__()
-        incoming, outgoing, self.edges = spec.fusions[module_index]
+        incoming, outgoing, self.edges = plan
         self.paths = nn.ModuleDict()
         for out, into in self.edges:
             if out > into:
@@ -97,10 +97,10 @@ class Module(nn.Module):
         self, spec: ArchSpec, module_index: int, drop_path_rates: tuple[float, ...]
     ) -> None:
         super().__init__()
-        self.fusion = Fusion(spec, module_index)
-        widths = spec.fusions[module_index].outgoing
+        plan = spec.fusions[module_index]
+        self.fusion = Fusion(plan)
         self.branches = nn.ModuleList(
-            BranchStage(widths[b], branch, b, drop_path_rates)
+            BranchStage(plan.outgoing[b], branch, b, drop_path_rates)
             for b, branch in enumerate(spec.modules[module_index].branches)
         )
 

@@ -38,6 +38,13 @@ class ConvolutionPatchEmbedding(nn.Module):
         return self.norm(self.convolution(x_bhwc))
 
 
+def build_patch_embedding(kind: str, inputs: int, width: int) -> nn.Module:
+    """The patch embedding that a branch asks for."""
+    if kind == "efficient":
+        return EfficientPatchEmbedding(inputs, width)
+    return ConvolutionPatchEmbedding(inputs, width)
+
+
 class MixCFN(nn.Module):
     """Feed-forward whose hidden channels pass 3x3 (first half) and 5x5 depth-wise convolutions.
 
@@ -129,12 +136,7 @@ class BranchStage(nn.Module):
         self, inputs: int, branch: BranchSpec, branch_index: int, drop_path_rates: tuple[float, ...]
     ) -> None:
         super().__init__()
-        embedding = (
-            EfficientPatchEmbedding
-            if branch.patch_embedding == "efficient"
-            else ConvolutionPatchEmbedding
-        )
-        self.patch_embedding = embedding(inputs, branch.width)
+        self.patch_embedding = build_patch_embedding(branch.patch_embedding, inputs, branch.width)
         self.blocks = nn.Sequential(
             *(Block(branch, branch_index, rate) for rate in drop_path_rates[: branch.blocks])
         )

@@ -26,7 +26,7 @@ class Network(nn.Module):
         self.spec = spec
         self.backbone = backbone
         self.head = head
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward_features(self, image_bchw: Tensor) -> list[Tensor]:
         """`(B, 3, H, W)` to the backbone's maps `(B, C, h, w)`, strides 4, 8, 16, 32."""
@@ -68,7 +68,7 @@ def build_segmentor(
     """
     if head not in HEADS:
         raise ValueError(f"head must be one of {', '.join(HEADS)}, got {head!r}")
-    _check(num_classes, drop_path_rate)
+    check_numbers(num_classes, drop_path_rate)
     decoder = SegFormerHead(spec.out_widths, spec.head_width, num_classes)
     return Segmentor(spec, Backbone(spec, drop_path_rate), decoder)
 
@@ -90,7 +90,7 @@ def build_classifier(
     Raises:
         ValueError: A number is out of range.
     """
-    _check(num_classes, drop_path_rate)
+    check_numbers(num_classes, drop_path_rate)
     head = ClassificationHead(spec.out_widths, num_classes, dropout)
     return Classifier(spec, Backbone(spec, drop_path_rate), head)
 
@@ -109,17 +109,22 @@ def tie_initialisation(model: nn.Module, seed: int) -> None:
         for name, module in model.named_modules():
             digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=7).digest()
             torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
-            _initialise(module)
+            initialise(module)
 
 
-def _check(num_classes: int, drop_path_rate: float) -> None:
+def check_numbers(num_classes: int, drop_path_rate: float) -> None:
+    """Refuses what no network can be built with.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must be at least 0 and below 1, got {drop_path_rate}")
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Linear maps from a truncated normal of deviation 0.02, convolutions by fan-out, zero biases.
 
     The norm after an attention's output starts at zero, so that a block starts as its shortcut.

@@ -18,25 +18,43 @@ from .remedies import (
     remedy_rows,
 )
 from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
+from .trust import (
+    TRUST_COLUMNS,
+    TrustData,
+    TrustPoint,
+    draw_trust,
+    trust_data,
+    trust_table,
+    trust_verdict,
+    write_trust_csv,
+)
 
 __all__ = [
     "CALIBRATION_COLUMNS",
     "FRONTIER_COLUMNS",
+    "TRUST_COLUMNS",
     "ParetoData",
     "ParetoPoint",
     "RemedyRow",
     "ReportError",
+    "TrustData",
+    "TrustPoint",
     "calibration_table",
     "calibration_verdict",
     "criteria_table",
     "draw_pareto",
     "draw_remedies",
+    "draw_trust",
     "frontier_table",
     "mean_of_last",
     "mean_of_seeds",
     "pareto_data",
     "remedies_markdown",
     "remedy_rows",
+    "trust_data",
+    "trust_table",
+    "trust_verdict",
     "write_calibration_csv",
     "write_frontier_csv",
+    "write_trust_csv",
 ]

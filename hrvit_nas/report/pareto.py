@@ -53,6 +53,7 @@ class ParetoData:
     Attributes:
         searched: Every architecture that the search scored, at that score. Where the frontier is
             confirmed, its members appear here too, at the score they were selected for.
+        inherited: Every architecture that was scored with the weights of a supernet, at that score.
         frontier: Frontier members by rising cost.
         confirmed_dominated: Confirmed architectures that are not on the frontier.
         references: Reference architectures.
@@ -67,6 +68,7 @@ class ParetoData:
     """
 
     searched: tuple[ParetoPoint, ...]
+    inherited: tuple[ParetoPoint, ...]
     frontier: tuple[ParetoPoint, ...]
     confirmed_dominated: tuple[ParetoPoint, ...]
     references: tuple[ParetoPoint, ...]
@@ -109,6 +111,18 @@ def pareto_data(
             _point(row, summary.cost, before=True)
             for row in rows
             if row.searched and row.search_miou is not None
+        ),
+        inherited=tuple(
+            ParetoPoint(
+                arch_id=record.arch_id,
+                label="",
+                cost=getattr(record, summary.cost) * _COST_SCALE[summary.cost],
+                miou=100 * record.miou,
+                low=math.nan,
+                high=math.nan,
+            )
+            for record in summary.inherited
+            if record.miou is not None and getattr(record, summary.cost) is not None
         ),
         frontier=frontier,
         confirmed_dominated=tuple(
@@ -190,7 +204,9 @@ def _x_label(cost: CostName, image_size: tuple[int, int] | None) -> str:
 def _caption(summary: RunSummary, dataset: str) -> str:
     searched = [row for row in summary.rows if row.searched]
     parts = [dataset] if dataset else []
-    parts.append(_count(len(searched), "architecture"))
+    if summary.inherited:
+        parts.append(f"{len(summary.inherited):,} scored with inherited weights")
+    parts.append(_count(len(searched), "architecture") + (" trained" if summary.inherited else ""))
     if summary.confirmed:
         confirmed = [row for row in summary.rows if row.confirmed]
         parts.append(_seeds(confirmed, "confirming seed"))
@@ -232,6 +248,17 @@ _LABEL_OFFSETS = (
 def _draw(figure: Figure, data: ParetoData) -> None:
     axes = figure.add_subplot()
     many = len(data.searched) > _MANY_POINTS
+    if data.inherited:
+        axes.scatter(
+            [p.cost for p in data.inherited],
+            [p.miou for p in data.inherited],
+            s=7,
+            marker="x",
+            color=FAINT,
+            linewidths=0.6,
+            zorder=0.8,
+            label="inherited weights",
+        )
     if data.searched:
         axes.scatter(
             [p.cost for p in data.searched],
@@ -342,7 +369,9 @@ def _set_axes(axes: Axes, data: ParetoData) -> None:
     if high - low < _MIN_MIOU_SPAN:
         middle = (low + high) / 2
         axes.set_ylim(middle - _MIN_MIOU_SPAN / 2, middle + _MIN_MIOU_SPAN / 2)
-    costs = {point.cost for point in (*data.searched, *data.frontier, *data.references)}
+    costs = {
+        point.cost for point in (*data.inherited, *data.searched, *data.frontier, *data.references)
+    }
     if len(costs) == 1 and max(costs) > 0:
         axes.set_xlim(0, 2 * max(costs))
     axes.set_xlabel(data.x_label, fontsize=_TEXT, color=INK)

@@ -32,6 +32,9 @@ FRONTIER_COLUMNS: dict[str, Column] = {
     "confidence": Column("fraction", "coverage of that interval"),
     "num_seeds": Column("count", "seeds behind that mean"),
     "confirmed": Column("", "whether those seeds are others than the one it was selected with"),
+    "inherited_miou": Column(
+        "fraction", "mean IoU with the weights of a supernet; empty without one"
+    ),
     "search_miou": Column("fraction", "mean IoU that it was selected with"),
     "macs": SCHEMA["macs"],
     "published_macs": SCHEMA["published_macs"],
@@ -46,6 +49,7 @@ FRONTIER_COLUMNS: dict[str, Column] = {
 def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     """The frontier, what was confirmed beside it and the references, by rising cost, for rich.
 
+    With a supernet there is a column of scores with its weights, beside those of training alone.
     Where the noise of the scores is known there is a column of `RunSummary.probabilities`.
     With references there is a last column: the difference to the reference nearest in cost,
     over common seeds, what it decides, and how much more or less the reference costs. Names are
@@ -70,6 +74,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     table.add_column(mean, justify="right")
     if summary.confirmed:
         table.add_column("in search", justify="right")
+    if summary.inherited:
+        table.add_column("inherited", justify="right")
     chances = summary.probabilities
     if chances:
         table.add_column("P(frontier)", justify="right")
@@ -82,6 +88,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         cells.append(format_interval(row.interval))
         if summary.confirmed:
             cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
+        if summary.inherited:
+            cells.append("" if row.inherited_miou is None else f"{100 * row.inherited_miou:.2f}")
         if chances:
             chance = chances.get(row.arch_id)
             cells.append("" if chance is None else f"{chance:.2f}")
@@ -134,6 +142,7 @@ def _csv_row(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:
         "confidence": interval.confidence,
         "num_seeds": interval.num_values,
         "confirmed": row.confirmed,
+        "inherited_miou": row.inherited_miou,
         "search_miou": row.search_miou,
         "macs": row.macs,
         "published_macs": row.published_macs,

@@ -24,6 +24,7 @@ from .ranking import Estimate, VarianceComponents
 from .records import SCHEMA, SCHEMA_VERSION, Column, HistoryPoint, TrialRecord
 from .store import StoreError, TrialStore
 from .summary import ArchSummary, CostName, RunSummary, summarise
+from .trust import Trust, TrustScores, gather_trust, trust
 
 __all__ = [
     "MIOU_AND_COST",
@@ -45,11 +46,14 @@ __all__ = [
     "StoreError",
     "TrialRecord",
     "TrialStore",
+    "Trust",
+    "TrustScores",
     "VarianceComponents",
     "calibrate",
     "calibrate_criteria",
     "format_interval",
     "frontier_probability",
+    "gather_trust",
     "hypervolume",
     "mean_interval",
     "paired_difference",
@@ -58,5 +62,6 @@ __all__ = [
     "replacing",
     "score_table",
     "summarise",
+    "trust",
     "write_csv",
 ]

@@ -18,11 +18,20 @@ from pydantic import (
 
 from hrvit_nas.arch import ArchSpec
 
-SCHEMA_VERSION = 2
-"""2: history points hold more than step and mIoU; trials may be of a calibration."""
+SCHEMA_VERSION = 3
+"""2: history points hold more than step and mIoU; trials may be of a calibration.
+3: trials may be scores with inherited weights, with the score before calibration beside."""
 
-Origin = Literal["search", "reference", "confirm", "calibration"]
+Origin = Literal["search", "reference", "confirm", "calibration", "inherited"]
 State = Literal["complete", "failed"]
+
+
+class TrialKey(NamedTuple):
+    """What makes two trials the same: architecture, seed, and whether weights were inherited."""
+
+    arch_id: str
+    seed: int
+    inherited: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ class TrialRecord(BaseModel):
         Column(
             "",
             "why it was trained: proposed by the search, placed beside it as a reference,"
-            " trained again with a further seed to confirm, or to calibrate the proxy",
+            " trained again with a further seed to confirm, or to calibrate scores; or inherited:"
+            " not trained, but scored with the weights of a supernet",
         ),
     ]
     label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
@@ -97,6 +107,14 @@ class TrialRecord(BaseModel):
         float | None,
         Field(ge=0, le=1),
         Column("fraction", "mean IoU on the validation split, one dataset-level confusion matrix"),
+    ] = None
+    uncalibrated_miou: Annotated[
+        float | None,
+        Field(ge=0, le=1),
+        Column(
+            "fraction",
+            "of an inherited score: mean IoU before batch statistics were estimated anew",
+        ),
     ] = None
     macs: Annotated[
         int,
@@ -116,7 +134,11 @@ class TrialRecord(BaseModel):
         float | None, Field(ge=0), Column("ms/image", "measured latency, where measured")
     ] = None
     seconds: Annotated[float, Field(ge=0), Column("s", "wall time of the trial")]
-    steps: Annotated[int, Field(ge=0), Column("count", "optimiser steps trained (the fidelity)")]
+    steps: Annotated[
+        int,
+        Field(ge=0),
+        Column("count", "optimiser steps trained (the fidelity); of the supernet, if inherited"),
+    ]
     error: Annotated[ForeignText, Column("", "why the trial failed; empty if it did not")] = ""
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
     worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
@@ -139,9 +161,9 @@ class TrialRecord(BaseModel):
         return self
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What a trial must not be repeated for: (architecture id, seed)."""
-        return self.arch_id, self.seed
+    def key(self) -> TrialKey:
+        """What a trial must not be repeated for."""
+        return TrialKey(self.arch_id, self.seed, self.origin == "inherited")
 
     @property
     def spec(self) -> ArchSpec:

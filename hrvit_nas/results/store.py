@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, ValidationError
 from pydantic_core import from_json
 
 from .files import replacing, sync_folder
-from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialRecord
+from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialKey, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +100,8 @@ class TrialStore:
         """The records, in the order in which they were appended."""
         return list(self._records)
 
-    def completed(self) -> set[tuple[str, int]]:
-        """(Architecture id, seed) of every complete trial: what need not be trained again."""
+    def completed(self) -> set[TrialKey]:
+        """Keys of all complete trials: what need not be trained or scored again."""
         return {record.key for record in self._records if record.state == "complete"}
 
     def to_frame(self) -> pd.DataFrame:

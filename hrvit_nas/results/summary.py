@@ -33,6 +33,7 @@ class ArchSummary:
         scores: mIoU (fraction) by seed, the scores that the mean is made of.
         interval: Mean of `scores` and its interval.
         all_scores: mIoU (fraction) by seed, those before confirmation included.
+        inherited_miou: mIoU (fraction) with the weights of a supernet; `None` if there is none.
         search_miou: mIoU before confirmation (mean, if there were several seeds); `None` if
             it was only trained to confirm.
         macs: Multiply-adds an image, as executed.
@@ -52,6 +53,7 @@ class ArchSummary:
     scores: dict[int, float]
     interval: Interval
     all_scores: dict[int, float]
+    inherited_miou: float | None
     search_miou: float | None
     macs: int
     published_macs: int
@@ -78,6 +80,7 @@ class RunSummary:
         steps: Numbers of optimiser steps that the complete trials were trained for.
         calibrated_noise: Standard deviation of one score between seeds (fraction of mIoU), from a
             calibration; None without one.
+        inherited: Complete scores with the weights of a supernet, which have no rows of their own.
     """
 
     rows: tuple[ArchSummary, ...]
@@ -86,6 +89,7 @@ class RunSummary:
     num_failed: int
     steps: tuple[int, ...]
     calibrated_noise: float | None = None
+    inherited: tuple[TrialRecord, ...] = ()
 
     @cached_property
     def noise(self) -> float | None:
@@ -181,7 +185,9 @@ def summarise(
     search's frontier is confirmed, the frontier is drawn among the confirmed ones only: a
     flattered score of one seed must not dominate an honest mean. Until then it is the search's.
 
-    References do not belong to the frontier, unless the search found them too.
+    References do not belong to the frontier, unless the search found them too, and neither do
+    members that only calibrate beside a search. Scores with inherited weights are another quantity
+    than those of training alone: they stand beside these, and decide nothing here.
 
     Args:
         records: Records of one run; failed trials are counted and otherwise passed over.
@@ -192,14 +198,21 @@ def summarise(
     groups: dict[str, list[TrialRecord]] = {}
     failed = 0
     steps: set[int] = set()
+    inherited: dict[str, TrialRecord] = {}
     for record in records:
-        if record.state == "complete":
+        if record.state == "complete" and record.origin == "inherited":
+            inherited[record.arch_id] = record
+        elif record.state == "complete":
             groups.setdefault(record.arch_id, []).append(record)
             steps.add(record.steps)
         else:
             failed += 1
-    rows = [_summarise_arch(group, confidence) for group in groups.values()]
-    candidates = [row for row in rows if row.searched or not row.reference]
+    rows = [
+        _summarise_arch(group, inherited.get(arch_id), confidence)
+        for arch_id, group in groups.items()
+    ]
+    searched = any(row.searched for row in rows)
+    candidates = [row for row in rows if (row.searched if searched else not row.reference)]
     members = _front(candidates, cost, lambda row: row.search_miou)
     if all(row.confirmed for row in candidates if row.arch_id in members):
         confirmed = [row for row in candidates if row.confirmed]
@@ -213,6 +226,7 @@ def summarise(
         num_failed=failed,
         steps=tuple(sorted(steps)),
         calibrated_noise=noise,
+        inherited=tuple(inherited.values()),
     )
 
 
@@ -225,7 +239,9 @@ def _front(
     return {row.arch_id for row, on in zip(rows, pareto_front(points), strict=True) if on}
 
 
-def _summarise_arch(records: list[TrialRecord], confidence: float) -> ArchSummary:
+def _summarise_arch(
+    records: list[TrialRecord], inherited: TrialRecord | None, confidence: float
+) -> ArchSummary:
     first = records[0]
     confirm = {r.seed: r.miou for r in records if r.origin == "confirm" and r.miou is not None}
     before = {r.seed: r.miou for r in records if r.origin != "confirm" and r.miou is not None}
@@ -241,6 +257,7 @@ def _summarise_arch(records: list[TrialRecord], confidence: float) -> ArchSummar
         scores=scores,
         interval=mean_interval(scores.values(), confidence),
         all_scores={**before, **confirm},
+        inherited_miou=inherited.miou if inherited else None,
         search_miou=fmean(before.values()) if before else None,
         macs=first.macs,
         published_macs=first.published_macs,

@@ -8,6 +8,7 @@ one architecture is trained, with the size that images are brought to.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,18 +17,22 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._files import declarations_dir, load_yaml
-from ..arch import get_arch, scale_widths
+from ..arch import ArchSpec, get_arch, scale_widths
+from ..cost import estimate_cost
 from ..data import DataConfig
 from ..data.config import DataName
 from ..results import CostName, Criterion
+from ..results.records import Origin
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
-from ..training import Recipe
+from ..training import Recipe, SupernetRecipe
 
 SamplerName = Literal["nsga2", "tpe", "gp", "random"]
+StrategyName = Literal["trials", "supernet"]
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
+CONFIG_NAME = "config.json"
 MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
 """Members below which the interval of a rank correlation does not hold what it says."""
@@ -129,7 +134,13 @@ class SearchConfig(_Frozen):
         narrowing: How the space is narrowed for this run.
         data: Data set.
         recipe: How each architecture is trained.
-        trials: Architectures to train in the search itself.
+        strategy: `trials` trains each architecture that is proposed; `supernet` trains a supernet,
+            scores what is proposed with its weights, and trains the best alone.
+        trials: Architectures to propose: to train, or to score with inherited weights.
+        retrain: Of those scored with inherited weights, how many of the best are trained alone.
+        trust: Members spread over the cost range that are both scored with inherited weights and
+            trained alone with `calibration_seeds` seeds, to tell how far the former can be
+            trusted; 0 = none.
         sampler: Optuna sampler that proposes them.
         population: NSGA-II's population; None = from the number of trials.
         cost: What is minimised beside maximising mIoU.
@@ -140,6 +151,7 @@ class SearchConfig(_Frozen):
         calibration_seeds: Seeds that a calibration trains each of them with.
         wanted_tau: Agreement between two seeds that a calibration looks for.
         standing: The calibration that a search stands on; None = none.
+        supernet: How the supernet is trained.
         storage: URL of Optuna's storage; None = an SQLite file in the run directory.
         study: Name of the study there, which no other run of the same storage may have.
         resources: What a trial asks of the machine.
@@ -149,7 +161,10 @@ class SearchConfig(_Frozen):
     narrowing: Narrowing = Narrowing()
     data: DataConfig
     recipe: Recipe
+    strategy: StrategyName = "trials"
     trials: int = Field(ge=1)
+    retrain: int = Field(default=4, ge=1)
+    trust: int = Field(default=0, ge=0)
     sampler: SamplerName = "nsga2"
     population: int | None = Field(default=None, ge=2)
     cost: CostName = "macs"
@@ -159,6 +174,7 @@ class SearchConfig(_Frozen):
     calibration_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
     wanted_tau: float = Field(default=0.7, gt=0, lt=1)
     standing: Standing | None = None
+    supernet: SupernetRecipe = SupernetRecipe()
     storage: str | None = None
     study: str = "search"
     resources: Resources = Resources()
@@ -171,6 +187,14 @@ class SearchConfig(_Frozen):
             raise ValueError(
                 f"a calibration must train at least {MIN_CALIBRATION} members, got {self.calibrate}"
             )
+        if 0 < self.trust < MIN_CALIBRATION:
+            raise ValueError(
+                f"a trust report must compare at least {MIN_CALIBRATION} members, got {self.trust}"
+            )
+        if self.trust and self.strategy != "supernet":
+            raise ValueError("a trust report is of a supernet's scores; set strategy to supernet")
+        if self.calibrate and self.strategy != "trials":
+            raise ValueError("a calibration trains each member alone; leave strategy at trials")
         if self.calibrate and self.confirm:
             raise ValueError("a calibration has no frontier to confirm; leave confirm at 0")
         return self
@@ -181,8 +205,15 @@ class SearchConfig(_Frozen):
         return "averaged_miou" if self.recipe.weight_averaging else "miou"
 
     @property
+    def first_stage(self) -> Origin:
+        """What the trials of the first stage are for."""
+        if self.calibrate:
+            return "calibration"
+        return "inherited" if self.strategy == "supernet" else "search"
+
+    @property
     def num_trials(self) -> int:
-        """Trials of the first stage: the search, or the calibration."""
+        """Trials of the first stage."""
         return self.calibrate * self.calibration_seeds or self.trials
 
     @property
@@ -191,6 +222,15 @@ class SearchConfig(_Frozen):
         size = self.data.image_size or self.recipe.augment.crop_size
         assert size is not None
         return size
+
+    @property
+    def counted_cost(self) -> Literal["macs", "params"]:
+        """The closed-form cost that stands for `cost`: multiply-adds for a latency."""
+        return "params" if self.cost == "params" else "macs"
+
+    def cost_of(self, spec: ArchSpec) -> float:
+        """An architecture's `counted_cost` at the run's image size."""
+        return float(getattr(estimate_cost(spec, self.image_size), self.counted_cost))
 
     def with_num_classes(self, num_classes: int) -> SearchConfig:
         """The same with its limits meant for networks of the data set's number of classes."""
@@ -242,6 +282,7 @@ class Profile(_Frozen):
     Attributes:
         description: What the profile is for.
         trials: Architectures to train.
+        inherited: Architectures to score with the weights of a supernet.
         narrowing: How it narrows spaces.
         data: Data set when none is named on the command line.
         recipes: Recipe for each data set.
@@ -250,6 +291,7 @@ class Profile(_Frozen):
 
     description: str
     trials: int = Field(ge=1)
+    inherited: int = Field(default=200, ge=1)
     narrowing: Narrowing = Narrowing()
     data: DataDefaults = DataDefaults()
     recipes: Mapping[str, str]
@@ -263,11 +305,13 @@ class TrainingPlan(_Frozen):
         description: What the recipe is for.
         image_size: Height and width of images as loaded; None = as stored.
         recipe: How one architecture is trained.
+        supernet: How a supernet is trained, beside the recipe.
     """
 
     description: str
     image_size: Size | None = None
     recipe: Recipe
+    supernet: SupernetRecipe = SupernetRecipe()
 
 
 def list_profiles() -> tuple[str, ...]:
@@ -296,6 +340,40 @@ def load_recipe(name_or_path: str) -> TrainingPlan:
         ConfigError: There is none, or a key or value in it is at fault.
     """
     return _load(TrainingPlan, name_or_path, declarations_dir("experiments") / "recipes", "recipe")
+
+
+def read_config(
+    directory: Path, changes: Mapping[str, Any] | None = None, *, kind: str = "run"
+) -> tuple[SearchConfig, dict[str, Any]]:
+    """Reads a run's configuration.
+
+    Args:
+        directory: The run directory.
+        changes: Fields to change before it is checked; `resources` are merged.
+        kind: What the directory should hold, for the message.
+
+    Returns:
+        The configuration, and the space as it was stored with it.
+
+    Raises:
+        ConfigError: There is none, or it is damaged.
+    """
+    path = directory / CONFIG_NAME
+    changes = dict(changes or {})
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        stored_space: dict[str, Any] = content["space"]
+        config = content["config"]
+        resources = config["resources"] | changes.pop("resources", {})
+        return SearchConfig.model_validate(
+            config | changes | {"resources": resources}
+        ), stored_space
+    except FileNotFoundError:
+        raise ConfigError(f"{directory} holds no {kind} ({CONFIG_NAME} is missing)") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: {error!r}") from error
 
 
 def one_line(error: ValidationError) -> str:

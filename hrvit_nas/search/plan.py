@@ -1,7 +1,9 @@
 """What a run trains, in order: the search, its references, then the confirming seeds.
 
-A calibration of the proxy has one stage instead: members spread over the cost range, each with
-several seeds.
+With a supernet the search only scores what is proposed, with inherited weights, and a stage after
+it trains the best alone; a last stage, if asked for, scores and trains members spread over the cost
+range, to tell how far inherited scores can be trusted. A calibration of the proxy has one stage
+instead: such members, each with several seeds.
 
 Each stage waits for the one before, since it is made from its results. The plan is rebuilt from
 the store alone, so that an interrupted run goes on where it stopped.
@@ -14,15 +16,24 @@ from random import Random
 
 from ..arch import ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
-from ..results import ArchSummary, CostName, TrialRecord, TrialStore, summarise
-from ..results.records import Origin
+from ..results import (
+    ArchSummary,
+    CostName,
+    TrialRecord,
+    TrialStore,
+    hypervolume,
+    pareto_front,
+    summarise,
+)
+from ..results.records import Origin, TrialKey
 from ..space import Space
+from ..space.by_cost import spread_members
 from .config import SearchConfig
-from .proposals import Proposals, SpaceExhaustedError
-from .spread import spread_members
+from .proposals import Proposals, SpaceExhaustedError, objective_values
 from .tasks import Task
 
 CALIBRATION_DRAWS = 2000
+TRUST_LABEL = "trust"
 REFERENCE = "hrvit_b1"
 REFERENCE_LABEL = "b1 scaled"
 REFERENCE_GAP = 0.03
@@ -53,7 +64,7 @@ class Plan:
         self._store = store
         self._proposals = proposals
         self._num_classes = num_classes
-        self._running: set[tuple[str, int]] = set()
+        self._running: set[TrialKey] = set()
         self._number = 1 + max((record.number for record in store.records()), default=-1)
         self._tasks = self._stages()
         self.finished = False
@@ -86,6 +97,19 @@ class Plan:
         yield from self._search(self._proposals)
         while self._running:
             yield None
+        if self._config.strategy == "supernet":
+            best = best_inherited(self._store.records(), self._config.cost, self._config.retrain)
+            yield from self._untrained(best, [self._config.seed], "search", "")
+            while self._running:
+                yield None
+        yield from self._comparisons()
+        if self._config.trust:
+            yield from self._trust()
+        while self._running:
+            yield None
+
+    def _comparisons(self) -> Iterator[Task | None]:
+        """The references, and the confirming seeds."""
         front = frontier_members(self._store.records(), self._config.cost)
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
@@ -104,7 +128,11 @@ class Plan:
             yield None
 
     def _search(self, proposals: Proposals) -> Iterator[Task]:
-        started = sum(record.origin == "search" for record in self._store.records())
+        stage = self._config.first_stage
+        started = sum(
+            record.origin == stage and record.label != TRUST_LABEL
+            for record in self._store.records()
+        )
         while started < self._config.trials:
             try:
                 task = proposals.next(self._take_number())
@@ -115,17 +143,27 @@ class Plan:
             yield task
 
     def _calibration(self) -> Iterator[Task]:
-        config = self._config
-        members = spread_members(
-            self._space, config.calibrate, config, Random(config.seed), draws=CALIBRATION_DRAWS
+        yield from self._untrained(
+            self._spread(self._config.calibrate), self._calibration_seeds, "calibration", ""
         )
-        if len(members) < config.calibrate:
+
+    def _trust(self) -> Iterator[Task]:
+        members = self._spread(self._config.trust)
+        yield from self._untrained(members, [self._config.seed], "inherited", TRUST_LABEL)
+        yield from self._untrained(members, self._calibration_seeds, "calibration", TRUST_LABEL)
+
+    @property
+    def _calibration_seeds(self) -> range:
+        return range(self._config.seed, self._config.seed + self._config.calibration_seeds)
+
+    def _spread(self, count: int) -> list[ArchSpec]:
+        members = calibration_members(self._space, self._config, count)
+        if len(members) < count:
             self.notes.append(
                 f"the space holds no more than {len(members)} members that could be found, of"
-                f" {config.calibrate} wanted"
+                f" {count} wanted"
             )
-        seeds = range(config.seed, config.seed + config.calibration_seeds)
-        yield from self._untrained(members, seeds, "calibration", "")
+        return members
 
     def _untrained(
         self, specs: Sequence[ArchSpec], seeds: Iterable[int], origin: Origin, label: str
@@ -133,14 +171,11 @@ class Plan:
         done = {record.key for record in self._store.records()}
         for seed in seeds:
             for spec in specs:
-                if (spec.id, seed) not in done:
-                    yield Task(
-                        number=self._take_number(),
-                        spec=spec,
-                        seed=seed,
-                        origin=origin,
-                        label=label,
-                    )
+                number = self._number
+                task = Task(number=number, spec=spec, seed=seed, origin=origin, label=label)
+                if task.key not in done:
+                    self._take_number()
+                    yield task
 
     def references(self, front: Sequence[ArchSummary]) -> list[ArchSpec]:
         """b1's allocation, scaled to the cost of each member; close members share one."""
@@ -163,6 +198,50 @@ class Plan:
     def _take_number(self) -> int:
         self._number += 1
         return self._number - 1
+
+
+def calibration_members(space: Space, config: SearchConfig, count: int) -> list[ArchSpec]:
+    """Members spread over the cost range, the same ones at every call."""
+    rng = Random(config.seed)
+    return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
+
+
+def best_inherited(records: Iterable[TrialRecord], cost: CostName, count: int) -> list[ArchSpec]:
+    """Members of the frontier of inherited scores that dominate most between them.
+
+    They are taken one after the other, each for the hypervolume that it adds, with the dearest cost
+    and an mIoU of 0 for the corner. Where the frontier holds fewer, all of it comes back.
+
+    Args:
+        records: Of the run; the inherited scores of its search count.
+        cost: Weighed against mIoU.
+        count: How many at most.
+
+    Returns:
+        The members by rising cost.
+    """
+    points: dict[str, tuple[float, float]] = {}
+    specs: dict[str, ArchSpec] = {}
+    for record in records:
+        if record.origin == "inherited" and record.label != TRUST_LABEL:
+            values = objective_values(record, cost)
+            if values is not None:
+                points[record.arch_id] = values
+                specs[record.arch_id] = record.spec
+    if not points:
+        return []
+    on_front = pareto_front(list(points.values()))
+    left = [arch_id for arch_id, on in zip(points, on_front, strict=True) if on]
+    corner = (0.0, 1.01 * max(value for _, value in points.values()))
+    chosen: list[str] = []
+    while left and len(chosen) < count:
+        taken = [points[arch_id] for arch_id in chosen]
+        gains = {a: hypervolume([*taken, points[a]], corner) for a in left}
+        best = max(left, key=gains.__getitem__)
+        left.remove(best)
+        chosen.append(best)
+    chosen.sort(key=lambda arch_id: points[arch_id][1])
+    return [specs[arch_id] for arch_id in chosen]
 
 
 def frontier_members(records: Iterable[TrialRecord], cost: CostName) -> Sequence[ArchSummary]:

@@ -20,8 +20,8 @@ from optuna.trial import TrialState
 from ..arch import ArchSpec
 from ..results import CostName, TrialRecord
 from ..space import Space
+from ..space.by_cost import spread_members
 from .config import ConfigError, SamplerName, SearchConfig, first_line
-from .spread import spread_members
 from .tasks import Task
 
 ARCH_ATTRIBUTE = "arch"
@@ -69,7 +69,8 @@ class Proposals:
         self, config: SearchConfig, space: Space, storage: str, records: Iterable[TrialRecord]
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        records = [record for record in records if record.origin == "search"]
+        self._stage = config.first_stage
+        records = [record for record in records if record.origin == self._stage]
         # Another sitting must not repeat the draws of the first, so it has a seed of its own.
         seed = config.seed + 1_000_003 * len(records)
         self._space = space
@@ -112,7 +113,7 @@ class Proposals:
         else:
             trial, spec = self._propose()
         self._seen.add(spec.id)
-        return Task(number=number, spec=spec, seed=self._seed, origin="search", proposal=trial)
+        return Task(number=number, spec=spec, seed=self._seed, origin=self._stage, proposal=trial)
 
     def finish(self, task: Task, values: tuple[float, float] | None) -> None:
         """Tells the study what a proposal scored; no values = the trial failed."""
@@ -126,7 +127,9 @@ class Proposals:
         Uniform draws crowd around the middle of the cost range, where most members are, and
         leave a small budget without a cheap or a dear architecture to start from.
         """
-        for spec in spread_members(self._space, count, config, self._rng, draws=START_DRAWS):
+        for spec in spread_members(
+            self._space, count, config.cost_of, self._rng, draws=START_DRAWS
+        ):
             self._study.enqueue_trial(self._params(spec))
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:
@@ -193,7 +196,7 @@ class Proposals:
                     number=record.number,
                     spec=spec,
                     seed=record.seed,
-                    origin="search",
+                    origin=self._stage,
                     proposal=trial.number,
                 )
                 self.finish(task, objective_values(record, self._cost))

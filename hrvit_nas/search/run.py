@@ -1,36 +1,41 @@
 """A search from its configuration to its run directory, interruptible at any time.
 
 The run directory holds `config.json` (as resolved), `provenance.json`, Optuna's study
-(`study.db`, unless it is stored elsewhere), the trials (`trials.jsonl`, `trials.parquet`), the
-weights of frontier members and references (`checkpoints/`), and the frontier as `frontier.csv`
-and `frontier.png`.
+(`study.db`, unless it is stored elsewhere), the trials (`trials.jsonl`, `trials.parquet`), a
+supernet and its loss curve where there is one (`supernet.pt`, `supernet.csv`), the weights of
+frontier members and references (`checkpoints/`), and the frontier as `frontier.csv` and
+`frontier.png`.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..cost import estimate_cost
 from ..data import SegmentationData, load_data
 from ..results import RunSummary, TrialRecord, TrialStore, provenance, replacing, summarise
 from ..space import Space, SpaceError
-from .config import ConfigError, SearchConfig, one_line
+from .config import CONFIG_NAME, ConfigError, SearchConfig, read_config
 from .plan import Plan, frontier_members
 from .proposals import Proposals, objective_values
 from .standing import standing
 from .tasks import Outcome, Task
 from .trial import TRAINING_DIR, WEIGHTS_DIR
 
-CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME = "config.json", "provenance.json", "study.db"
+if TYPE_CHECKING:
+    from .supernet import Step
+
+PROVENANCE_NAME, STUDY_NAME, SUPERNET_NAME = "provenance.json", "study.db", "supernet.pt"
+CHECKPOINT_SECONDS = 15.0
+"""Seconds of a supernet's training that a crash can cost."""
 TABLE_SHARE = 0.02
 """Share of the run's time that rewriting the trial table may take while it goes on."""
 
@@ -43,6 +48,9 @@ class Observer(Protocol):
 
     def ended(self, record: TrialRecord, summary: RunSummary) -> None:
         """A trial ended; the summary includes it."""
+
+    def supernet(self, step: Step | None) -> None:
+        """How far the supernet's training is; None before its first step."""
 
 
 @dataclass
@@ -85,13 +93,18 @@ class Run:
         if self.new and not self.store.records():
             self.store.close()
             self.store.journal.unlink()
-            for name in (CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME):
+            for name in (CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME, SUPERNET_NAME):
                 (self.directory / name).unlink(missing_ok=True)
             _remove_empty(self.directory)
 
 
-def create_run(config: SearchConfig, directory: Path) -> Run:
+def create_run(config: SearchConfig, directory: Path, supernet: Path | None = None) -> Run:
     """Checks everything that can be checked, then makes the run directory.
+
+    Args:
+        config: The search.
+        directory: The run directory.
+        supernet: A trained supernet of the same space, which is copied into it.
 
     Raises:
         ConfigError: The directory holds a run already, or anything else.
@@ -108,10 +121,15 @@ def create_run(config: SearchConfig, directory: Path) -> Run:
         config = config.with_num_classes(data.num_classes)
         space = config.load_space()
     space.sample(random.Random(config.seed))
+    if supernet is not None:
+        _check_supernet(supernet, config, data.num_classes)
     run = Run(directory, config, space, data, TrialStore(directory, write=True), new=True)
     try:
         _note_provenance(directory, config)
         _write_config(run, config)
+        if supernet is not None:
+            with replacing(directory / SUPERNET_NAME) as temporary:
+                shutil.copyfile(supernet, temporary)
     except BaseException:
         run.discard_if_unused()
         raise
@@ -137,19 +155,8 @@ def open_run(
             calibration does not fit.
         DataError: The data set is at fault.
     """
-    path = directory / CONFIG_NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        stored_space = content["space"]
-        recorded = SearchConfig.model_validate(content["config"]).resources
-        content["config"]["resources"] |= resources
-        config = SearchConfig.model_validate(content["config"] | changes)
-    except FileNotFoundError:
-        raise ConfigError(f"{directory} holds no run ({CONFIG_NAME} is missing)") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}") from error
+    recorded = read_config(directory)[0].resources
+    config, stored_space = read_config(directory, {**changes, "resources": resources})
     if not config.calibrate and changes.keys() & {"calibration_seeds", "wanted_tau"}:
         raise ConfigError(
             f"{directory} holds a search; --calibration-seeds and --wanted-tau are of a calibration"
@@ -228,16 +235,53 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
         "with_latency": config.cost == "latency_ms",
         "threads": config.resources.cpus_per_trial,
         "gpus": config.resources.gpus_per_trial,
+        "search": config.model_dump(mode="json"),
     }
     with ray_session(config.resources):
         check_resources(config.resources)
         if run.resources_changed:
             _write_config(run, config)
+        if config.strategy == "supernet":
+            _train_supernet(run, observer)
         run_tasks(plan, shared, config.resources, observer.started, ended)
     if not plan.finished:
         raise InterruptedError
     _remove_empty(run.directory / TRAINING_DIR)
     return plan.notes
+
+
+def _check_supernet(path: Path, config: SearchConfig, num_classes: int) -> None:
+    from ..training import load_supernet
+    from .supernet import build_from
+
+    if not path.is_file():
+        raise ConfigError(f"no supernet at {path}")
+    load_supernet(path, build_from(config, num_classes))
+
+
+def _train_supernet(run: Run, observer: Observer) -> None:
+    """Trains the run's supernet, or what is left of it to train."""
+    from .group import group_size, run_group
+    from .supernet import finish_training, last_step, train_part
+
+    if (run.directory / SUPERNET_NAME).exists():
+        return
+    resources = run.config.resources
+    shared = {
+        "run_dir": str(run.directory.resolve()),
+        "config": run.config.model_dump(mode="json"),
+        "threads": resources.cpus_per_trial,
+        "device": "cuda" if resources.gpus_per_trial else "cpu",
+        "checkpoint_seconds": CHECKPOINT_SECONDS,
+    }
+    run_group(
+        train_part,
+        shared,
+        resources,
+        group_size(resources, run.config.recipe.batch_size),
+        lambda: observer.supernet(last_step(run.directory)),
+    )
+    finish_training(run.directory, run.config, run.data.num_classes)
 
 
 def _record(run: Run, task: Task, outcome: Outcome) -> TrialRecord:

@@ -1,4 +1,4 @@
-"""Trials on Ray: the only module that imports it.
+"""Trials on Ray Tune.
 
 Ray Tune schedules the trials on one machine or a cluster; a searcher hands it the tasks of a
 plan. Actors are reused, since a fresh one costs seconds of imports. Ray binds to the loopback
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -30,8 +30,11 @@ from ray.tune.search import Searcher
 from ..arch import ArchSpec
 from ..data import DataConfig
 from ..training import Recipe
-from .config import ConfigError, Resources, first_line
+from .config import ConfigError, Resources, SearchConfig, first_line
 from .tasks import Outcome, Task, failed
+
+if TYPE_CHECKING:
+    from .trial import TrialContext
 
 OBJECT_STORE_BYTES = 128 * 2**20
 MAX_FAILURES = 2
@@ -127,6 +130,7 @@ class ProxyTrial(tune.Trainable):
         torch.set_num_threads(config["threads"])
         self._config = config
         self._fault = ""
+        self._scoring: tuple[Any, int] | None = None
         run_dir = Path(config["run_dir"])
         if not run_dir.is_dir():
             self._fault = f"run directory {run_dir} is not there; put it on shared storage"
@@ -159,7 +163,10 @@ class ProxyTrial(tune.Trainable):
         )
         task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
         try:
-            outcome = run_trial(task, self._data, context)
+            if task.origin == "inherited":
+                outcome = self._scored(task, context)
+            else:
+                outcome = run_trial(task, self._data, context)
         except torch.AcceleratorError:  # leaves the process unusable; a fresh one may succeed
             raise
         except RuntimeError as error:
@@ -171,6 +178,16 @@ class ProxyTrial(tune.Trainable):
         outcome["worker"] = f"{os.uname().nodename}/{node[:8]}"
         # As text: Tune flattens nested results before its searcher sees them.
         return {"done": True, "outcome": json.dumps(outcome)}
+
+    def _scored(self, task: Task, context: TrialContext) -> Outcome:
+        """Scores the task with the supernet that this actor holds from its first such task on."""
+        from .supernet import load_scorer
+        from .trial import score_with
+
+        if self._scoring is None:
+            search = SearchConfig.model_validate(self._config["search"])
+            self._scoring = load_scorer(context.run_dir, search, self._data, context.device)
+        return score_with(*self._scoring, task, context)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to keep: a trial writes its own checkpoints into the run directory."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ..results import CalibrationError, TrialStore, calibrate
-from .config import ConfigError, SearchConfig, Standing, one_line
+from .config import ConfigError, SearchConfig, Standing, read_config
 
 _RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
 
@@ -25,15 +22,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
             narrowed), data set or recipe, which would make its noise that of something else.
         StoreError: Its trials cannot be read.
     """
-    path = directory / "config.json"
-    try:
-        theirs = SearchConfig.model_validate(json.loads(path.read_text("utf-8"))["config"])
-    except FileNotFoundError:
-        raise ConfigError(f"{directory} holds no calibration ({path.name} is missing)") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}") from error
+    theirs, _ = read_config(directory, kind="calibration")
     if not theirs.calibrate:
         raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
     mine, other = _what_counts(config), _what_counts(theirs)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arch import ArchSpec
-from ..results.records import Origin
+from ..results.records import Origin, TrialKey
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One architecture to train with one seed.
+    """One architecture to train, or to score with inherited weights, with one seed.
 
     Attributes:
         number: Number of the trial within the run.
         spec: The architecture.
-        seed: Seed of initialisation and data order.
-        origin: Why it is trained.
+        seed: Seed of initialisation and data order; of the supernet, if weights are inherited.
+        origin: Why it is trained or scored.
         label: Name to show, such as that of a reference.
         proposal: Number of the Optuna trial that proposed it; None for one that none did.
     """
@@ -30,9 +30,9 @@ class Task:
     proposal: int | None = None
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What is never trained twice: architecture and seed."""
-        return self.spec.id, self.seed
+    def key(self) -> TrialKey:
+        """What is never trained or scored twice."""
+        return TrialKey(self.spec.id, self.seed, self.origin == "inherited")
 
     @property
     def file_name(self) -> str:

@@ -14,7 +14,15 @@ from ..data import SegmentationData
 from ..evaluation import measure_latency
 from ..models import build_segmentor, tie_initialisation
 from ..results import HistoryPoint
-from ..training import Check, CheckpointError, Recipe, TrainingFailedError, TrainResult, train
+from ..training import (
+    Check,
+    CheckpointError,
+    MemberScorer,
+    Recipe,
+    TrainingFailedError,
+    TrainResult,
+    train,
+)
 from .tasks import Outcome, Task, failed
 
 TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
@@ -37,6 +45,35 @@ class TrialContext:
     image_size: tuple[int, int]
     with_latency: bool
     device: str
+
+
+def score_with(scorer: MemberScorer, steps: int, task: Task, context: TrialContext) -> Outcome:
+    """Scores one architecture with inherited weights.
+
+    Args:
+        scorer: Of a supernet on the context's device.
+        steps: Optimiser steps that the supernet was trained for.
+        task: Which architecture.
+        context: Whether a latency is wanted.
+    """
+    started = time.perf_counter()
+    scores = scorer.score(task.spec)
+    latency = None
+    if context.with_latency:
+        latency = measure_latency(
+            scorer.member(task.spec), context.image_size, device=context.device
+        ).median_ms
+    seconds = time.perf_counter() - started
+    check = Check(step=steps, evaluation=scores.after, averaged=None, seconds=seconds)
+    return {
+        "state": "complete",
+        "miou": scores.after.miou,
+        "uncalibrated_miou": scores.before.miou,
+        "latency_ms": latency,
+        "seconds": seconds,
+        "steps": steps,
+        "history": [_history(check)],
+    }
 
 
 def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outcome:

@@ -322,6 +322,18 @@ class Space:
             "narrowing": [record.to_dict() for record in self.narrowing],
         }
 
+    def values_at(self, target: Target) -> tuple[Value | None, ...]:
+        """What a field may hold in some member: its gene's choices, and the base's value.
+
+        The latter counts, too, where the gene may be inactive or there is none.
+        """
+        number = self._plan.setters.get(target)
+        fixed = target.of(self.base)
+        if number is None:
+            return (fixed,)
+        gene = self.genes[number]
+        return gene.choices if _holds(gene.choices, fixed) else (*gene.choices, fixed)
+
     # Codes and fields
 
     @cached_property

@@ -3,19 +3,38 @@
 from .checkpoint import Check, CheckpointError
 from .loop import TrainingFailedError, TrainResult, class_weights, segmentation_loss, train
 from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
-from .recipe import Recipe
+from .recipe import Recipe, SupernetRecipe
+from .supernet import (
+    MemberScorer,
+    StepLoss,
+    SupernetCheck,
+    SupernetProgress,
+    find_ends,
+    load_supernet,
+    save_supernet,
+    train_supernet,
+)
 
 __all__ = [
     "Check",
     "CheckpointError",
+    "MemberScorer",
     "Recipe",
+    "StepLoss",
+    "SupernetCheck",
+    "SupernetProgress",
+    "SupernetRecipe",
     "TrainResult",
     "TrainingFailedError",
     "build_optimizer",
     "class_weights",
+    "find_ends",
     "learning_rate_factor",
+    "load_supernet",
     "parameter_groups",
+    "save_supernet",
     "segmentation_loss",
     "set_learning_rate",
     "train",
+    "train_supernet",
 ]

@@ -89,6 +89,11 @@ def save_checkpoint(
             for c in progress.checks
         ],
     }
+    write_state(path, state)
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes tensors and plain data whole or not at all; the folder is made where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -96,6 +101,36 @@ def save_checkpoint(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_state(path: Path, file_format: str, run: dict[str, Any] | None) -> dict[str, Any]:
+    """Reads what `write_state` wrote, and checks what it is.
+
+    Args:
+        path: The file.
+        file_format: What its `format` must be.
+        run: What its `run` must be, as plain data; None = anything.
+
+    Raises:
+        CheckpointError: The file is corrupt, of another format, or of another run (each
+            difference is named).
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
+        reason = shorten(str(error) or repr(error), 200)
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({reason}); delete it to start afresh"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != file_format:
+        raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {file_format!r}")
+    run = run or {}
+    if differing := [key for key in run if state["run"].get(key) != run[key]]:
+        differences = "; ".join(
+            f"{key} is {state['run'].get(key)!r} there, {run[key]!r} here" for key in differing
+        )
+        raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
+    return state
 
 
 def load_checkpoint(
@@ -111,22 +146,7 @@ def load_checkpoint(
         CheckpointError: The file is corrupt, or was written by another program, for another
             network, or for a run of another `run` (each difference is named).
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
-        reason = shorten(str(error) or repr(error), 200)
-        raise CheckpointError(
-            f"checkpoint {path} cannot be read ({reason}); delete it to start afresh"
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise CheckpointError(
-            f"checkpoint {path} is not a training checkpoint of format {FORMAT!r}"
-        )
-    if differing := [key for key in run if state["run"].get(key) != run[key]]:
-        differences = "; ".join(
-            f"{key} is {state['run'].get(key)!r} there, {run[key]!r} here" for key in differing
-        )
-        raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
+    state = read_state(path, FORMAT, run)
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])

@@ -154,7 +154,7 @@ def train(
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     optimizer = build_optimizer(model, recipe)
-    run = _identity(data, recipe, seed)
+    run = run_identity(data, recipe, seed)
     average = _average(model, recipe) if recipe.weight_averaging else None
     weights = class_weights(data, recipe.class_weighting) if recipe.class_weighting else None
     weights = weights if weights is None else weights.to(device)
@@ -176,7 +176,7 @@ def train(
             num_workers=recipe.num_workers,
         )
         for step, (images, labels) in enumerate(batches, start=progress.step):
-            _seed_generators(seed, step, device)
+            seed_generators(seed, step, device)
             set_learning_rate(optimizer, step, recipe)
             images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
             labels = labels.to(device, non_blocking=True)
@@ -234,7 +234,7 @@ def _average(model: nn.Module, recipe: Recipe) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=blend, use_buffers=True)
 
 
-def _identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
+def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
     """What a run must share with a checkpoint to go on from it: all that its result depends on."""
     fields = recipe.model_dump(mode="json", exclude={"num_workers"})
     return {
@@ -244,15 +244,20 @@ def _identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, An
     }
 
 
-def _seed_generators(seed: int, step: int, device: torch.device) -> None:
-    """Seeds what dropout and stochastic depth draw from, by a hash of (seed, step)."""
-    digest = hashlib.blake2b(f"{seed}:{step}".encode(), digest_size=7).digest()
-    mixed = int.from_bytes(digest, "big")
+def seed_generators(seed: int, step: int, device: torch.device, *more: int) -> None:
+    """Seeds what dropout and stochastic depth draw from, by a hash of (seed, step, more)."""
+    mixed = mixed_seed(seed, step, *more)
     # Not torch.manual_seed, which would seed every GPU, also those that are not forked.
     torch.default_generator.manual_seed(mixed)
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(mixed)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed of 56 bits from several numbers, by a hash."""
+    text = ":".join(map(str, numbers))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
 def _read_losses(unread: list[Tensor], first_step: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -103,3 +103,34 @@ class Recipe(BaseModel):
         return tuple(
             self.steps * count // self.evaluations for count in range(1, self.evaluations + 1)
         )
+
+
+class SupernetRecipe(BaseModel):
+    """How a supernet is trained, beside the recipe of its members.
+
+    Batches, optimiser, learning rates and augmentation are the members' recipe; weight averaging
+    and tied initialisation have no meaning here.
+
+    Attributes:
+        steps: Optimiser steps; each passes the largest, the smallest and some random members.
+        random_members: Random members a step.
+        sampling: Whether these are drawn evenly over the logarithm of multiply-adds, or uniformly
+            over the space, where most are of middling cost.
+        distillation: Share of a member's loss that is the divergence of its pixel-wise predictions
+            from the largest member's of the same step; the rest is cross entropy with the labels.
+        project_conflicts: Whether the other members' gradient loses its part against the largest
+            member's where the two conflict (Yu et al., "Gradient Surgery", NeurIPS 2020).
+        evaluations: How many times the largest and the smallest member are scored on the way.
+        calibration_batches: Batches of `eval_batch_size` whole training images that a member's
+            batch statistics are estimated from before it is scored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: int = Field(default=800, ge=1)
+    random_members: int = Field(default=2, ge=0, le=16)
+    sampling: Literal["cost", "space"] = "cost"
+    distillation: float = Field(default=0.5, ge=0, le=1)
+    project_conflicts: bool = False
+    evaluations: int = Field(default=4, ge=1)
+    calibration_batches: int = Field(default=4, ge=1)

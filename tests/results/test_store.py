@@ -22,6 +22,7 @@ from hrvit_nas.results import (
     TrialRecord,
     TrialStore,
 )
+from hrvit_nas.results.records import TrialKey
 
 fractions = st.floats(0, 1)
 # Few characters, but the awkward ones.
@@ -136,7 +137,7 @@ def test_completed_leaves_out_the_failed(tmp_path, record):
     with TrialStore(tmp_path, write=True) as store:
         store.append(record(seed=1))
         store.append(record(seed=2, state="failed"))
-        assert store.completed() == {("0123456789ab", 1)}
+        assert store.completed() == {TrialKey("0123456789ab", 1)}
 
 
 def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, record, caplog):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hrvit_nas.arch import get_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import TrialRecord, TrialStore, summarise
+from hrvit_nas.results.records import TrialKey
 from hrvit_nas.search.plan import REFERENCE_LABEL, Plan
 from hrvit_nas.search.proposals import Proposals, objective_values
 
@@ -119,7 +120,9 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     confirming = list(sitting.running)
     members = {row.arch_id for row in front} | {task.spec.id for task in references}
     assert {task.origin for task in confirming} == {"confirm"}
-    assert {task.key for task in confirming} == {(m, seed) for m in members for seed in (8, 9)}
+    assert {task.key for task in confirming} == {
+        TrialKey(m, seed) for m in members for seed in (8, 9)
+    }
     while sitting.running:
         assert not sitting.plan.finished
         sitting.finish()

@@ -1,0 +1,197 @@
+"""How far scores with inherited weights can be trusted, for several ways to train a supernet.
+
+`run` trains the supernets that a study declares and scores with each the members that a
+calibration (`hrvit-search --calibrate-proxy N`) has trained alone. It resumes what it had begun.
+`report` prints and draws how well each supernet ranks them.
+
+    python analysis/trust_study.py run runs/calibration runs/trust-study
+    python analysis/trust_study.py report runs/calibration runs/trust-study --figure figure.png
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas.cli.errors import run_app
+from hrvit_nas.report import draw_trust, trust_data, trust_verdict
+from hrvit_nas.results import TrialStore, replacing, score_table, trust
+from hrvit_nas.search.config import ConfigError, SearchConfig, one_line, read_config
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+STUDY = declarations_dir("experiments") / "studies" / "supernet.yaml"
+
+
+class Study(BaseModel):
+    """The ways to train a supernet that are compared; the first is what the rest are held to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    variants: dict[str, dict[str, Any]]
+
+
+@app.command()
+def run(
+    calibration: Annotated[Path, typer.Argument(help="Run directory of a calibration.")],
+    output: Annotated[Path, typer.Argument(help="Folder for weights and scores.")],
+    study: Annotated[Path, typer.Option(help="Declaration of the variants.")] = STUDY,
+    only: Annotated[list[str] | None, typer.Option(help="Variants to do; default all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the supernets.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of a process.")] = 1,
+) -> None:
+    """Trains each variant's supernet and scores the calibration's members with it."""
+    import torch
+
+    torch.set_num_threads(threads)
+    config, _ = read_config(calibration, kind="calibration")
+    variants = _load(study).variants
+    for name in only or list(variants):
+        if name not in variants:
+            raise ConfigError(f"no variant is called {name!r}; known: {', '.join(variants)}")
+        path = output / f"{name.replace(' ', '_')}-s{seed}.json"
+        if path.exists():
+            print(f"{name}: done already ({path})")
+            continue
+        output.mkdir(parents=True, exist_ok=True)
+        content = _scored(name, variants[name], config, calibration, path.with_suffix(".pt"), seed)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def report(
+    calibration: Annotated[Path, typer.Argument(help="Run directory of the calibration.")],
+    output: Annotated[Path, typer.Argument(help="Folder of `run`.")],
+    figure: Annotated[Path | None, typer.Option(help="Figure of the first variant.")] = None,
+) -> None:
+    """Prints how well each supernet ranks the members; its first variant is drawn."""
+    table = score_table(TrialStore(calibration).records())
+    alone = table.scores[table.last_step]
+    contents = [json.loads(path.read_text("utf-8")) for path in sorted(output.glob("*.json"))]
+    if not contents:
+        raise ConfigError(f"{output} holds no scores; make them with `run`")
+    order = list(_load(STUDY).variants)
+    contents.sort(key=lambda content: (order.index(content["variant"]), content["seed"]))
+    names = (
+        "variant",
+        "seed",
+        "steps",
+        "training s",
+        "s a score",
+        "tau",
+        "without MACs",
+        "cross entropy: tau",
+        "cross entropy: without MACs",
+        "top-3 regret, points",
+    )
+    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
+    for position, content in enumerate(contents):
+        found = {
+            name: np.array([content["scores"][arch_id][name] for arch_id in table.arch_ids])
+            for name in ("miou", "cross_entropy", "seconds")
+        }
+        by_miou = trust(found["miou"], alone, table.macs, seeds=table.seeds)
+        by_entropy = trust(-found["cross_entropy"], alone, table.macs, seeds=table.seeds)
+        cells = (
+            content["variant"],
+            content["seed"],
+            content["plan"]["steps"],
+            f"{content['training_seconds']:.0f}",
+            f"{np.median(found['seconds']):.2f}",
+            by_miou.tau.describe(),
+            by_miou.residual_tau.describe(),
+            by_entropy.tau.describe(),
+            by_entropy.residual_tau.describe(),
+            by_miou.regret[3].describe(scale=100),
+        )
+        print(f"| {' | '.join(map(str, cells))} |")
+        if not position and figure is not None:
+            data = trust_data(by_miou, table.arch_ids, found["miou"], alone, table.macs)
+            draw_trust(data, figure)
+    print()
+    for line in trust_verdict(by_miou):
+        print(line)
+
+
+def _scored(
+    name: str,
+    variant: dict[str, Any],
+    config: SearchConfig,
+    calibration: Path,
+    checkpoint: Path,
+    seed: int,
+) -> dict[str, Any]:
+    import torch
+
+    from hrvit_nas import build_supernet
+    from hrvit_nas.arch import ArchSpec
+    from hrvit_nas.data import load_data
+    from hrvit_nas.training import MemberScorer, SupernetProgress, train_supernet
+
+    plan = config.supernet.model_copy(update=variant)
+    data = load_data(config.data)
+    torch.manual_seed(seed)
+    supernet = build_supernet(config.load_space(), data.num_classes)
+
+    def show(progress: SupernetProgress) -> None:
+        if progress.step % 20 == 0:
+            loss = progress.losses[-1]
+            print(
+                f"{name}: step {progress.step}/{plan.steps}, loss {loss.largest:.3f} largest,"
+                f" {loss.others:.3f} others, {progress.seconds:.0f} s",
+                flush=True,
+            )
+
+    progress = train_supernet(
+        supernet,
+        data,
+        config.recipe,
+        plan,
+        cost=config.cost_of,
+        seed=seed,
+        checkpoint=checkpoint,
+        on_step=show,
+    )
+    scorer = MemberScorer(supernet, data, config.recipe, plan, torch.device("cpu"))
+    arches = {record.arch_id: record.arch for record in TrialStore(calibration).records()}
+    scores = {}
+    for arch_id, arch in arches.items():
+        started = time.perf_counter()
+        found = scorer.score(ArchSpec.from_json(arch))
+        scores[arch_id] = {
+            "uncalibrated_miou": found.before.miou,
+            "miou": found.after.miou,
+            "cross_entropy": found.after.cross_entropy,
+            "seconds": time.perf_counter() - started,
+        }
+    return {
+        "variant": name,
+        "plan": plan.model_dump(mode="json"),
+        "seed": seed,
+        "training_seconds": progress.seconds,
+        "returns": progress.returns,
+        "checks": [list(check) for check in progress.checks],
+        "scores": scores,
+    }
+
+
+def _load(path: Path) -> Study:
+    try:
+        return Study.model_validate(load_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+
+
+if __name__ == "__main__":
+    run_app(app, "trust_study")

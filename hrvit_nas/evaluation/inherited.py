@@ -1,0 +1,61 @@
+"""Scores of a supernet's members with inherited weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..arch import ArchSpec
+from ..models import Supernet, recalibrate
+from .confusion import Evaluation
+from .inference import mixed_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class InheritedScores:
+    """Scores of one member.
+
+    Attributes:
+        before: With the batch statistics of a fresh network.
+        after: With those estimated anew for the member.
+    """
+
+    before: Evaluation
+    after: Evaluation
+
+
+def score_inherited(
+    supernet: Supernet,
+    spec: ArchSpec,
+    calibration: Iterable[tuple[Tensor, Tensor]],
+    evaluate: Callable[[torch.nn.Module], Evaluation],
+    device: torch.device,
+) -> InheritedScores:
+    """Scores a member before and after its batch statistics are estimated anew.
+
+    The supernet keeps nothing of it.
+
+    Args:
+        supernet: Already on `device`.
+        spec: The member.
+        calibration: Batches at evaluation size, on `device`.
+        evaluate: Scores a network on the validation set.
+        device: Where to run.
+
+    Raises:
+        SpaceError: The architecture is not a member of the supernet's space.
+    """
+    training = supernet.training
+    supernet.eval()
+    try:
+        with torch.no_grad():
+            member = supernet.member(spec)
+    finally:
+        supernet.train(training)
+    before = evaluate(member)
+    with mixed_precision(device):
+        recalibrate(member, calibration)
+    return InheritedScores(before=before, after=evaluate(member))

@@ -1,0 +1,452 @@
+"""A weight-sharing supernet: every member of a space on slices of one set of weights.
+
+Method: one network holds the largest form of every layer, and a member reads its slice (Cai et
+al., "Once-for-All", ICLR 2020; Yu et al., "BigNAS", ECCV 2020). Here a member is assembled anew for
+each pass, from the same layers that a stand-alone network is made of, bound to slices of the
+shared tensors. So there is one definition of the network, the architecture is an argument and never
+a state, and a member is exact to its stand-alone form.
+
+Batch statistics are nobody's weights. In training mode each member normalises by its own batch and
+leaves nothing behind; in eval mode it uses the statistics that `calibrate` found for it, or those
+of a fresh network. `sharing` says which slice is whose.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..arch import (
+    HEADED_ATTENTIONS,
+    STRIP_ATTENTIONS,
+    ArchSpec,
+    BranchSpec,
+    FusionPlan,
+    ModuleSpec,
+    des_factor,
+)
+from ..space import Space
+from ..space.genes import Target
+from .backbone import Backbone, Fusion, Module, Stem, drop_path_schedule
+from .blocks import Block, BranchStage, DiversityEnhancedShortcut, build_patch_embedding
+from .build import Segmentor, build_segmentor, check_numbers, initialise
+from .calibration import Images, recalibrate
+from .heads import SegFormerHead
+from .layers import TokenBatchNorm, layer_norm
+from .sharing import Groups, groups_of, shared_path, take
+
+CALIBRATIONS_KEPT = 16
+"""Members whose statistics are kept; a search scores thousands, one after the other."""
+MEMBERS_KNOWN = 4096
+"""Architectures remembered as members, so that each is checked but once."""
+_PARTS_KEPT = 256
+
+T = TypeVar("T", bound=nn.Module)
+Statistics = dict[str, Tensor]
+"""Running statistics of a member's norms, by their names in its state."""
+
+
+class Supernet(nn.Module):
+    """Every member of a space on one set of weights; called as `supernet(x, spec)`.
+
+    Args:
+        space: The declared space, perhaps narrowed; its limits do not matter here.
+        num_classes: Classes to tell apart, at least 1.
+        drop_path_rate: Stochastic-depth rate of a member's last block, 0 to below 1.
+    """
+
+    def __init__(self, space: Space, num_classes: int, drop_path_rate: float = 0.0) -> None:
+        super().__init__()
+        check_numbers(num_classes, drop_path_rate)
+        self.space = space
+        self.num_classes = num_classes
+        self.drop_path_rate = drop_path_rate
+        self._groups: dict[str, Groups] = {}
+        self._statistics: OrderedDict[str, Statistics] = OrderedDict()
+        self._members: set[str] = set()
+        largest: dict[str, tuple[nn.Module, str, Tensor]] = {}
+        for prefix, part in _largest_parts(space, num_classes):
+            for path, leaf in part.named_modules(prefix=prefix):
+                path = shared_path(path)
+                for name, tensor in leaf.named_parameters(recurse=False):
+                    found = largest.get(f"{path}.{name}")
+                    if found is None or tensor.numel() > found[2].numel():
+                        largest[f"{path}.{name}"] = leaf, name, tensor
+                        groups = groups_of(path, leaf, space.base.num_branches)
+                        self._groups[path] = groups
+        for name, (leaf, tensor_name, _) in largest.items():
+            self._register(name, _first_values(name, leaf, tensor_name))
+        self._shared = dict(self.named_parameters())
+
+    def forward(self, image_bchw: Tensor, spec: ArchSpec) -> Tensor:
+        """Logits `(B, num_classes, H, W)` of a member for images `(B, 3, H, W)`.
+
+        A pass in training mode forgets all calibrations, since the weights are about to change.
+
+        Raises:
+            SpaceError: The architecture is not a member of the space (limits aside).
+        """
+        return self.member(spec)(image_bchw)
+
+    def member(self, spec: ArchSpec) -> Segmentor:
+        """A member as a network of its own whose weights are slices of the shared ones.
+
+        It is in the supernet's mode. Gradients reach the shared weights; its norms keep no
+        statistics in training mode.
+
+        Raises:
+            SpaceError: The architecture is not a member of the space (limits aside).
+        """
+        self._check(spec)
+        if self.training:
+            self._statistics.clear()
+            return self._assembled(spec, None)
+        return self._assembled(spec, self._statistics.get(spec.id, {}))
+
+    def calibrate(self, spec: ArchSpec, batches: Iterable[Images]) -> None:
+        """Estimates a member's batch statistics anew, for its passes in eval mode.
+
+        They are reset, and become the plain average over the batches (Yu et al., "BigNAS",
+        section 3.3). The last few members' statistics are kept, until something is trained.
+
+        Args:
+            spec: The member.
+            batches: Images `(B, 3, H, W)`, or pairs of images and anything, at evaluation size.
+
+        Raises:
+            SpaceError: The architecture is not a member of the space (limits aside).
+            ValueError: There is no batch.
+        """
+        self._check(spec)
+        with torch.no_grad():
+            member = self._assembled(spec, {})
+            recalibrate(member, batches)
+        self._statistics[spec.id] = dict(member.named_buffers())
+        self._statistics.move_to_end(spec.id)
+        while len(self._statistics) > CALIBRATIONS_KEPT:
+            self._statistics.popitem(last=False)
+
+    def _check(self, spec: ArchSpec) -> None:
+        if spec.id in self._members:
+            return
+        self.space.encode(spec)
+        if len(self._members) >= MEMBERS_KNOWN:
+            self._members.clear()
+        self._members.add(spec.id)
+
+    def _register(self, name: str, parameter: nn.Parameter) -> None:
+        owner: nn.Module = self
+        *path, leaf = name.split(".")
+        for part in path:
+            if part not in owner._modules:
+                owner.add_module(part, nn.Module())
+            owner = owner._modules[part]  # type: ignore[assignment]
+        owner.register_parameter(leaf, parameter)
+
+    def _assembled(self, spec: ArchSpec, statistics: Mapping[str, Tensor] | None) -> Segmentor:
+        """A member on slices; `statistics` of its norms, or None for norms that keep none."""
+        rates = drop_path_schedule(spec, self.drop_path_rate)
+        stages = []
+        for m, (module, plan) in enumerate(zip(spec.modules, spec.fusions, strict=True)):
+            at = f"backbone.stages.{m}"
+            branches = []
+            for b, branch in enumerate(module.branches):
+                stage = f"{at}.branches.{b}"
+                one = replace(branch, blocks=1)
+                blocks = []
+                for j in range(branch.blocks):
+                    block = self._bound(_block(one, b), f"{stage}.blocks.{j}", statistics)
+                    cast("Block", block).drop_path.rate = rates[m][j]
+                    blocks.append(block)
+                embedding = _embedding(branch.patch_embedding, plan.outgoing[b], branch.width)
+                branches.append(
+                    _composed(
+                        BranchStage,
+                        self.training,
+                        patch_embedding=self._bound(
+                            embedding, f"{stage}.patch_embedding", statistics
+                        ),
+                        blocks=_numbered(nn.Sequential, self.training, blocks),
+                        norm=self._bound(_norm(branch.width), f"{stage}.norm", statistics),
+                    )
+                )
+            stages.append(
+                _composed(
+                    Module,
+                    self.training,
+                    fusion=self._bound(_fusion(plan), f"{at}.fusion", statistics),
+                    branches=_numbered(nn.ModuleList, self.training, branches),
+                )
+            )
+        backbone = _composed(
+            Backbone,
+            self.training,
+            stem=self._bound(_stem(spec.stem_width), "backbone.stem", statistics),
+            stages=_numbered(nn.ModuleList, self.training, stages),
+        )
+        head = _head(spec.out_widths, spec.head_width, self.num_classes)
+        segmentor = _composed(
+            Segmentor,
+            self.training,
+            backbone=backbone,
+            head=self._bound(head, "head", statistics),
+        )
+        segmentor.spec = spec
+        return segmentor
+
+    def _bound(
+        self, skeleton: nn.Module, path: str, statistics: Mapping[str, Tensor] | None
+    ) -> nn.Module:
+        """A copy of a skeleton with slices of the shared tensors as its parameters."""
+        clone = skeleton.__new__(type(skeleton))
+        attributes = clone.__dict__
+        attributes.update(skeleton.__dict__)
+        attributes["training"] = self.training
+        if skeleton._modules:
+            attributes["_modules"] = {
+                name: module and self._bound(module, f"{path}.{name}", statistics)
+                for name, module in skeleton._modules.items()
+            }
+        if skeleton._parameters:
+            there = shared_path(path)
+            groups = self._groups[there]
+            wanted = groups
+            if there.endswith(".to_input"):
+                wanted = groups_of(there, skeleton, 0)
+            attributes["_parameters"] = {
+                name: tensor
+                if tensor is None
+                else take(self._shared[f"{there}.{name}"], tensor.shape, groups, wanted)
+                for name, tensor in skeleton._parameters.items()
+            }
+        if isinstance(skeleton, TokenBatchNorm):
+            if statistics is None:
+                attributes["track_running_stats"] = False
+                attributes["_buffers"] = dict.fromkeys(skeleton._buffers)
+            else:
+                attributes["_buffers"] = self._buffers_of(skeleton, path, statistics)
+        return clone
+
+    def _buffers_of(
+        self, norm: TokenBatchNorm, path: str, statistics: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        if f"{path}.running_mean" in statistics:
+            return {name: statistics[f"{path}.{name}"].clone() for name in norm._buffers}
+        device = next(iter(self._shared.values())).device
+        return {
+            "running_mean": torch.zeros(norm.num_features, device=device),
+            "running_var": torch.ones(norm.num_features, device=device),
+            "num_batches_tracked": torch.zeros((), dtype=torch.long, device=device),
+        }
+
+
+def build_supernet(space: Space, num_classes: int, *, drop_path_rate: float = 0.0) -> Supernet:
+    """Builds a supernet over a space.
+
+    Args:
+        space: A declared space, perhaps narrowed.
+        num_classes: Classes to tell apart, at least 1.
+        drop_path_rate: Stochastic-depth rate of a member's last block, 0 to below 1.
+
+    Returns:
+        A module called as `supernet(x, spec)`, which maps `(B, 3, H, W)`, H and W of at least 32,
+        to the member's logits `(B, num_classes, H, W)`.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    return Supernet(space, num_classes, drop_path_rate)
+
+
+def extract(supernet: Supernet, spec: ArchSpec) -> Segmentor:
+    """A member as a stand-alone network: what `build_segmentor` returns, with the weights.
+
+    Its weights are copies, and its batch statistics those that the member was last calibrated
+    with (or a fresh network's); its outputs equal the supernet's for the member.
+
+    Raises:
+        SpaceError: The architecture is not a member of the space (limits aside).
+    """
+    supernet._check(spec)
+    with torch.no_grad():
+        member = supernet._assembled(spec, supernet._statistics.get(spec.id, {}))
+        state = {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in member.state_dict().items()
+        }
+    with torch.device("meta"):
+        model = build_segmentor(spec, supernet.num_classes, drop_path_rate=supernet.drop_path_rate)
+    model.load_state_dict(state, assign=True)
+    return model.train(supernet.training)
+
+
+def _composed(kind: type[T], training: bool, **modules: nn.Module) -> T:
+    """A module of a kind with these children, its constructor left out."""
+    module = kind.__new__(kind)
+    nn.Module.__init__(module)
+    module.training = training
+    for name, child in modules.items():
+        module.add_module(name, child)
+    return module
+
+
+def _numbered(kind: type[T], training: bool, modules: Iterable[nn.Module]) -> T:
+    return _composed(kind, training, **{str(n): module for n, module in enumerate(modules)})
+
+
+def _largest_parts(space: Space, num_classes: int) -> Iterator[tuple[str, nn.Module]]:
+    """Parts, with their paths, that together have every tensor of every member at its largest."""
+    largest = _Largest(space)
+    yield "backbone.stem", _stem(largest.of("stem_width"))
+    widest = largest.spec()
+    for m, (module, plan) in enumerate(zip(widest.modules, widest.fusions, strict=True)):
+        yield f"backbone.stages.{m}.fusion", _fusion(plan)
+        for b, branch in enumerate(module.branches):
+            at = f"backbone.stages.{m}.branches.{b}"
+            for kind in largest.values("patch_embedding", m, b):
+                embedding = _embedding(kind, plan.outgoing[b], branch.width)
+                yield f"{at}.patch_embedding", embedding
+            yield f"{at}.norm", _norm(branch.width)
+            for j in range(branch.blocks):
+                for variant in largest.variants(branch, m, b):
+                    yield f"{at}.blocks.{j}", _block(variant, b)
+                if "des" in largest.values("shortcut", m, b):
+                    for width in largest.values("width", m, b):
+                        if width % des_factor(width) == 0:
+                            yield f"{at}.blocks.{j}.shortcut", _shortcut(width)
+    yield "head", _head(widest.out_widths, largest.of("head_width"), num_classes)
+
+
+class _Largest:
+    """The largest values that a space has for the fields of an architecture."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def values(self, name: str, module: int | None = None, branch: int | None = None) -> list[Any]:
+        return list(self._space.values_at(Target(name, module, branch)))
+
+    def of(self, name: str, module: int | None = None, branch: int | None = None) -> int:
+        return max(self.values(name, module, branch))
+
+    def spec(self) -> ArchSpec:
+        """Largest widths and depths; heads and shortcut, which bind widths, are left out."""
+        modules = []
+        for m, module in enumerate(self._space.base.modules):
+            branches = tuple(
+                BranchSpec(
+                    width=self.of("width", m, b),
+                    blocks=self.of("blocks", m, b),
+                    expansion_ratio=self.of("expansion_ratio", m, b),
+                    strip_width=1,
+                    head_dim=1,
+                    shortcut="identity",
+                )
+                for b in range(len(module.branches))
+            )
+            fusion = "dense" if "dense" in self.values("fusion", m) else "sparse"
+            modules.append(ModuleSpec(branches=branches, fusion=fusion))
+        return ArchSpec(
+            stem_width=self.of("stem_width"),
+            head_width=self.of("head_width"),
+            modules=tuple(modules),
+        )
+
+    def variants(self, branch: BranchSpec, m: int, b: int) -> Iterator[BranchSpec]:
+        """Blocks that between them have every layer that a block of the branch may have."""
+        kinds = self.values("attention", m, b)
+        extras = self.values("extra_nonlinearity", m, b)
+        feed_forwards = self.values("feed_forward", m, b)
+        shared_only = False not in self.values("kv_sharing", m, b)
+        parallel = True in self.values("parallel_conv", m, b)
+        for i in range(max(len(kinds), len(extras), len(feed_forwards))):
+            kind = kinds[i % len(kinds)]
+            headed = kind in HEADED_ATTENTIONS
+            yield replace(
+                branch,
+                blocks=1,
+                attention=kind,
+                strip_width=1 if kind in STRIP_ATTENTIONS else None,
+                head_dim=1 if headed else None,
+                kv_sharing=shared_only or not headed,
+                parallel_conv=parallel or not headed,
+                extra_nonlinearity=extras[i % len(extras)],
+                feed_forward=feed_forwards[i % len(feed_forwards)],
+            )
+
+
+def _first_values(name: str, leaf: nn.Module, tensor_name: str) -> nn.Parameter:
+    """A shared tensor as a network of its size would start with it."""
+    fresh = deepcopy(leaf).to_empty(device="cpu", recurse=False)
+    if isinstance(fresh, (TokenBatchNorm, nn.LayerNorm)):
+        fresh.reset_parameters()
+    initialise(fresh)
+    parameter = cast("nn.Parameter", getattr(fresh, tensor_name))
+    if name.endswith(".attention.to_output.norm.weight"):
+        nn.init.zeros_(parameter)
+    return parameter
+
+
+# Layers without storage, which members are copied from.
+
+
+class _NoValues(TorchFunctionMode):
+    """Leaves the first values out, which a tensor without storage would be given at some cost."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function in _FILLERS:
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
+_FILLERS = {Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_}
+
+
+def _skeleton(build: Callable[..., nn.Module], *args: Any) -> nn.Module:
+    with torch.device("meta"), _NoValues():
+        return build(*args)
+
+
+@lru_cache(_PARTS_KEPT)
+def _stem(width: int) -> nn.Module:
+    return _skeleton(Stem, width)
+
+
+@lru_cache(_PARTS_KEPT)
+def _fusion(plan: FusionPlan) -> nn.Module:
+    return _skeleton(Fusion, plan)
+
+
+@lru_cache(_PARTS_KEPT)
+def _embedding(kind: str, inputs: int, width: int) -> nn.Module:
+    return _skeleton(build_patch_embedding, kind, inputs, width)
+
+
+@lru_cache(_PARTS_KEPT)
+def _block(branch: BranchSpec, branch_index: int) -> nn.Module:
+    return _skeleton(Block, branch, branch_index, 0.0)
+
+
+@lru_cache(_PARTS_KEPT)
+def _shortcut(width: int) -> nn.Module:
+    return _skeleton(DiversityEnhancedShortcut, width)
+
+
+@lru_cache(_PARTS_KEPT)
+def _norm(width: int) -> nn.Module:
+    return _skeleton(layer_norm, width)
+
+
+@lru_cache(_PARTS_KEPT)
+def _head(widths: tuple[int, ...], head_width: int, num_classes: int) -> nn.Module:
+    return _skeleton(SegFormerHead, widths, head_width, num_classes)

@@ -1,0 +1,186 @@
+"""Data-parallel training on Ray Train: one process a worker, gloo on CPUs, NCCL on GPUs.
+
+Ray Train starts the processes, watches them, and starts all of them anew when one dies. Its stock
+rendezvous, torch's `TCPStore`, listens on every interface; here it is handed a socket that is bound
+to the address that the node has within Ray, the loopback one for a local run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # how soon a death is seen
+os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+
+import ray
+from ray import train
+from ray._private import worker as ray_worker
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from ..training import TrainingFailedError
+from .config import ConfigError, Resources
+
+RESTARTS = 2
+TIMEOUT_S = 600
+"""Longest that the processes wait for one of them, such as for the first to score and save."""
+POLL_S = 0.2
+_OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
+"""Errors that a new start would meet again."""
+
+
+def group_size(resources: Resources, most: int) -> int:
+    """Processes that the running cluster holds, at most `most`.
+
+    Raises:
+        ConfigError: Not one fits, or fewer than the workers asked for.
+    """
+    gpus = _gpus(resources)
+    fit = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = node["Resources"]
+            fits = there.get("CPU", 0) // resources.cpus_per_trial
+            fit += int(min(fits, there.get("GPU", 0) // gpus) if gpus else fits)
+    if fit < (resources.workers or 1):
+        raise ConfigError(
+            f"the supernet's training wants {resources.workers or 1} workers of"
+            f" {resources.cpus_per_trial} CPU and {gpus} GPU, the cluster holds {fit}"
+        )
+    return min(resources.workers or fit, most)
+
+
+def run_group(
+    part: Callable[[Mapping[str, Any]], None],
+    shared: Mapping[str, Any],
+    resources: Resources,
+    size: int,
+    on_poll: Callable[[], None],
+) -> None:
+    """Runs a function on every process of a group, within the Ray runtime that there is.
+
+    Args:
+        part: What each process runs, once `torch.distributed` is initialised. When a process dies
+            all are started anew, so it goes on from what it has saved.
+        shared: Its argument; plain data.
+        resources: What a process asks for; a GPU is not shared.
+        size: Number of processes.
+        on_poll: Called in this process some times a second.
+
+    Raises:
+        ValueError, OSError, TrainingFailedError: As `part` raised it.
+        RuntimeError: Processes died more often than they were to be started anew.
+    """
+    # Ray says on stdout that a worker died, whatever its loggers are set to.
+    ray_worker.print_to_stdstream = lambda *_, **__: None
+    gpus = _gpus(resources)
+    fault: list[BaseException] = []
+
+    def fit(storage: str) -> None:
+        try:
+            TorchTrainer(
+                part,
+                train_loop_config=dict(shared),
+                torch_config=_LoopbackConfig("nccl" if gpus else "gloo", timeout_s=TIMEOUT_S),
+                scaling_config=train.ScalingConfig(
+                    num_workers=size,
+                    use_gpu=bool(gpus),
+                    resources_per_worker={"CPU": resources.cpus_per_trial}
+                    | ({"GPU": gpus} if gpus else {}),
+                ),
+                run_config=train.RunConfig(
+                    storage_path=storage,
+                    callbacks=[_NoRetry()],
+                    failure_config=train.FailureConfig(
+                        max_failures=RESTARTS, controller_failure_limit=1
+                    ),
+                ),
+            ).fit()
+        except BaseException as error:  # handed over to the caller's thread
+            fault.append(error)
+
+    with tempfile.TemporaryDirectory(prefix="hrvit-train-", ignore_cleanup_errors=True) as storage:
+        # In the main thread Ray Train would answer SIGINT itself, by leaving the program.
+        thread = threading.Thread(target=fit, args=(storage,), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(POLL_S)
+            on_poll()
+    if fault:
+        cause = getattr(fault[0], "controller_failure", fault[0])
+        if isinstance(cause, _OWN_ERRORS):
+            raise cause
+        raise RuntimeError(
+            f"the supernet's training broke down: {' '.join(str(cause).split())[:500]}"
+        ) from fault[0]
+
+
+def _gpus(resources: Resources) -> int:
+    return -int(-resources.gpus_per_trial // 1)
+
+
+class _NoRetry(train.UserCallback):  # type: ignore[misc]
+    """Ends the run at an error of our own; what is raised in the controller is not retried."""
+
+    def after_exception(
+        self,
+        run_context: Any,  # noqa: ARG002
+        worker_exceptions: dict[int, Exception],
+    ) -> None:
+        for error in worker_exceptions.values():
+            if isinstance(error, _OWN_ERRORS):
+                raise error
+
+
+class _LoopbackBackend(TorchConfig().backend_cls):  # type: ignore[misc]
+    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+        address = worker_group.execute_single(0, _listen)
+        size = len(worker_group)
+        ray.get(
+            [
+                worker_group.execute_single_async(rank, _join, address, rank, size, backend_config)
+                for rank in range(size)
+            ]
+        )
+
+    def on_shutdown(self, worker_group: Any, backend_config: TorchConfig) -> None:
+        """Nothing: the processes are killed next, and one that hangs would cost half a minute."""
+
+
+@dataclass
+class _LoopbackConfig(TorchConfig):  # type: ignore[misc]
+    @property
+    def backend_cls(self) -> type:
+        return _LoopbackBackend
+
+
+_listening: list[int] = []
+
+
+def _listen() -> tuple[str, int]:
+    server = socket.create_server((ray.util.get_node_ip_address(), 0))
+    host, port = server.getsockname()[:2]
+    _listening[:] = [server.detach()]
+    return host, port
+
+
+def _join(address: tuple[str, int], rank: int, size: int, config: TorchConfig) -> None:
+    from torch import distributed
+
+    host, port = address
+    if host.startswith("127."):
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+    timeout = timedelta(seconds=config.timeout_s)
+    store = distributed.TCPStore(
+        host, port, size, rank == 0, timeout, master_listen_fd=_listening[0] if rank == 0 else None
+    )
+    distributed.init_process_group(
+        config.backend, store=store, rank=rank, world_size=size, timeout=timeout
+    )
