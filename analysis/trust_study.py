@@ -11,6 +11,7 @@ calibration (`hrvit-search --calibrate-proxy N`) has trained alone. It resumes w
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +58,7 @@ def run(
     for name in only or list(variants):
         if name not in variants:
             raise ConfigError(f"no variant is called {name!r}; known: {', '.join(variants)}")
-        path = output / f"{name.replace(' ', '_')}-s{seed}.json"
+        path = output / f"{re.sub('[ ,]+', '_', name)}-s{seed}.json"
         if path.exists():
             print(f"{name}: done already ({path})")
             continue
@@ -114,11 +115,20 @@ def report(
             by_miou.regret[3].describe(scale=100),
         )
         print(f"| {' | '.join(map(str, cells))} |")
+        if not position:
+            words = [f"{content['variant']}, by cross entropy:", *trust_verdict(by_entropy)]
         if not position and figure is not None:
-            data = trust_data(by_miou, table.arch_ids, found["miou"], alone, table.macs)
+            data = trust_data(
+                by_entropy,
+                table.arch_ids,
+                -found["cross_entropy"],
+                alone,
+                table.macs,
+                inherited_criterion="cross_entropy",
+            )
             draw_trust(data, figure)
     print()
-    for line in trust_verdict(by_miou):
+    for line in words:
         print(line)
 
 

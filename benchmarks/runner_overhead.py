@@ -27,6 +27,9 @@ class Clock:
         self.first_end: float | None = None
         self.last_end = 0.0
 
+    def supernet(self, step: object) -> None:
+        """There is none."""
+
     def started(self, task: object) -> None:
         """A trial was handed out."""
 

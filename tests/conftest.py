@@ -43,12 +43,14 @@ NARROWING = {
     },
 }
 RECIPE = {"steps": 1, "batch_size": 2, "warmup_steps": 0, "augment": {"crop_size": [32, 48]}}
+SUPERNET = {"steps": 6, "calibration_batches": 1}
 DATA = {"name": "scenes", "num_train": 8, "num_val": 4}
 CONFIG = {
     "space": "heterogeneous_branches",
     "narrowing": NARROWING,
     "data": {**DATA, "image_size": [32, 48]},
     "recipe": RECIPE,
+    "supernet": SUPERNET,
     "trials": 4,
     "sampler": "random",
 }
@@ -97,12 +99,18 @@ def profile(tmp_path_factory):
     """Path of a profile with the same tiny search, for the command line."""
     folder = tmp_path_factory.mktemp("profile")
     recipe = folder / "recipe.yaml"
-    plan = {"description": "One step.", "image_size": [32, 48], "recipe": RECIPE}
+    plan = {
+        "description": "One step.",
+        "image_size": [32, 48],
+        "recipe": RECIPE,
+        "supernet": SUPERNET,
+    }
     recipe.write_text(yaml.safe_dump(plan))
     path = folder / "profile.yaml"
     content = {
         "description": "Seconds.",
         "trials": 4,
+        "inherited": 6,
         "data": DATA,
         "recipes": {name: str(recipe) for name in ("scenes", "camvid", "folder")},
         "narrowing": NARROWING,

@@ -58,7 +58,8 @@ def _plan(run: Run) -> str:
         trust = f", {config.trust} members to tell how far to trust that" if config.trust else ""
         return (
             f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
-            f" its weights, sampler {config.sampler}, the best {config.retrain} trained alone for"
+            f" {UNITS[config.searched_by][0]} with its weights, sampler {config.sampler}, the best"
+            f" {config.retrain} trained alone for"
             f" {steps} steps{trust}, seed {config.seed}, confirmed with {config.confirm} further"
             " seeds"
         )
@@ -116,14 +117,22 @@ def _close_supernet(console: Console, run: Run) -> None:
             f" scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
         )
         return
-    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in scores.inherited}
-    found = rows[UNITS["miou"][0]]
-    figure = trust_data(found, scores.arch_ids, scores.inherited["miou"], scores.alone, scores.macs)
+    ordered = sorted(scores.inherited, key=lambda criterion: criterion != config.searched_by)
+    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in ordered}
+    first, found = ordered[0], rows[UNITS[ordered[0]][0]]
+    figure = trust_data(
+        found,
+        scores.arch_ids,
+        scores.inherited[first],
+        scores.alone,
+        scores.macs,
+        inherited_criterion=first,
+    )
     write_trust_csv(rows, run.directory / TRUST_NAME)
     draw_trust(figure, run.directory / TRUST_FIGURE_NAME)
     title = "scores with inherited weights against mIoU of training alone"
     console.print(trust_table(rows, title))
-    _say(console, *trust_verdict(found))
+    _say(console, f"by {UNITS[first][0]}, which this search goes by:", *trust_verdict(found))
 
 
 def _close_calibration(console: Console, run: Run) -> None:

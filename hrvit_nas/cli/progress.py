@@ -119,7 +119,8 @@ class SearchProgress:
     def _line(self, record: TrialRecord, summary: RunSummary) -> str:
         elapsed = time.monotonic() - self._started
         count = self._counts[record.origin]
-        of = f"/{self._trials}" if record.origin == self._first else ""
+        first = record.origin == self._first and count <= self._trials
+        of = f"/{self._trials}" if first else ""
         score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
         name = record.label or record.arch_id
         return (

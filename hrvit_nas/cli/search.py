@@ -397,13 +397,16 @@ def _go(run: Run) -> int:
     from rich.console import Console
 
     from ..search.config import ConfigError
+    from ..search.plan import TRUST_LABEL
     from ..search.run import continue_run
     from .closing import announce, close
     from .progress import SearchProgress
 
     console = Console()
     stage = run.config.first_stage
-    done = sum(record.origin == stage for record in run.store.records())
+    done = sum(
+        record.origin == stage and record.label != TRUST_LABEL for record in run.store.records()
+    )
     notes: list[str] = []
     interrupted = False
     try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..arch import ArchSpec
-from ..models import Supernet, recalibrate
+from ..models import Segmentor, Supernet, recalibrate
 from .confusion import Evaluation
 from .inference import mixed_precision
 
@@ -25,6 +25,21 @@ class InheritedScores:
 
     before: Evaluation
     after: Evaluation
+
+
+def inherited_member(supernet: Supernet, spec: ArchSpec) -> Segmentor:
+    """A member in eval mode, whatever the supernet's mode; no gradient goes through it.
+
+    Raises:
+        SpaceError: The architecture is not a member of the supernet's space.
+    """
+    training = supernet.training
+    supernet.eval()
+    try:
+        with torch.no_grad():
+            return supernet.member(spec)
+    finally:
+        supernet.train(training)
 
 
 def score_inherited(
@@ -48,13 +63,7 @@ def score_inherited(
     Raises:
         SpaceError: The architecture is not a member of the supernet's space.
     """
-    training = supernet.training
-    supernet.eval()
-    try:
-        with torch.no_grad():
-            member = supernet.member(spec)
-    finally:
-        supernet.train(training)
+    member = inherited_member(supernet, spec)
     before = evaluate(member)
     with mixed_precision(device):
         recalibrate(member, calibration)

@@ -48,6 +48,7 @@ CALIBRATIONS_KEPT = 16
 MEMBERS_KNOWN = 4096
 """Architectures remembered as members, so that each is checked but once."""
 _PARTS_KEPT = 256
+_HOOKS = tuple(name for name in vars(nn.Module()) if "hooks" in name)
 
 T = TypeVar("T", bound=nn.Module)
 Statistics = dict[str, Tensor]
@@ -134,6 +135,13 @@ class Supernet(nn.Module):
         while len(self._statistics) > CALIBRATIONS_KEPT:
             self._statistics.popitem(last=False)
 
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any module; forgets all calibrations, which were of other weights."""
+        self._statistics.clear()
+        found = super().load_state_dict(*args, **kwargs)
+        self._shared = dict(self.named_parameters())  # with `assign`, other tensors
+        return found
+
     def _check(self, spec: ArchSpec) -> None:
         if spec.id in self._members:
             return
@@ -209,6 +217,8 @@ class Supernet(nn.Module):
         clone = skeleton.__new__(type(skeleton))
         attributes = clone.__dict__
         attributes.update(skeleton.__dict__)
+        for name in _HOOKS:  # or a hook on one member would be on all, in every supernet
+            attributes[name] = OrderedDict()
         attributes["training"] = self.training
         if skeleton._modules:
             attributes["_modules"] = {
@@ -240,11 +250,11 @@ class Supernet(nn.Module):
     ) -> dict[str, Tensor]:
         if f"{path}.running_mean" in statistics:
             return {name: statistics[f"{path}.{name}"].clone() for name in norm._buffers}
-        device = next(iter(self._shared.values())).device
+        like = next(iter(self._shared.values()))
         return {
-            "running_mean": torch.zeros(norm.num_features, device=device),
-            "running_var": torch.ones(norm.num_features, device=device),
-            "num_batches_tracked": torch.zeros((), dtype=torch.long, device=device),
+            "running_mean": like.new_zeros(norm.num_features),
+            "running_var": like.new_ones(norm.num_features),
+            "num_batches_tracked": like.new_zeros((), dtype=torch.long),
         }
 
 

@@ -17,6 +17,13 @@ from .remedies import (
     remedies_markdown,
     remedy_rows,
 )
+from .strategies import (
+    StrategyRun,
+    draw_strategies,
+    strategies_markdown,
+    strategy_differences,
+    strategy_run,
+)
 from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
 from .trust import (
     TRUST_COLUMNS,
@@ -37,6 +44,7 @@ __all__ = [
     "ParetoPoint",
     "RemedyRow",
     "ReportError",
+    "StrategyRun",
     "TrustData",
     "TrustPoint",
     "calibration_table",
@@ -44,6 +52,7 @@ __all__ = [
     "criteria_table",
     "draw_pareto",
     "draw_remedies",
+    "draw_strategies",
     "draw_trust",
     "frontier_table",
     "mean_of_last",
@@ -51,6 +60,9 @@ __all__ = [
     "pareto_data",
     "remedies_markdown",
     "remedy_rows",
+    "strategies_markdown",
+    "strategy_differences",
+    "strategy_run",
     "trust_data",
     "trust_table",
     "trust_verdict",

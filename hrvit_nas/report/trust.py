@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,33 +94,24 @@ class TrustData:
 
 
 def trust_table(rows: Mapping[str, Trust], title: str = "") -> Table:
-    """A row a name (say, the criterion inherited scores are of), for rich."""
+    """A column a name (say, the criterion inherited scores are of), a row a statistic, for rich."""
     table = Table(title=Text(title) if title else None, title_justify="left")
     table.add_column("ranked by")
-    for heading in (
-        "tau",
-        "with mean of seeds",
-        "rho",
-        "tau without MACs",
-        "noise ceiling",
-        "ceiling without MACs",
-        "by MACs alone",
-        "top-1 regret",
-        "top-3 regret",
-    ):
-        table.add_column(heading, justify="right")
-    for name, trust in rows.items():
-        taus = (
-            trust.tau,
-            trust.mean_tau,
-            trust.rho,
-            trust.residual_tau,
-            trust.ceiling,
-            trust.residual_ceiling,
-            trust.size_tau,
-        )
-        regrets = (_in_unit(trust.regret[k], trust.criterion) for k in (1, 3))
-        table.add_row(Text(name), *(tau.describe() for tau in taus), *regrets)
+    for name in rows:
+        table.add_column(Text(name), justify="right")
+    statistics: dict[str, Callable[[Trust], str]] = {
+        "tau": lambda trust: trust.tau.describe(),
+        "with mean of seeds": lambda trust: trust.mean_tau.describe(),
+        "rho": lambda trust: trust.rho.describe(),
+        "tau without MACs": lambda trust: trust.residual_tau.describe(),
+        "noise ceiling": lambda trust: trust.ceiling.describe(),
+        "ceiling without MACs": lambda trust: trust.residual_ceiling.describe(),
+        "tau of MACs alone": lambda trust: trust.size_tau.describe(),
+        "top-1 regret": lambda trust: _in_unit(trust.regret[1], trust.criterion),
+        "top-3 regret": lambda trust: _in_unit(trust.regret[3], trust.criterion),
+    }
+    for heading, statistic in statistics.items():
+        table.add_row(heading, *(statistic(trust) for trust in rows.values()))
     return table
 
 

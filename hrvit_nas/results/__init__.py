@@ -3,7 +3,6 @@
 from .calibration import (
     Calibration,
     CalibrationError,
-    Criterion,
     Fidelity,
     ScoreTable,
     calibrate,
@@ -21,7 +20,7 @@ from .intervals import (
 )
 from .provenance import provenance
 from .ranking import Estimate, VarianceComponents
-from .records import SCHEMA, SCHEMA_VERSION, Column, HistoryPoint, TrialRecord
+from .records import SCHEMA, SCHEMA_VERSION, Column, Criterion, HistoryPoint, TrialRecord
 from .store import StoreError, TrialStore
 from .summary import ArchSummary, CostName, RunSummary, summarise
 from .trust import Trust, TrustScores, gather_trust, trust

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,8 @@ from .ranking import (
     seed_tau,
     variance_components,
 )
-from .records import HistoryPoint, TrialRecord
+from .records import LESS_IS_BETTER, Criterion, HistoryPoint, TrialRecord
 
-Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
-LESS_IS_BETTER: frozenset[Criterion] = frozenset({"cross_entropy"})
 MIN_ARCHITECTURES = 4
 """Fewer say nothing about a ranking."""
 MOST_SEEDS = 64

@@ -22,6 +22,10 @@ SCHEMA_VERSION = 3
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before calibration beside."""
 
+Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
+"""Scores of a history point that architectures can be ranked by."""
+LESS_IS_BETTER: frozenset[Criterion] = frozenset({"cross_entropy"})
+
 Origin = Literal["search", "reference", "confirm", "calibration", "inherited"]
 State = Literal["complete", "failed"]
 
@@ -164,6 +168,19 @@ class TrialRecord(BaseModel):
     def key(self) -> TrialKey:
         """What a trial must not be repeated for."""
         return TrialKey(self.arch_id, self.seed, self.origin == "inherited")
+
+    def score(self, criterion: Criterion) -> float | None:
+        """A score after the last step, more being better; None where the trial has none.
+
+        A cross entropy is negated. mIoU is that of the record, of averaged weights where there
+        are such.
+        """
+        if self.state == "failed":
+            return None
+        if criterion == "miou":
+            return self.miou
+        value: float | None = getattr(self.history[-1], criterion) if self.history else None
+        return -value if value is not None and criterion in LESS_IS_BETTER else value
 
     @property
     def spec(self) -> ArchSpec:

@@ -32,7 +32,8 @@ class ArchSummary:
         confirmed: Whether `scores` are those of confirming seeds.
         scores: mIoU (fraction) by seed, the scores that the mean is made of.
         interval: Mean of `scores` and its interval.
-        all_scores: mIoU (fraction) by seed, those before confirmation included.
+        all_scores: mIoU (fraction) by seed, those before confirmation and of calibrating seeds
+            included.
         inherited_miou: mIoU (fraction) with the weights of a supernet; `None` if there is none.
         search_miou: mIoU before confirmation (mean, if there were several seeds); `None` if
             it was only trained to confirm.
@@ -245,7 +246,11 @@ def _summarise_arch(
     first = records[0]
     confirm = {r.seed: r.miou for r in records if r.origin == "confirm" and r.miou is not None}
     before = {r.seed: r.miou for r in records if r.origin != "confirm" and r.miou is not None}
-    scores = confirm or before
+    # Further seeds of those that calibrate, too, would move the frontier that confirming starts
+    # from, and flatter or cut down some members alone.
+    calibrating = {r.seed for r in records if r.origin == "calibration"}
+    search = {seed: miou for seed, miou in before.items() if seed not in calibrating} or before
+    scores = confirm or search
     latencies = [r.latency_ms for r in records if r.latency_ms is not None]
     return ArchSummary(
         arch_id=first.arch_id,
@@ -258,7 +263,7 @@ def _summarise_arch(
         interval=mean_interval(scores.values(), confidence),
         all_scores={**before, **confirm},
         inherited_miou=inherited.miou if inherited else None,
-        search_miou=fmean(before.values()) if before else None,
+        search_miou=fmean(search.values()) if search else None,
         macs=first.macs,
         published_macs=first.published_macs,
         params=first.params,

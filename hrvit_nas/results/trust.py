@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .calibration import Criterion
 from .ranking import (
     Estimate,
     predictor_regret,
@@ -25,7 +24,7 @@ from .ranking import (
     seed_tau,
     tau_interval,
 )
-from .records import TrialRecord
+from .records import Criterion, TrialRecord
 
 TOP = (1, 3, 5)
 """How many of the best by inherited score are trained, where regret is told."""
@@ -145,12 +144,12 @@ def gather_trust(
         if arch_id in inherited and all((arch_id, seed) in alone for seed in seeds)
     ]
     found = [inherited[arch_id] for arch_id in whole]
-    entropies = [record.history[-1].cross_entropy if record.history else None for record in found]
-    scores: dict[Criterion, NDArray[np.float64]] = {
-        "miou": np.array([record.miou for record in found], np.float64)
-    }
-    if None not in entropies:
-        scores["cross_entropy"] = -np.array(entropies, np.float64)
+    criteria: tuple[Criterion, ...] = ("miou", "cross_entropy")
+    scores: dict[Criterion, NDArray[np.float64]] = {}
+    for criterion in criteria:
+        values = [record.score(criterion) for record in found]
+        if None not in values:
+            scores[criterion] = np.array(values, np.float64)
     return TrustScores(
         arch_ids=tuple(whole),
         seeds=tuple(seeds),

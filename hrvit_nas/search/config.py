@@ -137,6 +137,8 @@ class SearchConfig(_Frozen):
         strategy: `trials` trains each architecture that is proposed; `supernet` trains a supernet,
             scores what is proposed with its weights, and trains the best alone.
         trials: Architectures to propose: to train, or to score with inherited weights.
+        inherited_criterion: Score with inherited weights that is searched by. Cross entropy ranks
+            members more surely than mIoU, which a supernet leaves nearly alike (docs/supernet.md).
         retrain: Of those scored with inherited weights, how many of the best are trained alone.
         trust: Members spread over the cost range that are both scored with inherited weights and
             trained alone with `calibration_seeds` seeds, to tell how far the former can be
@@ -145,6 +147,8 @@ class SearchConfig(_Frozen):
         population: NSGA-II's population; None = from the number of trials.
         cost: What is minimised beside maximising mIoU.
         seed: Seed of the proposals, and of initialisation and data order of every trial.
+        references: Presets whose allocation, scaled to the cost of each frontier member, is trained
+            beside it.
         confirm: Further seeds that the frontier's members and the references are trained with.
         calibrate: Members of the space that a calibration of the proxy trains, which then takes
             the search's place; 0 = search.
@@ -163,12 +167,14 @@ class SearchConfig(_Frozen):
     recipe: Recipe
     strategy: StrategyName = "trials"
     trials: int = Field(ge=1)
+    inherited_criterion: Literal["miou", "cross_entropy"] = "cross_entropy"
     retrain: int = Field(default=4, ge=1)
     trust: int = Field(default=0, ge=0)
     sampler: SamplerName = "nsga2"
     population: int | None = Field(default=None, ge=2)
     cost: CostName = "macs"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    references: tuple[str, ...] = ("hrvit_b1",)
     confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
     calibrate: int = Field(default=0, ge=0)
     calibration_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
@@ -183,6 +189,8 @@ class SearchConfig(_Frozen):
     def _check_size(self) -> SearchConfig:
         if self.data.image_size is None and self.recipe.augment.crop_size is None:
             raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
+        for name in self.references:
+            get_arch(name)
         if 0 < self.calibrate < MIN_CALIBRATION:
             raise ValueError(
                 f"a calibration must train at least {MIN_CALIBRATION} members, got {self.calibrate}"
@@ -203,6 +211,11 @@ class SearchConfig(_Frozen):
     def criterion(self) -> Criterion:
         """The score of a trial, as its history names it."""
         return "averaged_miou" if self.recipe.weight_averaging else "miou"
+
+    @property
+    def searched_by(self) -> Criterion:
+        """The score that the search maximises; a cross entropy is negated."""
+        return self.inherited_criterion if self.strategy == "supernet" else "miou"
 
     @property
     def first_stage(self) -> Origin:

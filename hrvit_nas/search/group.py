@@ -8,6 +8,7 @@ to the address that the node has within Ray, the loopback one for a local run.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -32,6 +33,7 @@ RESTARTS = 2
 TIMEOUT_S = 600
 """Longest that the processes wait for one of them, such as for the first to score and save."""
 POLL_S = 0.2
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
 """Errors that a new start would meet again."""
 
@@ -99,7 +101,7 @@ def run_group(
                     storage_path=storage,
                     callbacks=[_NoRetry()],
                     failure_config=train.FailureConfig(
-                        max_failures=RESTARTS, controller_failure_limit=1
+                        max_failures=RESTARTS, controller_failure_limit=RESTARTS
                     ),
                 ),
             ).fit()
@@ -117,9 +119,8 @@ def run_group(
         cause = getattr(fault[0], "controller_failure", fault[0])
         if isinstance(cause, _OWN_ERRORS):
             raise cause
-        raise RuntimeError(
-            f"the supernet's training broke down: {' '.join(str(cause).split())[:500]}"
-        ) from fault[0]
+        words = _COLOURS.sub("", str(cause)).split()
+        raise RuntimeError(" ".join(words)[:500] or type(cause).__name__) from fault[0]
 
 
 def _gpus(resources: Resources) -> int:

@@ -19,6 +19,7 @@ from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
     CostName,
+    Criterion,
     TrialRecord,
     TrialStore,
     hypervolume,
@@ -34,8 +35,7 @@ from .tasks import Task
 
 CALIBRATION_DRAWS = 2000
 TRUST_LABEL = "trust"
-REFERENCE = "hrvit_b1"
-REFERENCE_LABEL = "b1 scaled"
+MARGIN = 0.1
 REFERENCE_GAP = 0.03
 """Share of its cost within which a frontier member makes do with its neighbour's reference."""
 
@@ -98,7 +98,10 @@ class Plan:
         while self._running:
             yield None
         if self._config.strategy == "supernet":
-            best = best_inherited(self._store.records(), self._config.cost, self._config.retrain)
+            config = self._config
+            best = best_inherited(
+                self._store.records(), config.cost, config.retrain, config.searched_by
+            )
             yield from self._untrained(best, [self._config.seed], "search", "")
             while self._running:
                 yield None
@@ -114,15 +117,19 @@ class Plan:
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
             return
-        references = self.references(front)
+        references = {
+            reference_label(name): self.references(name, front) for name in self._config.references
+        }
         seed = self._config.seed
-        yield from self._untrained(references, [seed], "reference", REFERENCE_LABEL)
+        for label, specs in references.items():
+            yield from self._untrained(specs, [seed], "reference", label)
         while self._running:
             yield None
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
             members = [ArchSpec.from_json(row.arch) for row in front]
-            yield from self._untrained(references, seeds, "confirm", REFERENCE_LABEL)
+            for label, specs in references.items():
+                yield from self._untrained(specs, seeds, "confirm", label)
             yield from self._untrained(members, seeds, "confirm", "")
         while self._running:
             yield None
@@ -177,8 +184,8 @@ class Plan:
                     self._take_number()
                     yield task
 
-    def references(self, front: Sequence[ArchSummary]) -> list[ArchSpec]:
-        """b1's allocation, scaled to the cost of each member; close members share one."""
+    def references(self, name: str, front: Sequence[ArchSummary]) -> list[ArchSpec]:
+        """A preset's allocation, scaled to the cost of each member; close members share one."""
         metric: CostName = "params" if self._config.cost == "params" else "macs"
 
         def cost(spec: ArchSpec) -> float:
@@ -191,7 +198,7 @@ class Plan:
             if not any(
                 abs(near - target) <= REFERENCE_GAP * target for near in references.values()
             ):
-                scaled = scale_to_cost(get_arch(REFERENCE), cost, target)
+                scaled = scale_to_cost(get_arch(name), cost, target)
                 references[scaled] = cost(scaled)
         return list(references)
 
@@ -200,22 +207,31 @@ class Plan:
         return self._number - 1
 
 
+def reference_label(preset: str) -> str:
+    """Name to show for a preset's scaled allocation."""
+    return f"{preset.removeprefix('hrvit_')} scaled"
+
+
 def calibration_members(space: Space, config: SearchConfig, count: int) -> list[ArchSpec]:
     """Members spread over the cost range, the same ones at every call."""
     rng = Random(config.seed)
     return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
 
 
-def best_inherited(records: Iterable[TrialRecord], cost: CostName, count: int) -> list[ArchSpec]:
+def best_inherited(
+    records: Iterable[TrialRecord], cost: CostName, count: int, criterion: Criterion
+) -> list[ArchSpec]:
     """Members of the frontier of inherited scores that dominate most between them.
 
-    They are taken one after the other, each for the hypervolume that it adds, with the dearest cost
-    and an mIoU of 0 for the corner. Where the frontier holds fewer, all of it comes back.
+    They are taken one after the other, each for the hypervolume that it adds. The corner lies a
+    tenth of the range beyond the dearest cost and the worst score, so that the ends of the frontier
+    count for something. Where the frontier holds fewer, all of it comes back.
 
     Args:
         records: Of the run; the inherited scores of its search count.
-        cost: Weighed against mIoU.
+        cost: Weighed against the score.
         count: How many at most.
+        criterion: The score.
 
     Returns:
         The members by rising cost.
@@ -224,7 +240,7 @@ def best_inherited(records: Iterable[TrialRecord], cost: CostName, count: int) -
     specs: dict[str, ArchSpec] = {}
     for record in records:
         if record.origin == "inherited" and record.label != TRUST_LABEL:
-            values = objective_values(record, cost)
+            values = objective_values(record, cost, criterion)
             if values is not None:
                 points[record.arch_id] = values
                 specs[record.arch_id] = record.spec
@@ -232,7 +248,11 @@ def best_inherited(records: Iterable[TrialRecord], cost: CostName, count: int) -
         return []
     on_front = pareto_front(list(points.values()))
     left = [arch_id for arch_id, on in zip(points, on_front, strict=True) if on]
-    corner = (0.0, 1.01 * max(value for _, value in points.values()))
+    scores, costs = zip(*points.values(), strict=True)
+    corner = (
+        min(scores) - MARGIN * (max(scores) - min(scores) or 1.0),
+        max(costs) + MARGIN * (max(costs) - min(costs) or 1.0),
+    )
     chosen: list[str] = []
     while left and len(chosen) < count:
         taken = [points[arch_id] for arch_id in chosen]

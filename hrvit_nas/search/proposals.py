@@ -1,7 +1,7 @@
 """Architectures proposed by an Optuna sampler, kept inside the space and never twice the same.
 
-The study is Optuna's own: one categorical parameter a gene that has a choice, mIoU maximised and
-a cost minimised.
+The study is Optuna's own: one categorical parameter a gene that has a choice, a score maximised
+(mIoU; of inherited weights, cross entropy negated) and a cost minimised.
 What the sampler proposes is checked before anything is trained. A proposal outside the space's
 limits is recorded as pruned and one already trained as failed, with the reason; a near, untrained
 member takes its place in the study, so that the sampler learns from what was really trained.
@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from ..arch import ArchSpec
-from ..results import CostName, TrialRecord
+from ..results import CostName, Criterion, TrialRecord
 from ..space import Space
 from ..space.by_cost import spread_members
 from .config import ConfigError, SamplerName, SearchConfig, first_line
@@ -76,6 +76,7 @@ class Proposals:
         self._space = space
         self._seed = config.seed
         self._cost = config.cost
+        self._criterion = config.searched_by
         self._rng = random.Random(seed)
         self._distributions = {
             gene.name: optuna.distributions.CategoricalDistribution(gene.choices)
@@ -199,12 +200,13 @@ class Proposals:
                     origin=self._stage,
                     proposal=trial.number,
                 )
-                self.finish(task, objective_values(record, self._cost))
+                self.finish(task, objective_values(record, self._cost, self._criterion))
         return waiting
 
 
-def objective_values(record: TrialRecord, cost: CostName) -> tuple[float, float] | None:
-    """mIoU and cost of a record as the study has them; None where the trial failed."""
-    if record.state == "failed" or record.miou is None:
-        return None
-    return record.miou, float(getattr(record, cost))
+def objective_values(
+    record: TrialRecord, cost: CostName, criterion: Criterion = "miou"
+) -> tuple[float, float] | None:
+    """Score and cost of a record as the study has them; None where the trial failed."""
+    score = record.score(criterion)
+    return None if score is None else (score, float(getattr(record, cost)))

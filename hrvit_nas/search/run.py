@@ -33,7 +33,8 @@ from .trial import TRAINING_DIR, WEIGHTS_DIR
 if TYPE_CHECKING:
     from .supernet import Step
 
-PROVENANCE_NAME, STUDY_NAME, SUPERNET_NAME = "provenance.json", "study.db", "supernet.pt"
+PROVENANCE_NAME, STUDY_NAME = "provenance.json", "study.db"
+SUPERNET_NAME, CURVE_NAME, STEPS_NAME = "supernet.pt", "supernet.csv", "supernet.jsonl"
 CHECKPOINT_SECONDS = 15.0
 """Seconds of a supernet's training that a crash can cost."""
 TABLE_SHARE = 0.02
@@ -89,12 +90,16 @@ class Run:
         self.store.close()
 
     def discard_if_unused(self) -> None:
-        """Removes what this sitting made, if no trial came of it."""
-        if self.new and not self.store.records():
+        """Removes what this sitting made, if no trial and no step of a supernet came of it."""
+        training = self.directory / TRAINING_DIR
+        trained = (training / SUPERNET_NAME).exists() or (self.directory / CURVE_NAME).exists()
+        if self.new and not self.store.records() and not trained:
             self.store.close()
             self.store.journal.unlink()
             for name in (CONFIG_NAME, PROVENANCE_NAME, STUDY_NAME, SUPERNET_NAME):
                 (self.directory / name).unlink(missing_ok=True)
+            (training / STEPS_NAME).unlink(missing_ok=True)
+            _remove_empty(training)
             _remove_empty(self.directory)
 
 
@@ -157,10 +162,14 @@ def open_run(
     """
     recorded = read_config(directory)[0].resources
     config, stored_space = read_config(directory, {**changes, "resources": resources})
-    if not config.calibrate and changes.keys() & {"calibration_seeds", "wanted_tau"}:
+    if not config.calibrate and "wanted_tau" in changes:
+        raise ConfigError(f"{directory} holds a search; --wanted-tau is of a calibration")
+    if not config.calibrate and not config.trust and "calibration_seeds" in changes:
         raise ConfigError(
-            f"{directory} holds a search; --calibration-seeds and --wanted-tau are of a calibration"
+            f"{directory} holds a search; --calibration-seeds are of a calibration, or of --trust"
         )
+    if config.strategy != "supernet" and "retrain" in changes:
+        raise ConfigError(f"{directory} holds no search with a supernet; --retrain is of one")
     if config.calibrate and (calibration or "trials" in changes):
         raise ConfigError(
             f"{directory} holds a calibration, which has no trials to add and stands on no other;"
@@ -219,7 +228,7 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
         record = _record(run, task, outcome)
         store.append(record)
         if proposals is not None and task.proposal is not None:
-            proposals.finish(task, objective_values(record, config.cost))
+            proposals.finish(task, objective_values(record, config.cost, config.searched_by))
         plan.done(task)
         (run.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
         summary = run.summary()
@@ -265,6 +274,8 @@ def _train_supernet(run: Run, observer: Observer) -> None:
     from .supernet import finish_training, last_step, train_part
 
     if (run.directory / SUPERNET_NAME).exists():
+        if (run.directory / TRAINING_DIR / STEPS_NAME).exists():  # it was stopped just before
+            finish_training(run.directory, run.config, run.data.num_classes)
         return
     resources = run.config.resources
     shared = {
@@ -274,13 +285,16 @@ def _train_supernet(run: Run, observer: Observer) -> None:
         "device": "cuda" if resources.gpus_per_trial else "cpu",
         "checkpoint_seconds": CHECKPOINT_SECONDS,
     }
-    run_group(
-        train_part,
-        shared,
-        resources,
-        group_size(resources, run.config.recipe.batch_size),
-        lambda: observer.supernet(last_step(run.directory)),
-    )
+    try:
+        run_group(
+            train_part,
+            shared,
+            resources,
+            group_size(resources, run.config.recipe.batch_size),
+            lambda: observer.supernet(last_step(run.directory)),
+        )
+    except RuntimeError as error:  # collapsed too often, or its workers kept dying
+        raise ConfigError(f"the supernet's training failed: {error}") from error
     finish_training(run.directory, run.config, run.data.num_classes)
 
 

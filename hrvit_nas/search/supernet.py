@@ -21,11 +21,9 @@ from ..training import (
     train_supernet,
 )
 from .config import ConfigError, SearchConfig
-from .run import SUPERNET_NAME
+from .run import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
 from .trial import TRAINING_DIR
 
-CURVE_NAME = "supernet.csv"
-STEPS_NAME = "supernet.jsonl"
 CURVE_COLUMNS = ("step", "largest_loss", "others_loss", "largest_miou", "smallest_miou")
 """Columns of `supernet.csv`: steps (count), losses (nats), mIoU (fraction) where it was scored."""
 
@@ -131,8 +129,9 @@ def finish_training(run_dir: Path, config: SearchConfig, num_classes: int) -> Su
             for step, loss in enumerate(progress.losses, start=1)
         ),
     )
-    for name in (SUPERNET_NAME, STEPS_NAME):
-        (run_dir / TRAINING_DIR / name).unlink(missing_ok=True)
+    folder = run_dir / TRAINING_DIR
+    for path in (folder / STEPS_NAME, *folder.glob(f"*{SUPERNET_NAME}*")):
+        path.unlink(missing_ok=True)
     return progress
 
 

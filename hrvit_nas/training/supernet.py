@@ -28,6 +28,7 @@ from torch import Tensor, distributed, nn
 from ..arch import ArchSpec
 from ..data import SegmentationData, Selection, train_batches, val_batches
 from ..evaluation import Evaluation, InheritedScores, evaluate, mixed_precision, score_inherited
+from ..evaluation.inherited import inherited_member
 from ..models import Supernet
 from ..space.by_cost import CostOf, CostStrata, extreme_member
 from .checkpoint import CheckpointError, read_state, write_state
@@ -205,8 +206,8 @@ class MemberScorer:
         )
 
     def member(self, spec: ArchSpec) -> nn.Module:
-        """A member on the shared weights, not calibrated."""
-        return self._supernet.member(spec)
+        """A member on the shared weights, in eval mode, not calibrated."""
+        return inherited_member(self._supernet, spec)
 
     def _evaluate(self, model: nn.Module) -> Evaluation:
         recipe = self._recipe
@@ -224,16 +225,19 @@ class MemberScorer:
 def save_supernet(path: Path, supernet: Supernet, progress: SupernetProgress) -> None:
     """Writes weights and progress, readable with `torch.load(weights_only=True)`."""
     weights = {name: tensor.cpu() for name, tensor in supernet.state_dict().items()}
-    write_state(path, {"format": FORMAT, "model": weights, "progress": _plain(progress)})
+    state = {"format": FORMAT, "model": weights, "progress": _plain(progress)}
+    write_state(path, {**state, "space": supernet.space.to_dict()})
 
 
 def load_supernet(path: Path, supernet: Supernet) -> SupernetProgress:
-    """Puts trained weights into a supernet of the same space; the path may be a checkpoint.
+    """Puts trained weights into a supernet of the same space, or of a narrower one.
 
     Raises:
         CheckpointError: The file is corrupt, or of another space or number of classes.
     """
     state = read_state(path, FORMAT, None)
+    if fault := _unlike(state.get("space"), supernet.space.to_dict()):
+        raise CheckpointError(f"supernet {path} is of another space: {fault}")
     _load_weights(path, supernet, state)
     return _progress(state["progress"])
 
@@ -520,6 +524,25 @@ def projected_sum(
         else:
             total.append(a * (1 - share) if b is None else a * (1 - share) + b)
     return total
+
+
+def _unlike(trained: Any, wanted: dict[str, Any]) -> str:
+    """Why weights that were trained for a space do not do for another; empty where they do.
+
+    Limits do not matter, and neither do choices that are no longer wanted.
+    """
+    if not isinstance(trained, dict):
+        return "it does not say which"
+    if trained["base"] != wanted["base"]:
+        return "its base differs"
+    there = {gene["name"]: gene for gene in trained["genes"]}
+    for gene in wanted["genes"]:
+        name = gene["name"]
+        if name not in there or there[name]["field"] != gene["field"]:
+            return f"gene {name!r} is not in it"
+        if more := [choice for choice in gene["choices"] if choice not in there[name]["choices"]]:
+            return f"gene {name!r} was not trained at {more[0]!r}"
+    return ""
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.run import create_run
 
+SUPERNET = ("--strategy", "supernet")
+
 
 @pytest.fixture
 def search(monkeypatch, capsys, tmp_path):
@@ -106,6 +108,25 @@ def run_dir(make_config, tmp_path):
         (["--calibrate-proxy", "6", "--calibration", "x"], "--calibration has no meaning with"),
         (["--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
         (["--calibration", "nowhere"], "nowhere holds no calibration"),
+        (["--strategy", "oneshot"], "'oneshot' is not one of"),
+        (["--supernet", "x.pt"], "--supernet needs --strategy supernet; drop it"),
+        (["--supernet-steps", "9"], "--supernet-steps needs --strategy supernet; drop it"),
+        (["--retrain", "2"], "--retrain needs --strategy supernet; drop it"),
+        (["--trust", "6"], "--trust needs --strategy supernet; drop it"),
+        (["--calibration-seeds", "3"], "needs --calibrate-proxy or --trust"),
+        (["--calibrate-proxy", "6", "--strategy", "supernet"], "--strategy has no meaning with"),
+        (["--calibrate-proxy", "6", "--trust", "6"], "--trust has no meaning with"),
+        (["--calibrate-proxy", "6", "--retrain", "2"], "--retrain has no meaning with"),
+        ([*SUPERNET, "--supernet", "x.pt"], "no supernet at x.pt"),
+        ([*SUPERNET, "--supernet", "."], "no supernet at ."),
+        ([*SUPERNET, "--supernet", "x.pt", "--supernet-steps", "9"], "which is trained already"),
+        ([*SUPERNET, "--supernet-steps", "0"], "supernet.steps: Input should be greater"),
+        ([*SUPERNET, "--retrain", "0"], "retrain: Input should be greater than or equal to 1"),
+        ([*SUPERNET, "--trust", "0"], "Invalid value for '--trust'"),
+        ([*SUPERNET, "--trust", "3"], "must compare at least 6 members, got 3"),
+        ([*SUPERNET, "--trust", "6", "--calibration-seeds", "1"], "calibration_seeds: "),
+        ([*SUPERNET, "--calibration-seeds", "3"], "needs --calibrate-proxy or --trust"),
+        ([*SUPERNET, "--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
         (["--resume", "nowhere"], "nowhere holds no run (config.json is missing)"),
         (["--output", "/dev/null/run"], "cannot open /dev/null/run/trials.jsonl: Not a directory"),
         (["--output", "/dev/null"], "/dev/null"),
@@ -160,7 +181,11 @@ def test_a_bottomless_file_is_refused(option, refused, run_dir, profile, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "option", [("--space", "joint"), ("--seed", "0"), ("--steps", "9"), ("--max-macs", "1e9")]
+    "option",
+    [
+        *[("--space", "joint"), ("--seed", "0"), ("--steps", "9"), ("--max-macs", "1e9")],
+        *[SUPERNET, ("--supernet", "x.pt"), ("--supernet-steps", "9")],
+    ],
 )
 def test_what_a_run_is_made_of_cannot_be_changed_on_resume(option, refused, run_dir):
     line = refused("--resume", run_dir, *option)
@@ -197,6 +222,57 @@ def test_a_journal_that_lost_what_its_table_has_is_refused(refused, run_dir, rec
 
 def test_what_is_of_a_calibration_is_refused_for_a_search(refused, run_dir):
     assert "holds a search" in refused("--resume", run_dir, "--calibration-seeds", 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (("--trust", 6), "a trust report is of a supernet's scores"),
+        (("--retrain", 2), "holds no search with a supernet; --retrain is of one"),
+        (("--calibration-seeds", 3), "are of a calibration, or of --trust"),
+    ],
+)
+def test_what_is_of_a_supernet_is_refused_for_a_search_without(option, expected, refused, run_dir):
+    assert expected in refused("--resume", run_dir, *option)
+
+
+def saved_supernet(config, path):
+    """A supernet of a configuration's space, untrained."""
+    from hrvit_nas.search.supernet import build_from
+    from hrvit_nas.training import SupernetProgress, save_supernet
+
+    save_supernet(path, build_from(config, num_classes=10), SupernetProgress())
+    return path
+
+
+def test_a_supernet_of_another_space_is_refused(refused, profile, make_config, tmp_path):
+    narrowing = make_config().narrowing
+    choices = {**narrowing.choices, "width_1": (8,)}
+    other = make_config(narrowing=narrowing.model_copy(update={"choices": choices}))
+    path = saved_supernet(other, tmp_path / "other.pt")
+    line = refused("--profile", profile, *SUPERNET, "--supernet", path, "--output", "out")
+    assert str(path) in line
+
+
+@pytest.mark.parametrize("content", [b"", b"noise", b"PK\x03\x04"])
+def test_a_damaged_supernet_is_refused(content, refused, profile, tmp_path):
+    (tmp_path / "mine.pt").write_bytes(content)
+    line = refused("--profile", profile, *SUPERNET, "--supernet", "mine.pt", "--output", "out")
+    assert "mine.pt" in line
+
+
+def test_a_truncated_supernet_is_refused(refused, profile, make_config, tmp_path):
+    path = saved_supernet(make_config(), tmp_path / "mine.pt")
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "mine.pt" in refused("--profile", profile, *SUPERNET, "--supernet", "mine.pt")
+
+
+def test_weights_of_something_else_are_refused(refused, profile, tmp_path):
+    import torch
+
+    torch.save({"model": {}}, tmp_path / "mine.pt")
+    line = refused("--profile", profile, *SUPERNET, "--supernet", "mine.pt")
+    assert "is not a checkpoint of format" in line
 
 
 def test_a_password_is_not_shown(refused, profile):

@@ -81,6 +81,46 @@ def test_confirmed_members_stand_at_their_means_and_faintly_at_their_search_scor
     assert data.caption == "3 architectures · 2 confirming seeds · 100 steps"
 
 
+@pytest.fixture
+def with_inherited(trials, record):
+    scored = {A: 0.90, B: 0.85, "ffffffffffff": 0.95}
+    macs = {**MACS, "ffffffffffff": 300_000_000}
+    return trials + [
+        record(arch_id=arch_id, macs=macs[arch_id], miou=miou, origin="inherited", steps=800)
+        for arch_id, miou in scored.items()
+    ]
+
+
+def test_inherited_scores_are_points_of_their_own(trials, with_inherited):
+    data = pareto_data(summarise(with_inherited), dataset="camvid")
+    assert [(p.arch_id, p.cost, p.miou) for p in data.inherited] == [
+        (A, pytest.approx(0.1), pytest.approx(90)),
+        (B, pytest.approx(0.4), pytest.approx(85)),
+        ("ffffffffffff", pytest.approx(0.3), pytest.approx(95)),
+    ]
+    without = pareto_data(summarise(trials))
+    assert without.inherited == ()
+    assert [p.arch_id for p in data.frontier] == [p.arch_id for p in without.frontier] == [A, B]
+    assert [p.miou for p in data.searched] == [p.miou for p in without.searched]
+    assert data.staircase == without.staircase
+    assert data.caption == (
+        "camvid · 3 scored with inherited weights · 3 architectures trained · 1 seed · 100 steps"
+    )
+    _, labels = drawn(data).get_legend_handles_labels()
+    assert "inherited weights" in labels
+    assert "inherited weights" not in drawn(without).get_legend_handles_labels()[1]
+
+
+def test_an_inherited_score_without_the_cost_is_left_out(record):
+    records = [
+        record(arch_id=A, latency_ms=2.0),
+        record(arch_id=A, origin="inherited", latency_ms=3.0),
+        record(arch_id=B, origin="inherited"),
+    ]
+    data = pareto_data(summarise(records, cost="latency_ms"))
+    assert [(p.arch_id, p.cost) for p in data.inherited] == [(A, 3.0)]
+
+
 @pytest.mark.parametrize(("dearest", "log"), [(800_000_000, False), (801_000_000, True)])
 def test_costs_that_span_more_than_a_factor_of_eight_get_a_log_axis(record, dearest, log):
     records = [record(macs=100_000_000), record(arch_id=B, macs=dearest)]
@@ -99,6 +139,7 @@ def test_another_cost_has_another_axis(record):
     [
         ([], "macs", "no trial is complete"),
         ([{"state": "failed"}], "macs", r"no trial is complete \(1 failed\)"),
+        ([{"origin": "inherited"}], "macs", "no trial is complete"),
         ([{}], "latency_ms", "no complete trial has latency_ms"),
     ],
 )

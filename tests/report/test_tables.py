@@ -77,6 +77,33 @@ def test_table_shows_latency_where_it_is_the_cost(record):
     assert "12.3" in text
 
 
+@pytest.fixture
+def with_inherited(trials, record):
+    scored = record(arch_id=A, macs=100_000_000, miou=0.90, origin="inherited", steps=800)
+    other = record(arch_id="ffffffffffff", macs=50_000_000, miou=0.95, origin="inherited")
+    return [scored, other, *trials]
+
+
+def test_table_shows_inherited_scores_beside_those_of_training_alone(trials, with_inherited):
+    table = frontier_table(summarise(with_inherited))
+    text = printed(table)
+    headings = [str(column.header) for column in table.columns]
+    assert "inherited" in headings
+    assert "inherited" not in printed(frontier_table(summarise(trials)))
+    cells = dict(zip(headings, [list(column.cells) for column in table.columns], strict=True))
+    assert [str(cell) for cell in cells["mIoU %"]] == ["30.00 (n=1)", "28.00 (n=1)"]
+    assert [str(cell) for cell in cells["inherited"]] == ["90.00", ""]
+    assert "ffffffffffff" not in text
+
+
+def test_csv_holds_both_scores(with_inherited, tmp_path):
+    path = tmp_path / "frontier.csv"
+    write_frontier_csv(summarise(with_inherited), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        scores = {r["arch_id"]: (r["miou"], r["inherited_miou"]) for r in csv.DictReader(file)}
+    assert scores == {A: ("0.3", "0.9"), REF: ("0.28", "")}
+
+
 def test_csv_has_the_documented_columns_and_the_architecture(confirmed, tmp_path):
     path = tmp_path / "frontier.csv"
     write_frontier_csv(summarise(confirmed), path)

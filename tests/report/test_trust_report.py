@@ -54,24 +54,23 @@ def cells(table):
     ]
 
 
-def test_table_has_a_row_a_name(found, constant):
-    text, (heading, first, second) = cells(
-        trust_table({"mIoU [x]": found, "nothing": constant}, title="of [x]")
-    )
+def test_table_has_a_column_a_name(found, constant):
+    text, rows = cells(trust_table({"mIoU [x]": found, "nothing": constant}, title="of [x]"))
     assert "of [x]" in text
-    assert len(heading) == len(first) == 10
-    assert first[:5] == [
+    heading, first, second = zip(*rows, strict=True)
+    assert len(heading) == 10
+    assert first[:5] == (
         "mIoU [x]",
         found.tau.describe(),
         found.mean_tau.describe(),
         found.rho.describe(),
         found.residual_tau.describe(),
-    ]
-    assert first[5:8] == [
+    )
+    assert first[5:8] == (
         found.ceiling.describe(),
         found.residual_ceiling.describe(),
         found.size_tau.describe(),
-    ]
+    )
     assert second[1] == second[8] == "undefined"
 
 
@@ -85,8 +84,8 @@ def test_table_has_a_row_a_name(found, constant):
 )
 def test_regret_has_a_unit(found, criterion, estimate, words):
     changed = replace(found, criterion=criterion, regret={1: estimate, 3: estimate, 5: estimate})
-    _, (_, row) = cells(trust_table({"x": changed}))
-    assert row[8] == row[9] == words
+    _, rows = cells(trust_table({"x": changed}))
+    assert rows[8][1] == rows[9][1] == words
     assert trust_verdict(changed)[-1].endswith(f"top 5, {words}")
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from hrvit_nas.results import (
     TrialRecord,
     TrialStore,
 )
-from hrvit_nas.results.records import TrialKey
+from hrvit_nas.results.records import Origin, TrialKey
 
 fractions = st.floats(0, 1)
 # Few characters, but the awkward ones.
@@ -42,11 +43,12 @@ def records(draw):
         number=draw(counts),
         arch_id=draw(st.text("0123456789abcdef", min_size=12, max_size=12)),
         arch=draw(names),
-        origin=draw(st.sampled_from(["search", "reference", "confirm", "calibration"])),
+        origin=draw(st.sampled_from(get_args(Origin))),
         label=draw(names),
         seed=draw(st.integers(-(2**62), 2**62)),
         state="failed" if failed else "complete",
         miou=None if failed else draw(fractions),
+        uncalibrated_miou=draw(scores),
         macs=draw(counts),
         published_macs=draw(counts),
         params=draw(counts),
@@ -97,6 +99,32 @@ def test_a_journal_of_the_first_version_is_read(tmp_path, record):
     store.journal.write_text(json.dumps(line) + "\n")
     (old,) = TrialStore(tmp_path).records()
     assert old.history == (HistoryPoint(50, 0.1), HistoryPoint(100, 0.2))
+
+
+def test_a_journal_of_the_second_version_is_read(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record())
+        store.append(record(number=1, origin="inherited", uncalibrated_miou=0.25))
+    old, new = (json.loads(line) for line in store.journal.read_text().splitlines())
+    del old["uncalibrated_miou"]
+    old["schema_version"] = 2
+    store.journal.write_text(f"{json.dumps(old)}\n{json.dumps(new)}\n")
+    trained, scored = TrialStore(tmp_path).records()
+    assert trained == record()
+    assert (scored.origin, scored.uncalibrated_miou) == ("inherited", 0.25)
+    with TrialStore(tmp_path, write=True) as store:
+        store.write_parquet()  # an old run goes on in the new table
+    table = parquet.read_table(tmp_path / "trials.parquet")
+    assert table.column("uncalibrated_miou").to_pylist() == [None, 0.25]
+
+
+def test_a_score_with_inherited_weights_is_not_a_training(tmp_path, record):
+    with TrialStore(tmp_path, write=True) as store:
+        store.append(record(origin="inherited"))
+        assert record().key not in store.completed()
+        store.append(record())
+        assert store.completed() == {record().key, record(origin="inherited").key}
+        assert len(store.completed()) == 2
 
 
 def test_frame_has_nan_for_what_is_missing(tmp_path, record):
@@ -163,10 +191,13 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, r
         (lambda line: "[1]", "must be a JSON object, got list"),
         (lambda line: line.replace('"miou":0.5', '"miou":"high"'), "is damaged: miou: .*'high'"),
         (
-            lambda line: line.replace('"schema_version":2', '"schema_version":3'),
-            "has schema version 3, this program reads 1 to 2",
+            lambda line: line.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'),
+            f"has schema version 99, this program reads 1 to {SCHEMA_VERSION}",
         ),
-        (lambda line: line.replace('"schema_version":2,', ""), "has schema version None"),
+        (
+            lambda line: line.replace(f'"schema_version":{SCHEMA_VERSION},', ""),
+            "has schema version None",
+        ),
     ],
 )
 def test_damage_in_the_middle_names_file_and_line(tmp_path, record, damage, message):

@@ -125,6 +125,63 @@ def test_noise_is_taken_from_confirming_seeds_where_nothing_was_calibrated(confi
     assert summarise([*confirmed, *more], noise=0.5).noise == 0.5
 
 
+def decided(summary):
+    return [(row.arch_id, row.all_scores, row.search_miou, row.on_frontier) for row in summary.rows]
+
+
+def inherited(record, arch_id, miou, **fields):
+    values = {"origin": "inherited", "steps": 800, "miou": miou, "arch_id": arch_id}
+    return record(**(values | fields))
+
+
+def test_inherited_scores_stand_beside_and_decide_nothing(trials, record):
+    scored = [
+        inherited(record, A, 0.90, macs=10),
+        inherited(record, C, 0.95, macs=30),
+        inherited(record, "ffffffffffff", 0.99, macs=1),
+    ]
+    summary, without = summarise([*scored, *trials]), summarise(trials)
+    assert [row.inherited_miou for row in summary.rows] == [0.90, None, None, 0.95]
+    assert [row.inherited_miou for row in without.rows] == [None] * 4
+    assert decided(summary) == decided(without)
+    assert summary.steps == without.steps == (100,)
+    assert summary.inherited == tuple(scored)
+    assert without.inherited == ()
+    assert summary.noise is None
+
+
+def test_what_was_only_scored_with_inherited_weights_has_no_row(record):
+    failed = record(origin="inherited", state="failed", arch_id=B)
+    summary = summarise([inherited(record, A, 0.5), failed])
+    assert (summary.rows, summary.frontier, summary.steps) == ((), (), ())
+    assert [scored.arch_id for scored in summary.inherited] == [A]
+    assert summary.num_failed == 1
+
+
+def test_members_that_calibrate_beside_a_search_are_no_candidates(trials, record):
+    other = "ffffffffffff"
+    calibrating = [
+        record(arch_id=other, macs=1, miou=0.99, origin="calibration", seed=seed) for seed in (0, 1)
+    ]
+    summary = summarise([*trials, *calibrating])
+    assert [row.arch_id for row in summary.frontier] == [A, B]
+    row = by_id(summary)[other]
+    assert (row.searched, row.reference, row.on_frontier) == (False, False, False)
+    assert row.scores == {0: 0.99, 1: 0.99}
+    # Without a search they are all there is.
+    assert [row.arch_id for row in summarise(calibrating).frontier] == [other]
+
+
+def test_a_calibrating_seed_does_not_change_what_the_search_selected(trials, record):
+    # One seed more of some members alone would move the frontier that confirming starts from.
+    lucky = record(arch_id=C, macs=30, miou=0.60, origin="calibration", seed=1)
+    summary = summarise([*trials, lucky])
+    row = by_id(summary)[C]
+    assert (row.search_miou, row.scores) == (0.35, {0: 0.35})
+    assert row.all_scores == {0: 0.35, 1: 0.60}
+    assert [row.arch_id for row in summary.frontier] == [A, B]
+
+
 def test_nothing_to_summarise(record):
     summary = summarise([])
     assert (summary.rows, summary.frontier, summary.num_failed) == ((), (), 0)

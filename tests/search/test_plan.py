@@ -4,8 +4,9 @@ import math
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 
 from hrvit_nas.arch import get_arch
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import TrialRecord, TrialStore, summarise
+from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, summarise
 from hrvit_nas.results.records import TrialKey
-from hrvit_nas.search.plan import REFERENCE_LABEL, Plan
+from hrvit_nas.search.plan import TRUST_LABEL, Plan, best_inherited, calibration_members
 from hrvit_nas.search.proposals import Proposals, objective_values
 
 SIZE, CLASSES = (32, 48), 10
@@ -61,10 +62,12 @@ class Sitting:
             state="failed" if fails else "complete",
             miou=None if fails else miou,
             error="diverged" if fails else "",
+            history=() if fails else (HistoryPoint(1, miou, cross_entropy=1 - miou),),
         )
         self.store.append(record)
         if task.proposal is not None:
-            self.proposals.finish(task, objective_values(record, self.config.cost))
+            config = self.config
+            self.proposals.finish(task, objective_values(record, config.cost, config.searched_by))
         self.plan.done(task)
         return record
 
@@ -108,7 +111,7 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     sitting.hand_out(100)
     references = list(sitting.running)
     assert {(task.origin, task.label, task.seed) for task in references} == {
-        ("reference", REFERENCE_LABEL, 7)
+        ("reference", "b1 scaled", 7)
     }
     assert references
     for _ in references:
@@ -261,3 +264,166 @@ def test_a_calibration_of_a_small_space_says_so(make_config, sit):
     assert sitting.plan.notes == [
         "the space holds no more than 4 members that could be found, of 6 wanted"
     ]
+
+
+def area(points, corner):
+    """Union of the rectangles between points (score, cost) and a corner, strip by strip."""
+    costs = sorted({cost for _, cost in points} | {corner[1]})
+    return sum(
+        (right - left) * (max(score for score, cost in points if cost <= left) - corner[0])
+        for left, right in pairwise(costs)
+    )
+
+
+def greedily(points, count):
+    """The most that each further point adds, looked for among all points, not the frontier's."""
+    (worst, best), (cheapest, dearest) = ((min(x), max(x)) for x in zip(*points, strict=True))
+    corner = (worst - 0.1 * (best - worst or 1), dearest + 0.1 * (dearest - cheapest or 1))
+    chosen = []
+    while len(chosen) < count:
+        best = max(points, key=lambda point: area([*chosen, point], corner))
+        if chosen and area([*chosen, best], corner) <= (1 + 1e-12) * area(chosen, corner):
+            break
+        chosen.append(best)
+    return sorted(chosen, key=lambda point: point[1])
+
+
+@pytest.fixture(scope="module")
+def members(make_config):
+    space = make_config().load_space()
+    rng = Random(0)
+    return sorted({space.sample(rng) for _ in range(40)}, key=lambda spec: spec.id)
+
+
+@pytest.mark.parametrize("criterion", ["miou", "cross_entropy"])
+@pytest.mark.parametrize("count", [1, 2, 4, 40])
+def test_the_best_are_those_that_add_most_to_what_is_dominated(members, record, criterion, count):
+    for seed in range(12):
+        rng = Random(seed)
+        chosen = rng.sample(members, 1 + rng.randrange(16))
+        # Dearer is better on the whole, so that frontiers are long.
+        costs = [rng.randrange(10**6, 10**8) for _ in chosen]
+        scores = [cost / 2e8 + rng.random() / 4 for cost in costs]
+        if criterion == "cross_entropy":
+            scores = [score - 2 for score in scores]
+        points = list(zip(scores, costs, strict=True))
+        records = [
+            record(
+                arch_id=spec.id,
+                arch=spec.to_json(),
+                origin="inherited",
+                params=cost,
+                miou=score if criterion == "miou" else rng.random(),
+                history=(HistoryPoint(9, 0.5, cross_entropy=-score),),
+            )
+            for spec, (score, cost) in zip(chosen, points, strict=True)
+        ]
+        at = dict(zip(chosen, points, strict=True))
+        found = [at[spec] for spec in best_inherited(records, "params", count, criterion)]
+        assert found == greedily(points, count)
+
+
+def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(members, record):
+    def scored(spec, **fields):
+        values = {"arch_id": spec.id, "arch": spec.to_json(), "origin": "inherited", "macs": 100}
+        return record(**(values | fields))
+
+    own, trusted, broken, trained = members[:4]
+    records = [
+        scored(own, miou=0.2),
+        scored(trusted, miou=0.9, label=TRUST_LABEL),
+        scored(broken, state="failed"),
+        scored(trained, miou=0.8, origin="search"),
+    ]
+    assert best_inherited(records, "macs", 9, "miou") == [own]
+    assert best_inherited(records[1:], "macs", 9, "miou") == []
+
+
+def supernet_config(make_config, **changes):
+    values = {"strategy": "supernet", "trials": 8, "retrain": 3, "seed": 5}
+    return make_config(**{**values, **changes})
+
+
+def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
+    config = supernet_config(make_config, trust=6, calibration_seeds=3, confirm=1)
+    sitting = sit(config)
+    handed = []
+    while not sitting.plan.finished:
+        sitting.hand_out(100)
+        handed.append(sitting.running[:])
+        while sitting.running:
+            sitting.finish()
+    stages = [
+        [(origin, label) for (origin, label), _ in groupby(tasks, lambda t: (t.origin, t.label))]
+        for tasks in handed
+        if tasks
+    ]
+    assert stages == [
+        [("inherited", "")],
+        [("search", "")],
+        [("reference", "b1 scaled")],
+        [("confirm", "b1 scaled"), ("confirm", "")],
+        [("inherited", TRUST_LABEL), ("calibration", TRUST_LABEL)],
+    ]
+    records = sitting.store.records()
+    assert len({record.key for record in records}) == len(records)
+    assert Counter(r.origin for r in records if r.label != TRUST_LABEL)["inherited"] == 8
+    assert {r.seed for r in records if r.origin in ("inherited", "search")} == {5}
+    best = best_inherited(records, "macs", 3, config.searched_by)
+    assert {r.spec for r in records if r.origin == "search"} == set(best)
+    assert len(best) == 3
+
+
+def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
+    config = supernet_config(make_config, trust=6, calibration_seeds=3)
+    records = sit(config).run()
+    members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
+    assert len(members) == 6
+    assert members <= {r.arch_id for r in records if r.origin == "inherited"}
+    trained = {(r.arch_id, r.seed) for r in records if r.origin != "inherited"}
+    assert {(arch_id, seed) for arch_id in members for seed in (5, 6, 7)} <= trained
+    proposed = {r.arch_id for r in records if r.origin == "inherited" and not r.label}
+    labelled = {r.arch_id for r in records if r.origin == "inherited" and r.label}
+    assert labelled == members - proposed
+
+
+def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit):
+    first = sit(supernet_config(make_config, trials=3, retrain=2, trust=8)).run()
+    more = sit(supernet_config(make_config, trials=6, retrain=6, trust=8)).run()
+    assert more[: len(first)] == first
+    assert len({record.key for record in more}) == len(more)
+    scored = [record for record in more if record.origin == "inherited"]
+    proposed = {record.arch_id for record in scored if record.label != TRUST_LABEL}
+    trusted = {record.arch_id for record in scored if record.label == TRUST_LABEL}
+    assert len(proposed) == 6
+    assert proposed.isdisjoint(trusted)
+    assert {record.arch_id for record in more if record.origin == "search"} <= proposed
+    assert {row.arch_id for row in summarise(more).frontier} <= proposed
+
+
+@pytest.mark.parametrize("cut", [5, 9, 14])
+def test_a_supernet_run_goes_on_wherever_it_was_cut(make_config, sit, tmp_path, cut):
+    config = supernet_config(make_config, trust=6)
+    first = sit(config).run(most=cut)
+    assert len(first) == cut
+    records = sit(config).run()
+    assert records[:cut] == first
+    assert sit(config).run() == records
+    assert len({record.key for record in records}) == len(records)
+    own = [r for r in records if r.origin == "inherited" and r.label != TRUST_LABEL]
+    assert len(own) == 8
+    best = best_inherited(own, "macs", 3, config.searched_by)
+    assert {r.spec for r in records if r.origin == "search"} == set(best)
+    members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
+    trained = {(r.arch_id, r.seed) for r in records if r.origin != "inherited"}
+    assert {(arch_id, seed) for arch_id in members for seed in (5, 6)} <= trained
+
+
+def test_a_supernet_run_of_which_nothing_comes_trains_nothing(make_config, sit):
+    sitting = sit(supernet_config(make_config, trials=2))
+    sitting.hand_out(4)
+    while sitting.running:
+        sitting.finish(fails=True)
+    assert sitting.plan.next() is None
+    assert sitting.plan.finished
+    assert sitting.plan.notes == ["no trial was completed, so there is no frontier"]

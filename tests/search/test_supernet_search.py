@@ -1,0 +1,281 @@
+"""Searches with a supernet through Ray: what is scored, what is trained alone, nothing twice."""
+
+import csv
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hrvit_nas.report import write_frontier_csv
+from hrvit_nas.results import gather_trust
+from hrvit_nas.search.config import ConfigError, one_line
+from hrvit_nas.search.plan import TRUST_LABEL, best_inherited, calibration_members
+from hrvit_nas.search.run import (
+    CURVE_NAME,
+    STEPS_NAME,
+    SUPERNET_NAME,
+    continue_run,
+    create_run,
+    open_run,
+)
+from hrvit_nas.search.supernet import CURVE_COLUMNS
+from hrvit_nas.search.trial import TRAINING_DIR, WEIGHTS_DIR
+from hrvit_nas.training import CheckpointError
+
+pytestmark = pytest.mark.ray
+
+SEED, TRIALS, RETRAIN, TRUST, STEPS = 3, 7, 3, 6, 6
+
+
+@dataclass
+class Watcher:
+    """Notes what a run tells."""
+
+    tasks: list = field(default_factory=list)
+    records: list = field(default_factory=list)
+    steps: list = field(default_factory=list)
+
+    def started(self, task):
+        self.tasks.append(task)
+
+    def ended(self, record, summary):
+        self.records.append(record)
+
+    def supernet(self, step):
+        if step is not None:
+            self.steps.append(step)
+
+
+def finish(run):
+    """Continues a run to its end; returns what it told."""
+    watcher = Watcher()
+    try:
+        assert continue_run(run, watcher) == []
+    finally:
+        run.close()
+    return watcher
+
+
+@pytest.fixture(scope="module")
+def supernet_config(make_config):
+    def make(**changes):
+        values = {"strategy": "supernet", "seed": SEED, "trials": TRIALS, "retrain": RETRAIN}
+        return make_config(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(supernet_config, ray_runtime, tmp_path_factory):
+    """A finished run and what it told; tests that go on copy its directory."""
+    run = create_run(
+        supernet_config(trust=TRUST), tmp_path_factory.mktemp("supernet-runs") / "finished"
+    )
+    return run, finish(run)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return Path(shutil.copytree(finished[0].directory, tmp_path / "run"))
+
+
+def test_stages_come_in_order_and_nothing_is_done_twice(finished):
+    run, watcher = finished
+    records = run.store.records()
+    assert watcher.records == records
+    assert [
+        stage for stage, _ in groupby((r.origin, bool(r.label == TRUST_LABEL)) for r in records)
+    ] == [
+        ("inherited", False),
+        ("search", False),
+        ("reference", False),
+        ("inherited", True),
+        ("calibration", True),
+    ]
+    keys = [task.key for task in watcher.tasks]
+    assert len(set(keys)) == len(keys)
+    assert set(keys) == {record.key for record in records}
+    assert {record.state for record in records} == {"complete"}
+    assert Counter(r.origin for r in records if r.label != TRUST_LABEL)["inherited"] == TRIALS
+
+
+def test_the_supernet_is_trained_before_anything_is_scored(finished):
+    run, watcher = finished
+    assert watcher.steps[-1].done <= watcher.steps[-1].steps == STEPS
+    assert (run.directory / SUPERNET_NAME).stat().st_size
+    assert not (run.directory / TRAINING_DIR).exists()
+    with (run.directory / CURVE_NAME).open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == CURVE_COLUMNS
+    assert [int(row["step"]) for row in rows] == list(range(1, STEPS + 1))
+    assert all(float(row["largest_loss"]) > 0 for row in rows)
+    assert rows[-1]["largest_miou"]
+
+
+def test_the_best_of_the_scored_are_trained_alone(finished):
+    run, _ = finished
+    records, config = run.store.records(), run.config
+    best = best_inherited(records, config.cost, RETRAIN, config.searched_by)
+    trained = {record.spec for record in records if record.origin == "search"}
+    assert trained == set(best)
+    assert 1 <= len(best) <= RETRAIN
+    kept = {path.name.split("-s")[0] for path in (run.directory / WEIGHTS_DIR).iterdir()}
+    shown = run.summary()
+    assert kept == {row.arch_id for row in (*shown.frontier, *shown.references)}
+
+
+def test_an_inherited_score_says_what_it_comes_from(finished):
+    scored = [record for record in finished[0].store.records() if record.origin == "inherited"]
+    assert {(record.seed, record.steps) for record in scored} == {(SEED, STEPS)}
+    assert all(record.uncalibrated_miou is not None for record in scored)
+    assert any(record.uncalibrated_miou != record.miou for record in scored)
+    assert all(record.history[-1][:2] == (STEPS, record.miou) for record in scored)
+    assert all(record.history[-1].cross_entropy > 0 for record in scored)
+
+
+def test_both_scores_stand_side_by_side(finished, tmp_path):
+    run, _ = finished
+    records = run.store.records()
+    inherited = {r.arch_id: r.miou for r in records if r.origin == "inherited"}
+    alone = {r.arch_id: r.miou for r in records if r.origin == "search"}
+    summary = run.summary()
+    searched = {row.arch_id: row for row in summary.rows if row.searched}
+    assert searched.keys() == alone.keys()
+    for arch_id, row in searched.items():
+        assert (row.inherited_miou, row.search_miou) == (inherited[arch_id], alone[arch_id])
+    assert {row.arch_id for row in summary.frontier} <= alone.keys()
+    write_frontier_csv(summary, tmp_path / "frontier.csv")
+    with (tmp_path / "frontier.csv").open() as file:
+        rows = {row["arch_id"]: row for row in csv.DictReader(file)}
+    for row in summary.frontier:
+        shown = rows[row.arch_id]
+        assert float(shown["inherited_miou"]) == inherited[row.arch_id]
+        assert float(shown["miou"]) == alone[row.arch_id]
+
+
+def test_trust_has_both_scores_of_members_of_all_costs(finished):
+    run, _ = finished
+    members = [spec.id for spec in calibration_members(run.space, run.config, TRUST)]
+    scores = gather_trust(run.store.records(), members, (SEED, SEED + 1))
+    assert scores.arch_ids == tuple(members)
+    assert scores.trust().num_architectures == TRUST
+    assert scores.inherited.keys() == {"miou", "cross_entropy"}
+
+
+def test_resuming_a_finished_run_does_nothing(copied, finished):
+    run = open_run(copied, {}, {})
+    before = (copied / SUPERNET_NAME).read_bytes()
+    watcher = finish(run)
+    assert (watcher.tasks, watcher.steps) == ([], [])
+    assert run.store.records() == finished[0].store.records()
+    assert (copied / SUPERNET_NAME).read_bytes() == before
+
+
+def test_a_longer_search_scores_more_and_trains_what_is_best_now(copied, finished):
+    before = finished[0].store.records()
+    run = open_run(copied, {"trials": TRIALS + 3}, {})
+    watcher = finish(run)
+    records = run.store.records()
+    assert watcher.steps == []
+    assert records == before + watcher.records
+    assert len({record.key for record in records}) == len(records)
+    counts = Counter(record.origin for record in watcher.records)
+    assert counts["inherited"] == 3
+    assert counts["calibration"] == 0
+    best = best_inherited(records, run.config.cost, RETRAIN, run.config.searched_by)
+    assert {spec.id for spec in best} <= {r.arch_id for r in records if r.origin != "inherited"}
+
+
+def test_a_supernet_that_is_gone_is_trained_again_to_the_same_curve(copied):
+    before = (copied / CURVE_NAME).read_bytes()
+    for name in (SUPERNET_NAME, CURVE_NAME):
+        (copied / name).unlink()
+    watcher = finish(open_run(copied, {}, {}))
+    assert watcher.tasks == []
+    assert (copied / SUPERNET_NAME).exists()
+    assert (copied / CURVE_NAME).read_bytes() == before
+
+
+def test_a_training_that_was_stopped_at_its_very_end_is_tidied_up(copied):
+    before = (copied / CURVE_NAME).read_bytes()
+    (copied / CURVE_NAME).unlink()
+    (copied / TRAINING_DIR).mkdir()
+    for name in (SUPERNET_NAME, STEPS_NAME):
+        (copied / TRAINING_DIR / name).write_bytes(b"left")
+    watcher = finish(open_run(copied, {}, {}))
+    assert (watcher.tasks, watcher.steps) == ([], [])
+    assert (copied / CURVE_NAME).read_bytes() == before
+    assert not (copied / TRAINING_DIR).exists()
+
+
+def test_another_run_uses_a_trained_supernet(finished, supernet_config, tmp_path):
+    first = finished[0]
+    given = first.directory / SUPERNET_NAME
+    run = create_run(supernet_config(trials=3, retrain=1), tmp_path / "run", supernet=given)
+    assert (run.directory / SUPERNET_NAME).read_bytes() == given.read_bytes()
+    watcher = finish(run)
+    assert watcher.steps == []
+    known = {r.arch_id: r.miou for r in first.store.records() if r.origin == "inherited"}
+    scores = {r.arch_id: r.miou for r in run.store.records() if r.origin == "inherited"}
+    assert len(scores) == 3
+    assert known.keys() & scores.keys()
+    for arch_id in known.keys() & scores.keys():
+        assert scores[arch_id] == pytest.approx(known[arch_id])
+
+
+def test_a_supernet_of_another_space_is_refused(finished, supernet_config, tmp_path):
+    config = supernet_config()
+    narrow = {**config.narrowing.choices, "width_1": (8,)}
+    other = supernet_config(narrowing=config.narrowing.model_copy(update={"choices": narrow}))
+    with pytest.raises(CheckpointError, match=SUPERNET_NAME):
+        create_run(other, tmp_path / "run", supernet=finished[0].directory / SUPERNET_NAME)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"cut off"])
+def test_a_supernet_that_cannot_be_read_is_refused(supernet_config, tmp_path, content):
+    path = tmp_path / "mine.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((ConfigError, CheckpointError), match=r"mine\.pt"):
+        create_run(supernet_config(), tmp_path / "run", supernet=path)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("ray_runtime")
+@pytest.mark.parametrize("resources", [{"workers": 4096}, {"cpus_per_trial": 4096}])
+def test_a_group_that_no_machine_holds_leaves_nothing_behind(supernet_config, tmp_path, resources):
+    run = create_run(supernet_config(resources=resources), tmp_path / "run")
+    with pytest.raises(ConfigError):
+        finish(run)
+    run.discard_if_unused()
+    assert not run.directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"strategy": "oneshot"}, "strategy: Input should be 'trials' or 'supernet', got"),
+        ({"strategy": "supernet", "trust": 5}, "a trust report must compare at least 6 members"),
+        ({"trust": 6}, "a trust report is of a supernet's scores; set strategy to supernet"),
+        ({"strategy": "supernet", "calibrate": 6}, "a calibration trains each member alone"),
+        ({"strategy": "supernet", "retrain": 0}, "retrain: Input should be greater than or equal"),
+        ({"strategy": "supernet", "trust": -1}, "trust: Input should be greater than or equal"),
+        ({"supernet": {"steps": 0}}, "supernet.steps: Input should be greater than or equal"),
+        ({"supernet": {"stepz": 9}}, "supernet.stepz: Extra inputs are not permitted, got 9"),
+    ],
+)
+def test_a_fault_of_a_supernet_search_is_one_line(make_config, changes, expected):
+    with pytest.raises(ValidationError) as caught:
+        make_config(**changes)
+    assert one_line(caught.value).startswith(expected)
+
+
+def test_the_first_stage_is_that_of_the_strategy(make_config):
+    assert make_config().first_stage == "search"
+    assert make_config(strategy="supernet").first_stage == "inherited"
+    assert make_config(calibrate=6).first_stage == "calibration"
