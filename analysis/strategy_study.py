@@ -9,6 +9,7 @@ directory a strategy and seed. `report` prints and draws what each found.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ import yaml
 
 from hrvit_nas._files import declarations_dir, load_yaml
 from hrvit_nas.cli.errors import run_app
+from hrvit_nas.data import load_data
 from hrvit_nas.report import draw_strategies, strategies_markdown, strategy_run
 from hrvit_nas.report.strategies import StrategyRun
 from hrvit_nas.results import RunSummary, TrialRecord, TrialStore
@@ -29,8 +31,9 @@ from hrvit_nas.search.config import (
     read_config,
 )
 from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
-from hrvit_nas.search.supernet import Step, build_from
+from hrvit_nas.search.supernet import Step
 from hrvit_nas.search.tasks import Task
+from hrvit_nas.search.trial import TRAINING_DIR
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "strategies.yaml"
@@ -110,15 +113,19 @@ def report(
     for name in study["strategies"]:
         for seed in study["seeds"]:
             target = directory / f"{name}-s{seed}"
-            if (target / CONFIG_NAME).exists():
+            if (target / TRAINING_DIR).exists():
+                print(f"{target.name} is not complete; left out", file=sys.stderr)
+            elif (target / CONFIG_NAME).exists():
                 corner = corner or _corner(target)
                 records = TrialStore(target).records()
+                num_classes = load_data(read_config(target)[0].data).num_classes
                 runs.append(
                     strategy_run(
                         name,
                         seed,
                         records,
                         corner_macs=corner,
+                        num_classes=num_classes,
                         supernet_seconds=_supernet_seconds(target),
                     )
                 )
@@ -142,15 +149,10 @@ def _corner(target: Path) -> float:
 
 
 def _supernet_seconds(target: Path) -> float:
-    from hrvit_nas.data import load_data
-    from hrvit_nas.training import load_supernet
+    from hrvit_nas.training import read_progress
 
     path = target / SUPERNET_NAME
-    if not path.exists():
-        return 0.0
-    config, _ = read_config(target)
-    supernet = build_from(config, load_data(config.data).num_classes)
-    return load_supernet(path, supernet).seconds
+    return read_progress(path).seconds if path.exists() else 0.0
 
 
 def _study() -> dict[str, Any]:

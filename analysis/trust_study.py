@@ -19,12 +19,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hrvit_nas._files import declarations_dir, load_yaml
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
-from hrvit_nas.results import TrialStore, replacing, score_table, trust
+from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
 from hrvit_nas.search.config import ConfigError, SearchConfig, one_line, read_config
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -73,6 +74,9 @@ def report(
     calibration: Annotated[Path, typer.Argument(help="Run directory of the calibration.")],
     output: Annotated[Path, typer.Argument(help="Folder of `run`.")],
     figure: Annotated[Path | None, typer.Option(help="Figure of the first variant.")] = None,
+    within: Annotated[
+        str | None, typer.Option(help="A gene: how the first variant ranks where it is equal.")
+    ] = None,
 ) -> None:
     """Prints how well each supernet ranks the members; its first variant is drawn."""
     table = score_table(TrialStore(calibration).records())
@@ -127,9 +131,35 @@ def report(
                 inherited_criterion="cross_entropy",
             )
             draw_trust(data, figure)
+        if not position and within is not None:
+            words += _within(within, calibration, table, -found["cross_entropy"])
     print()
     for line in words:
         print(line)
+
+
+def _within(
+    gene: str, calibration: Path, table: ScoreTable, inherited: NDArray[np.float64]
+) -> list[str]:
+    """How much of the stand-alone scores a gene explains, and what is ranked beside it."""
+    from hrvit_nas.results.ranking import predictor_tau, seed_tau
+
+    space = read_config(calibration)[0].load_space()
+    specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}
+    values = np.array([space.genes_of(specs[arch_id])[gene] for arch_id in table.arch_ids])
+    alone = table.scores[table.last_step]
+    means = alone.mean(1)
+    fitted = np.array([means[values == value].mean() for value in values])
+    share = float(((fitted - means.mean()) ** 2).sum() / ((means - means.mean()) ** 2).sum())
+    lines = [f"{gene} alone makes {share:.0%} of the variance of the mean stand-alone scores"]
+    for value in sorted(set(values.tolist())):
+        mine = values == value
+        lines.append(
+            f"of {mine.sum()} members with {gene} {value}: tau"
+            f" {predictor_tau(inherited[mine], alone[mine]).describe()}, noise ceiling"
+            f" {seed_tau(alone[mine]).describe()}"
+        )
+    return lines
 
 
 def _scored(

@@ -1,8 +1,9 @@
 """What a supernet costs beside members built alone, as ratios within one run.
 
 Prints for the `laptop` profile: assembling a member; switching between members; scoring a member
-with calibration beside its proxy training; memory of the process over many scored members; and for a whole space (`--full joint`): speed, peak
-memory and parameters of its largest member in the supernet and alone. Run as
+with calibration beside its proxy training; memory of the process over many scored members; and for
+a whole space (`--full joint`): speed, peak memory and parameters of its largest member in the
+supernet and alone. Run as
 `python benchmarks/supernet_speed.py [--members 12] [--scored 500] [--full joint]`; one thread. Peak
 memory is that of child processes, one for each measurement.
 """
@@ -165,8 +166,8 @@ def full(space: str) -> None:
     ):
         ratio = shared[name] / alone[name]
         print(
-            f"  {shared[name] * scale:8.2f} {unit} in the supernet, {alone[name] * scale:.2f} alone:"
-            f" {ratio:.2f} times (aim 1.15)"
+            f"  {shared[name] * scale:8.2f} {unit} in the supernet, {alone[name] * scale:.2f}"
+            f" alone: {ratio:.2f} times (aim 1.15)"
         )
 
 

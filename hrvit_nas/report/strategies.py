@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrvit_nas.results import (
+    Criterion,
     Interval,
     PairedDifference,
     TrialRecord,
@@ -21,6 +23,7 @@ from hrvit_nas.results import (
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -31,16 +34,18 @@ class StrategyRun:
     Attributes:
         strategy: Its name.
         seed: Its seed.
-        attainable: Mean over cost ceilings, from 0 to the corner, of the best mIoU (fraction) to be
-            had below them, of the frontier as trained anew: its hypervolume with the corner
-            (mIoU 0, dearest cost), divided by that cost.
+        attainable: By criterion, mean over cost ceilings, from 0 to the corner, of the best score
+            to be had below them, of the frontier as trained anew: its hypervolume with a corner of the
+            dearest cost and the score of guessing, divided by that cost. mIoU as a fraction, cross
+            entropy in nats (less being better), which for guessing are 0 and the logarithm of the
+            number of classes.
         num_retrained: Architectures that were trained anew.
         seconds: Of one core, all training and scoring together.
     """
 
     strategy: str
     seed: int
-    attainable: float
+    attainable: dict[Criterion, float]
     num_retrained: int
     seconds: float
 
@@ -51,6 +56,7 @@ def strategy_run(
     records: Iterable[TrialRecord],
     *,
     corner_macs: float,
+    num_classes: int,
     supernet_seconds: float = 0.0,
 ) -> StrategyRun:
     """Sums up a run.
@@ -63,6 +69,7 @@ def strategy_run(
         seed: Of the run.
         records: Of the run, references left out.
         corner_macs: Multiply-adds of the hypervolume's corner.
+        num_classes: Of the data set.
         supernet_seconds: Of one core, that a supernet was trained for.
 
     Raises:
@@ -71,31 +78,42 @@ def strategy_run(
     rows = [record for record in records if record.state == "complete"]
     inherits = any(record.origin == "inherited" for record in rows)
     anew = [record for record in rows if record.origin == ("search" if inherits else "confirm")]
-    points = [(record.miou, record.macs) for record in anew if record.miou is not None]
-    if not points:
+    if not anew:
         raise ReportError(f"{name}, seed {seed}: no frontier member was trained anew")
+
+    def area(criterion: Criterion, worst: float) -> float:
+        scores = [(record.score(criterion), record.macs) for record in anew]
+        points = [(score, macs) for score, macs in scores if score is not None]
+        return hypervolume(points, (worst, corner_macs)) / corner_macs
+
+    guessing = math.log(num_classes)
     return StrategyRun(
         strategy=name,
         seed=seed,
-        attainable=hypervolume(points, (0.0, corner_macs)) / corner_macs,
-        num_retrained=len(points),
+        attainable={
+            "miou": area("miou", 0.0),
+            "cross_entropy": guessing - area("cross_entropy", -guessing),
+        },
+        num_retrained=len(anew),
         seconds=supernet_seconds + sum(record.seconds for record in rows),
     )
 
 
-def strategy_scores(runs: Iterable[StrategyRun]) -> dict[str, dict[int, float]]:
-    """Attainable mIoU (fraction) by strategy and seed, in the order of the runs."""
+def strategy_scores(
+    runs: Iterable[StrategyRun], criterion: Criterion
+) -> dict[str, dict[int, float]]:
+    """Attainable score by strategy and seed, in the order of the runs."""
     scores: dict[str, dict[int, float]] = {}
     for run in runs:
-        scores.setdefault(run.strategy, {})[run.seed] = run.attainable
+        scores.setdefault(run.strategy, {})[run.seed] = run.attainable[criterion]
     return scores
 
 
 def strategy_differences(
-    runs: Iterable[StrategyRun], confidence: float = 0.95
+    runs: Iterable[StrategyRun], criterion: Criterion, confidence: float = 0.95
 ) -> dict[tuple[str, str], PairedDifference]:
     """First minus second, of each pair of strategies with common seeds."""
-    scores = strategy_scores(runs)
+    scores = strategy_scores(runs, criterion)
     return {
         (first, second): paired_difference(scores[first], scores[second], confidence)
         for first, second in combinations(scores, 2)
@@ -106,10 +124,12 @@ def strategy_differences(
 def strategies_markdown(runs: Sequence[StrategyRun]) -> str:
     """A row a strategy, then the differences in words."""
     lines = [
-        "| strategy | seeds | core-seconds a run | trained anew | mean attainable mIoU, % |",
-        "|---|---|---|---|---|",
+        "| strategy | seeds | core-seconds a run | trained anew | mean attainable mIoU, % |"
+        " mean attainable cross entropy, nats |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, interval in _intervals(runs).items():
+    entropies = _intervals(runs, "cross_entropy")
+    for name, interval in _intervals(runs, "miou").items():
         mine = [run for run in runs if run.strategy == name]
         cells = (
             name,
@@ -117,11 +137,15 @@ def strategies_markdown(runs: Sequence[StrategyRun]) -> str:
             ", ".join(f"{run.seconds:.0f}" for run in mine),
             ", ".join(str(run.num_retrained) for run in mine),
             format_interval(interval),
+            format_interval(entropies[name], scale=1, digits=3),
         )
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
-    for (first, second), difference in strategy_differences(runs).items():
-        lines.append(f"- {first} less {second}, points: {difference.describe()}")
+    for (first, second), difference in strategy_differences(runs, "miou").items():
+        lines.append(f"- {first} less {second}, points of mIoU: {difference.describe()}")
+    for (first, second), difference in strategy_differences(runs, "cross_entropy").items():
+        text = difference.describe(scale=1, digits=3)
+        lines.append(f"- {first} less {second}, nats of cross entropy: {text}")
     return "\n".join(lines) + "\n"
 
 
@@ -142,51 +166,58 @@ def draw_strategies(runs: Sequence[StrategyRun], path: str | Path, *, caption: s
     save_figure(lambda figure: _draw(figure, runs, caption), path, (3.5, 2.6))
 
 
-def _intervals(runs: Iterable[StrategyRun]) -> dict[str, Interval]:
-    return {name: mean_interval(scores.values()) for name, scores in strategy_scores(runs).items()}
+def _intervals(runs: Iterable[StrategyRun], criterion: Criterion) -> dict[str, Interval]:
+    scores = strategy_scores(runs, criterion)
+    return {name: mean_interval(by_seed.values()) for name, by_seed in scores.items()}
 
 
 def _draw(figure: Figure, runs: Sequence[StrategyRun], caption: str) -> None:
-    axes = figure.add_subplot()
-    intervals = _intervals(runs)
+    left, right = figure.subplots(1, 2)
+    _draw_criterion(left, runs, "miou", 100.0, "mean attainable mIoU (%)")
+    _draw_criterion(right, runs, "cross_entropy", 1.0, "mean attainable cross entropy (nats)")
+    counts = sorted({len(by_seed) for by_seed in strategy_scores(runs, "miou").values()})
+    seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
+    figure.suptitle(
+        f"{caption}\ngrey: one run; mark: mean of {seeds} seeds, 95% interval",
+        x=0.01,
+        ha="left",
+        fontsize=6.5,
+        color=GREY,
+    )
+
+
+def _draw_criterion(
+    axes: Axes, runs: Sequence[StrategyRun], criterion: Criterion, scale: float, label: str
+) -> None:
+    intervals = _intervals(runs, criterion)
     for position, (name, interval) in enumerate(intervals.items()):
-        values = [100 * run.attainable for run in runs if run.strategy == name]
+        values = [scale * run.attainable[criterion] for run in runs if run.strategy == name]
         axes.scatter(
             [position - 0.15] * len(values),
             values,
             s=14,
             color=FAINT,
             linewidths=0,
-            label=None if position else "one run",
         )
-        mean = 100 * interval.mean
+        mean = scale * interval.mean
         color, marker = (BLUE, "o") if name == "supernet" else (VERMILION, "D")
         if interval.known:
             axes.errorbar(
                 [position + 0.1],
                 [mean],
-                yerr=[[mean - 100 * interval.low], [100 * interval.high - mean]],
+                yerr=[[mean - scale * interval.low], [scale * interval.high - mean]],
                 fmt="none",
                 ecolor=color,
                 elinewidth=0.9,
                 capsize=2,
             )
         axes.scatter([position + 0.1], [mean], s=20, marker=marker, color=color)
-    counts = sorted({interval.num_values for interval in intervals.values()})
-    axes.set_xticks(range(len(intervals)), list(intervals), fontsize=8)
+    axes.set_xticks(range(len(intervals)), list(intervals), fontsize=7)
     axes.set_xlim(-0.5, len(intervals) - 0.5)
-    axes.set_ylabel("mean attainable mIoU (%)", fontsize=8, color=INK)
+    axes.set_ylabel(label, fontsize=7, color=INK)
     axes.tick_params(labelsize=7, color=GREY, labelcolor=INK)
     axes.grid(visible=True, axis="y", color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(GREY)
-    seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
-    axes.set_title(
-        f"{caption}\ngrey: one run; mark: mean of {seeds} seeds, 95% interval",
-        loc="left",
-        fontsize=6.5,
-        color=GREY,
-        parse_math=False,
-    )

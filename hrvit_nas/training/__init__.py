@@ -11,6 +11,7 @@ from .supernet import (
     SupernetProgress,
     find_ends,
     load_supernet,
+    read_progress,
     save_supernet,
     train_supernet,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "learning_rate_factor",
     "load_supernet",
     "parameter_groups",
+    "read_progress",
     "save_supernet",
     "segmentation_loss",
     "set_learning_rate",

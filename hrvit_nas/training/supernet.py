@@ -229,6 +229,15 @@ def save_supernet(path: Path, supernet: Supernet, progress: SupernetProgress) ->
     write_state(path, {**state, "space": supernet.space.to_dict()})
 
 
+def read_progress(path: Path) -> SupernetProgress:
+    """How the supernet in a file was trained.
+
+    Raises:
+        CheckpointError: The file is corrupt, or no supernet.
+    """
+    return _progress(read_state(path, FORMAT, None)["progress"])
+
+
 def load_supernet(path: Path, supernet: Supernet) -> SupernetProgress:
     """Puts trained weights into a supernet of the same space, or of a narrower one.
 

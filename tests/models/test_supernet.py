@@ -104,19 +104,27 @@ def test_three_hundred_members_are_exact(net, space):
     rng = Random(0)
     specs = [space.sample(rng) for _ in range(300)]
     assert len(set(specs)) == 300
-    net.double()  # in which rounding, that deep networks amplify, hides nothing
-    image = IMAGE.double()
+    inexact = []
     for number, spec in enumerate(specs):
-        if number % 3 == 0:
-            net.calibrate(spec, [images(32, 48, batch=2, seed=number).double()])
-        ours = output(net, spec, image)
+        if number % 6 == 0:
+            net.calibrate(spec, [images(32, 48, batch=2, seed=number)])
+        ours = output(net, spec)
+        # From pixel to pixel, so that it is not the classifier's bias that is compared.
+        assert 0.1 < ours.std((0, 2, 3)).max() < 10
         alone = extract(net, spec)
         others = [alone, rebuilt(alone)] if number % 10 == 0 else [alone]
         with torch.no_grad():
-            for other in others:
-                assert difference(other(image), ours) <= EXACT
-        # From pixel to pixel, so that it is not the classifier's bias that is compared.
-        assert 0.1 < ours.std((0, 2, 3)).max() < 10
+            rounding = max(difference(other(IMAGE), ours) for other in others)
+        if rounding > 1e-6:  # which a deep network may amplify, but not in double precision
+            assert rounding < 1e-4
+            inexact.append(spec)
+    assert len(inexact) < 10
+    net.double()
+    for spec in [*inexact, *specs[::60]]:
+        net.calibrate(spec, [images(32, 48, batch=2).double()])
+        ours = output(net, spec, IMAGE.double())
+        with torch.no_grad():
+            assert difference(extract(net, spec)(IMAGE.double()), ours) <= EXACT
 
 
 @pytest.mark.slow
@@ -436,7 +444,7 @@ def test_a_state_goes_into_another_supernet(tmp_path, net, space, spec, assign):
     ids=["forward", "member", "calibrate", "extract"],
 )
 def test_an_architecture_outside_the_space_is_refused(net, use, training):
-    with pytest.raises(SpaceError, match="not a member of space 'joint': ."):
+    with pytest.raises(SpaceError, match=r"not a member of space 'joint': \w"):
         use(net.train(training), get_arch("hrvit_b3"))
 
 

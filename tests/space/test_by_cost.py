@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 from random import Random
 
 import pytest
@@ -186,7 +186,7 @@ def test_members_spread_are_even_in_log_cost_and_none_comes_twice(tiny_space):
     rng = Random(0)
     drawn = [macs(tiny_space.sample(rng)) for _ in range(800)]
     assert (costs[0], costs[-1]) == (min(drawn), max(drawn))
-    steps = [math.log(b / a) for a, b in zip(costs, costs[1:], strict=False)]
+    steps = [math.log(b / a) for a, b in pairwise(costs)]
     mean = sum(steps) / len(steps)
     assert all(step == pytest.approx(mean, rel=0.5) for step in steps)
     assert chosen == spread_members(tiny_space, 8, macs, Random(0), draws=800)

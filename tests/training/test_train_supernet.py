@@ -1,4 +1,4 @@
-"""Training of a supernet over a space of seconds: learning, seeds, resuming, collapse, processes."""
+"""Training of a supernet over a tiny space: learning, seeds, resuming, collapse, processes."""
 
 import math
 from copy import deepcopy
@@ -19,6 +19,7 @@ from hrvit_nas.training import (
     CheckpointError,
     MemberScorer,
     Recipe,
+    SupernetProgress,
     SupernetRecipe,
     TrainingFailedError,
     load_supernet,
@@ -128,14 +129,14 @@ def test_largest_and_other_members_learn(data, sampling):
     progress = run(
         net,
         data,
-        how=plan(steps=40, sampling=sampling),
+        how=plan(steps=60, sampling=sampling),
         on_step=lambda progress: reports.append(progress.step),
     )
     for kind in ("largest", "others"):
         losses = [getattr(loss, kind) for loss in progress.losses]
         assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:3])
-    assert reports == list(range(1, 41))
-    assert [check.step for check in progress.checks] == [20, 40]
+    assert reports == list(range(1, 61))
+    assert [check.step for check in progress.checks] == [30, 60]
     assert progress.checks[-1].largest_miou > 0
     assert progress.returns == []
     assert 0 < progress.checks[0].seconds < progress.checks[1].seconds <= progress.seconds
@@ -320,24 +321,45 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, data, change, message)
 
 
 def test_a_supernet_stored_is_loaded(tmp_path, data):
-    net = build()
-    progress = run(net, data, checkpoint=tmp_path / "last.pt")
-    save_supernet(tmp_path / "supernet.pt", net, progress)
-    for name in ("supernet.pt", "last.pt"):
-        again = build(seed=1)
-        found = load_supernet(tmp_path / name, again)
+    net, path = build(), tmp_path / "supernet.pt"
+    progress = run(net, data)
+    save_supernet(path, net, progress)
+    for space in (SPACE, SPACE.narrow({"width": [16], "blocks": [1, 2]})):
+        again = build(seed=1, space=space)
+        assert load_supernet(path, again) == progress
         assert_same_weights(net, again)
-        assert_same_progress(found, progress)
-        assert found.seconds == pytest.approx(progress.seconds, rel=0.5)
-    for other in (build(space=declare(8, 24)), build(num_classes=3)):
-        with pytest.raises(CheckpointError, match="another space or number of classes"):
-            load_supernet(tmp_path / "supernet.pt", other)
-    (tmp_path / "supernet.pt").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        load_supernet(tmp_path / "supernet.pt", again)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"space": declare(8, 24)}, "another space: gene 'width' was not trained at 24"),
+        ({"space": declare(8, 12, 16)}, "another space: gene 'width' was not trained at 12"),
+        ({"space": declare(16, 8)}, "another space: its base differs"),
+        ({"num_classes": 3}, "another space or number of classes"),
+    ],
+    ids=["wider", "between", "base", "classes"],
+)
+def test_a_supernet_of_another_space_is_refused(tmp_path, change, message):
+    path = tmp_path / "supernet.pt"
+    save_supernet(path, build(), SupernetProgress())
+    with pytest.raises(CheckpointError, match=message):
+        load_supernet(path, build(**change))
+
+
+def test_a_damaged_supernet_is_named(tmp_path):
+    path = tmp_path / "supernet.pt"
+    save_supernet(path, build(), SupernetProgress())
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"supernet\.pt cannot be read"):
+        load_supernet(path, build())
 
 
 # Collapse
+
+
+def stored(path):
+    return torch.load(path, weights_only=True)
 
 
 def poison(net, at, value=math.nan, times=1):
@@ -369,7 +391,7 @@ def test_weights_that_are_no_numbers_are_taken_back(monkeypatch, tmp_path, data)
     assert progress.step == 8
     assert all(math.isfinite(x) for loss in progress.losses for x in loss)
     assert all(tensor.isfinite().all() for tensor in net.state_dict().values())
-    assert load_supernet(tmp_path / "last.pt", net).returns == [5]
+    assert stored(tmp_path / "last.pt")["progress"]["returns"] == [5]
 
 
 def test_a_return_brings_other_batches_and_a_lower_rate(data):
@@ -473,9 +495,8 @@ def test_two_processes_train_one_supernet_on_halves_of_each_batch(tmp_path, data
     sums = added(*(added(*gradients) for _, gradients in halves))
     assert_gradients(one["gradients"], [g if g is None else g / 4 for g in sums])
 
-    written = build()
-    load_supernet(tmp_path / "last.pt", written)
-    assert all(torch.equal(w, one["weights"][n]) for n, w in written.state_dict().items())
+    written = stored(tmp_path / "last.pt")["model"]
+    assert all(torch.equal(w, one["weights"][name]) for name, w in written.items())
 
 
 # Scores of members
