@@ -35,10 +35,10 @@ class StrategyRun:
         strategy: Its name.
         seed: Its seed.
         attainable: By criterion, mean over cost ceilings, from 0 to the corner, of the best score
-            to be had below them, of the frontier as trained anew: its hypervolume with a corner of the
-            dearest cost and the score of guessing, divided by that cost. mIoU as a fraction, cross
-            entropy in nats (less being better), which for guessing are 0 and the logarithm of the
-            number of classes.
+            to be had below them, of the frontier as trained anew: its hypervolume with a corner of
+            the dearest cost and the score of guessing, divided by that cost. mIoU as a fraction,
+            cross entropy in nats (less being better), which for guessing are 0 and the logarithm
+            of the number of classes.
         num_retrained: Architectures that were trained anew.
         seconds: Of one core, all training and scoring together.
     """

@@ -323,16 +323,18 @@ class Space:
         }
 
     def values_at(self, target: Target) -> tuple[Value | None, ...]:
-        """What a field may hold in some member: its gene's choices, and the base's value.
+        """What a field may hold in some member: its gene's choices.
 
-        The latter counts, too, where the gene may be inactive or there is none.
+        Where there is no gene, or its conditions may leave it inactive, the base's value counts.
         """
         number = self._plan.setters.get(target)
         fixed = target.of(self.base)
         if number is None:
             return (fixed,)
         gene = self.genes[number]
-        return gene.choices if _holds(gene.choices, fixed) else (*gene.choices, fixed)
+        if not gene.when or _holds(gene.choices, fixed):
+            return gene.choices
+        return (*gene.choices, fixed)
 
     # Codes and fields
 

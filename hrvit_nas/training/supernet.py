@@ -581,5 +581,6 @@ def _load_weights(path: Path, supernet: Supernet, state: dict[str, Any]) -> None
         supernet.load_state_dict(state["model"])
     except RuntimeError as error:
         raise CheckpointError(
-            f"checkpoint {path} is of a supernet of another space or number of classes"
+            f"the supernet in {path} does not fit: its number of classes differs, or the largest"
+            " sizes of its space do"
         ) from error

@@ -336,7 +336,7 @@ def test_a_supernet_stored_is_loaded(tmp_path, data):
         ({"space": declare(8, 24)}, "another space: gene 'width' was not trained at 24"),
         ({"space": declare(8, 12, 16)}, "another space: gene 'width' was not trained at 12"),
         ({"space": declare(16, 8)}, "another space: its base differs"),
-        ({"num_classes": 3}, "another space or number of classes"),
+        ({"num_classes": 3}, "number of classes differs"),
     ],
     ids=["wider", "between", "base", "classes"],
 )
