@@ -127,7 +127,9 @@ def create_run(config: SearchConfig, directory: Path, supernet: Path | None = No
         space = config.load_space()
     space.sample(random.Random(config.seed))
     if supernet is not None:
-        _check_supernet(supernet, config, data.num_classes)
+        steps = _check_supernet(supernet, config, data.num_classes)
+        plan = config.supernet.model_copy(update={"steps": steps})
+        config = config.model_copy(update={"supernet": plan})
     run = Run(directory, config, space, data, TrialStore(directory, write=True), new=True)
     try:
         _note_provenance(directory, config)
@@ -259,13 +261,14 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
     return plan.notes
 
 
-def _check_supernet(path: Path, config: SearchConfig, num_classes: int) -> None:
+def _check_supernet(path: Path, config: SearchConfig, num_classes: int) -> int:
+    """The steps that a supernet was trained for, if it fits the search."""
     from ..training import load_supernet
     from .supernet import build_from
 
     if not path.is_file():
         raise ConfigError(f"no supernet at {path}")
-    load_supernet(path, build_from(config, num_classes))
+    return load_supernet(path, build_from(config, num_classes)).step
 
 
 def _train_supernet(run: Run, observer: Observer) -> None:
