@@ -39,7 +39,7 @@ def calibrated(make_config, tmp_path):
                             history=(HistoryPoint(1, arch / 20 + 0.01 * rng.random()),),
                         )
                     )
-        content = {"config": config.model_dump(mode="json")}
+        content = {"config": config.model_dump(mode="json"), "space": {}}
         (tmp_path / "run" / "config.json").write_text(json.dumps(content))
         return tmp_path / "run"
 
@@ -106,7 +106,7 @@ def test_what_is_no_calibration_is_refused(calibrated, make_config, tmp_path):
     with pytest.raises(ConfigError, match="needs miou of at least 4 architectures"):
         standing(calibrated(num=3), make_config())
     directory = tmp_path / "run"
-    content = {"config": make_config().model_dump(mode="json")}
+    content = {"config": make_config().model_dump(mode="json"), "space": {}}
     (directory / "config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="holds a search"):
         standing(directory, make_config())
