@@ -400,6 +400,7 @@ def _go(run: Run) -> int:
     from ..search.plan import TRUST_LABEL
     from ..search.run import continue_run
     from .closing import announce, close
+    from .interrupts import Interrupts
     from .progress import SearchProgress
 
     console = Console()
@@ -411,8 +412,11 @@ def _go(run: Run) -> int:
     interrupted = False
     try:
         announce(console, run)
-        with SearchProgress(console, run.config.num_trials, done, stage) as progress:
-            notes = continue_run(run, progress)
+        with (
+            Interrupts() as interrupts,
+            SearchProgress(console, run.config.num_trials, done, stage) as progress,
+        ):
+            notes = continue_run(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
     except (ConfigError, OSError):

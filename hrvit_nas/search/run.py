@@ -13,6 +13,7 @@ import json
 import random
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -208,14 +209,23 @@ def open_run(
     return run
 
 
-def continue_run(run: Run, observer: Observer) -> list[str]:
+def continue_run(
+    run: Run, observer: Observer, interrupted: Callable[[], bool] = lambda: False
+) -> list[str]:
     """Trains whatever the run's configuration still asks for.
+
+    Args:
+        run: The run, open for writing.
+        observer: Who is told.
+        interrupted: Whether the user has asked to stop; looked at once Ray runs, since an exception
+            raised while it starts can be lost in one of its callbacks.
 
     Returns:
         Notes for the user, such as that the space was exhausted.
 
     Raises:
         InterruptedError: The run was interrupted and can be resumed.
+        KeyboardInterrupt: Likewise.
     """
     from .runner import check_resources, ray_session, run_tasks
 
@@ -250,6 +260,8 @@ def continue_run(run: Run, observer: Observer) -> list[str]:
     }
     with ray_session(config.resources):
         check_resources(config.resources)
+        if interrupted():
+            raise KeyboardInterrupt
         if run.resources_changed:
             _write_config(run, config)
         if config.strategy == "supernet":
