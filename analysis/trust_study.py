@@ -175,12 +175,17 @@ def _scored(
     from hrvit_nas import build_supernet
     from hrvit_nas.arch import ArchSpec
     from hrvit_nas.data import load_data
-    from hrvit_nas.training import MemberScorer, SupernetProgress, train_supernet
+    from hrvit_nas.training import MemberScorer, SupernetProgress, SupernetRecipe, train_supernet
 
-    plan = config.supernet.model_copy(update=variant)
+    try:
+        plan = SupernetRecipe.model_validate(config.supernet.model_dump() | variant)
+    except ValidationError as error:
+        raise ConfigError(f"variant {name!r}: {one_line(error)}") from error
     data = load_data(config.data)
     torch.manual_seed(seed)
-    supernet = build_supernet(config.load_space(), data.num_classes)
+    supernet = build_supernet(
+        config.load_space(), data.num_classes, drop_path_rate=config.recipe.drop_path_rate
+    )
 
     def show(progress: SupernetProgress) -> None:
         if progress.step % 20 == 0:

@@ -20,7 +20,7 @@ from ..report import (
     write_trust_csv,
 )
 from ..report.calibration import UNITS
-from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust
+from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust, replacing
 from ..results.trust import MIN_FOR_TRUST
 from ..search.config import Standing
 from ..search.plan import calibration_members
@@ -29,7 +29,7 @@ from ..search.run import Run
 ROUGH_BELOW = 12
 """Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
-TRUST_NAME, TRUST_FIGURE_NAME = "trust.csv", "trust.png"
+TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "trust.txt"
 
 
 def announce(console: Console, run: Run) -> None:
@@ -74,8 +74,11 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     summary = run.summary()
     _say(console, *notes)
     if not summary.rows:
+        scored = len(summary.inherited)
+        begun = f"{scored} members are scored with inherited weights, and " if scored else ""
         _say(
-            console, f"no trial is complete ({summary.num_failed} failed), so there is no frontier"
+            console,
+            f"{begun}no trial is complete ({summary.num_failed} failed), so there is no frontier",
         )
         return
     if run.config.calibrate:
@@ -132,7 +135,10 @@ def _close_supernet(console: Console, run: Run) -> None:
     draw_trust(figure, run.directory / TRUST_FIGURE_NAME)
     title = "scores with inherited weights against mIoU of training alone"
     console.print(trust_table(rows, title))
-    _say(console, f"by {UNITS[first][0]}, which this search goes by:", *trust_verdict(found))
+    verdict = [f"by {UNITS[first][0]}, which this search goes by:", *trust_verdict(found)]
+    with replacing(run.directory / TRUST_WORDS_NAME) as temporary:
+        temporary.write_text("\n".join(verdict) + "\n", encoding="utf-8")
+    _say(console, *verdict)
 
 
 def _close_calibration(console: Console, run: Run) -> None:
@@ -159,7 +165,8 @@ def trust(summary: RunSummary, seed: int, standing: Standing | None) -> list[str
     """What the scores can and cannot decide, in words."""
     failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
     if not summary.confirmed:
-        spread = "" if standing else " the spread between seeds is unknown here,"
+        known = standing or summary.noise
+        spread = "" if known else " the spread between seeds is unknown here,"
         return [
             *failed,
             f"every score is of one seed ({seed}):{spread} the winners are partly those that were"

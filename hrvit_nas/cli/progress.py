@@ -122,7 +122,8 @@ class SearchProgress:
         first = record.origin == self._first and count <= self._trials
         of = f"/{self._trials}" if first else ""
         score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
-        name = record.label or record.arch_id
+        named = record.origin not in ("calibration", "inherited")
+        name = (named and record.label) or record.arch_id
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
             f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s)"

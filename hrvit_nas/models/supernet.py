@@ -43,8 +43,8 @@ from .heads import SegFormerHead
 from .layers import TokenBatchNorm, layer_norm
 from .sharing import Groups, groups_of, shared_path, take
 
-CALIBRATIONS_KEPT = 16
-"""Members whose statistics are kept; a search scores thousands, one after the other."""
+CALIBRATIONS_KEPT = 1024
+"""Members whose statistics are kept, of some tens of kilobytes each."""
 MEMBERS_KNOWN = 4096
 """Architectures remembered as members, so that each is checked but once."""
 _PARTS_KEPT = 256
@@ -116,7 +116,7 @@ class Supernet(nn.Module):
         """Estimates a member's batch statistics anew, for its passes in eval mode.
 
         They are reset, and become the plain average over the batches (Yu et al., "BigNAS",
-        section 3.3). The last few members' statistics are kept, until something is trained.
+        section 3.3). The statistics of the last members are kept, until something is trained.
 
         Args:
             spec: The member.
@@ -134,6 +134,14 @@ class Supernet(nn.Module):
         self._statistics.move_to_end(spec.id)
         while len(self._statistics) > CALIBRATIONS_KEPT:
             self._statistics.popitem(last=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Supernet:
+        """Moves the calibrations along with the weights."""
+        super()._apply(fn, recurse)
+        self._shared = dict(self.named_parameters())
+        for statistics in self._statistics.values():
+            statistics.update({name: fn(tensor) for name, tensor in statistics.items()})
+        return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module; forgets all calibrations, which were of other weights."""

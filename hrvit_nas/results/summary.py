@@ -249,13 +249,14 @@ def _summarise_arch(
     # Further seeds of those that calibrate, too, would move the frontier that confirming starts
     # from, and flatter or cut down some members alone.
     calibrating = {r.seed for r in records if r.origin == "calibration"}
+    calibrating -= {r.seed for r in records if r.origin in ("search", "reference")}
     search = {seed: miou for seed, miou in before.items() if seed not in calibrating} or before
     scores = confirm or search
     latencies = [r.latency_ms for r in records if r.latency_ms is not None]
     return ArchSummary(
         arch_id=first.arch_id,
         arch=first.arch,
-        label=next((r.label for r in records if r.label), ""),
+        label=next((r.label for r in records if r.label and r.origin != "calibration"), ""),
         reference=any(r.origin == "reference" for r in records),
         searched=any(r.origin == "search" for r in records),
         confirmed=bool(confirm),

@@ -199,6 +199,9 @@ class SearchConfig(_Frozen):
             raise ValueError(
                 f"a trust report must compare at least {MIN_CALIBRATION} members, got {self.trust}"
             )
+        for name in ("weight_averaging", "tied_initialisation"):
+            if self.strategy == "supernet" and getattr(self.recipe, name):
+                raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
         if self.trust and self.strategy != "supernet":
             raise ValueError("a trust report is of a supernet's scores; set strategy to supernet")
         if self.calibrate and self.strategy != "trials":

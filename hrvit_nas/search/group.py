@@ -30,6 +30,7 @@ from ..training import TrainingFailedError
 from .config import ConfigError, Resources
 
 RESTARTS = 2
+MIN_IMAGES = 4
 TIMEOUT_S = 600
 """Longest that the processes wait for one of them, such as for the first to score and save."""
 POLL_S = 0.2
@@ -38,8 +39,11 @@ _OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
 """Errors that a new start would meet again."""
 
 
-def group_size(resources: Resources, most: int) -> int:
-    """Processes that the running cluster holds, at most `most`.
+def group_size(resources: Resources, batch_size: int) -> int:
+    """Processes to train with: those asked for, or all that fit the running cluster.
+
+    Unless asked for, no process gets fewer than 4 images of a batch, by which its members
+    normalise.
 
     Raises:
         ConfigError: Not one fits, or fewer than the workers asked for.
@@ -56,7 +60,9 @@ def group_size(resources: Resources, most: int) -> int:
             f"the supernet's training wants {resources.workers or 1} workers of"
             f" {resources.cpus_per_trial} CPU and {gpus} GPU, the cluster holds {fit}"
         )
-    return min(resources.workers or fit, most)
+    if resources.workers:
+        return min(resources.workers, batch_size)
+    return min(fit, max(1, batch_size // MIN_IMAGES))
 
 
 def run_group(

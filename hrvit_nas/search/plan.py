@@ -175,7 +175,14 @@ class Plan:
     def _untrained(
         self, specs: Sequence[ArchSpec], seeds: Iterable[int], origin: Origin, label: str
     ) -> Iterator[Task]:
-        done = {record.key for record in self._store.records()}
+        # What calibrates takes what there is. What the search needs it trains itself, weights and
+        # all, in the rare case that a member calibrates as well.
+        calibrates = origin in ("calibration", "inherited")
+        done = {
+            record.key
+            for record in self._store.records()
+            if calibrates or record.origin != "calibration"
+        }
         for seed in seeds:
             for spec in specs:
                 number = self._number

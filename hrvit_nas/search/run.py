@@ -370,7 +370,8 @@ def _note_provenance(directory: Path, config: SearchConfig) -> None:
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
     device = "cuda" if config.resources.gpus_per_trial else "cpu"
-    num_seeds = config.calibration_seeds if config.calibrate else config.confirm + 1
+    calibrates = config.calibrate or config.trust
+    num_seeds = max(config.confirm + 1, config.calibration_seeds if calibrates else 1)
     seeds = [config.seed + offset for offset in range(num_seeds)]
     sittings.append({**provenance(device=device), "seeds": seeds})
     _write_json(path, sittings)

@@ -130,7 +130,8 @@ def finish_training(run_dir: Path, config: SearchConfig, num_classes: int) -> Su
         ),
     )
     folder = run_dir / TRAINING_DIR
-    for path in (folder / STEPS_NAME, *folder.glob(f"*{SUPERNET_NAME}*")):
+    # The steps last: as long as they are there, this is not done.
+    for path in (*folder.glob(f"*{SUPERNET_NAME}*"), folder / STEPS_NAME):
         path.unlink(missing_ok=True)
     return progress
 

@@ -45,7 +45,7 @@ from .recipe import Recipe, SupernetRecipe
 
 FORMAT = "hrvit_nas.supernet/1"
 GOOD_STEPS = 50
-"""Steps between two states that a collapsed training can return to."""
+"""Steps between two states that a collapsed training can return to; the last but one is taken."""
 CLIFF_STEPS = 16
 """Steps whose mean loss is compared with the lowest such mean so far."""
 CLIFF_LOSS = 2.0
@@ -239,7 +239,9 @@ def read_progress(path: Path) -> SupernetProgress:
 
 
 def load_supernet(path: Path, supernet: Supernet) -> SupernetProgress:
-    """Puts trained weights into a supernet of the same space, or of a narrower one.
+    """Puts trained weights into a supernet of the same space, its largest choices at least.
+
+    That data and limits are those it was trained with is the caller's affair.
 
     Raises:
         CheckpointError: The file is corrupt, or of another space or number of classes.
@@ -313,7 +315,7 @@ class _Training:
             self._resume(self._checkpoint)
         started = time.perf_counter() - self._progress.seconds
         saved = time.perf_counter()
-        good = self._state()
+        good = candidate = self._state()
         check_steps = set(self._recipe.evaluation_steps)
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             while self._progress.step < self._plan.steps:
@@ -330,7 +332,8 @@ class _Training:
                         self._return(good, step, loss)
                         break
                     if done % GOOD_STEPS == 0:
-                        good = self._state()
+                        # What was taken last may already be on its way down.
+                        good, candidate = candidate, self._state()
                     if self._rank == 0:
                         due = time.perf_counter() - saved >= checkpoint_seconds
                         if due or done in check_steps:
@@ -373,7 +376,9 @@ class _Training:
         largest, *others = self._members(step, attempt)
         with mixed_precision(self._device):
             logits = self._supernet(images, largest)
-        loss = self._cross_entropy(logits, labels)
+        # Parts of a batch can differ by an image, and count by their images.
+        share = images.shape[0] * self._world / self._recipe.batch_size
+        loss = share * self._cross_entropy(logits, labels)
         loss.backward()
         teacher = nn.functional.log_softmax(logits.detach().float(), 1)
         firsts = self._taken_gradients() if self._plan.project_conflicts else None
@@ -381,7 +386,7 @@ class _Training:
         for spec in others:
             with mixed_precision(self._device):
                 logits = self._supernet(images, spec)
-            loss = self._member_loss(logits, labels, teacher)
+            loss = share * self._member_loss(logits, labels, teacher)
             loss.backward()
             losses.append(loss.detach())
         report = torch.stack([losses[0], torch.stack(losses[1:]).mean()])
@@ -485,7 +490,7 @@ class _Training:
         self._progress.returns = returns
 
     def _state(self) -> dict[str, Any]:
-        # Plain tensors on the CPU, so that a GPU holds no second copy.
+        # A copy: what is trained on goes on changing.
         return deepcopy(
             {
                 "model": {k: v.cpu() for k, v in self._supernet.state_dict().items()},

@@ -330,7 +330,7 @@ def test_calibration_works_in_training_mode_and_needs_a_batch(net, spec):
 
 
 def test_the_last_few_calibrations_are_kept(monkeypatch, net, members):
-    assert module.CALIBRATIONS_KEPT == 16
+    assert module.CALIBRATIONS_KEPT == 1024
     monkeypatch.setattr(module, "CALIBRATIONS_KEPT", 3)
     members = members[:5]
     fresh = [output(net, spec) for spec in members]
