@@ -35,7 +35,10 @@ FRONTIER_COLUMNS: dict[str, Column] = {
     "inherited_miou": Column(
         "fraction", "mean IoU with the weights of a supernet; empty without one"
     ),
-    "search_miou": Column("fraction", "mean IoU that it was selected with"),
+    "search_miou": Column(
+        "fraction",
+        "mean IoU that it was selected with; with a supernet, of training alone before that",
+    ),
     "macs": SCHEMA["macs"],
     "published_macs": SCHEMA["published_macs"],
     "params": SCHEMA["params"],
