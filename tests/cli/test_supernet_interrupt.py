@@ -23,7 +23,7 @@ from hrvit_nas.search.trial import TRAINING_DIR
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PATIENCE_S = 240
-STEPS, SAVED_EVERY = 96, 12  # workers go on for some two seconds when their driver is gone
+STEPS, SAVED_EVERY = 48, 12  # workers go on for some two seconds when their driver is gone
 SUPERNET = {
     "steps": STEPS,
     "random_members": 1,
