@@ -21,6 +21,25 @@ UNITS: dict[Criterion, tuple[str, str, float]] = {
 }
 """Name of a criterion, unit of its spreads in tables, and factor to that unit."""
 
+
+def interval_columns(estimates: Mapping[str, Column]) -> dict[str, Column]:
+    """Three columns an estimate: its value, and the ends of its interval."""
+    return {
+        f"{name}{end}": Column(column.unit, f"{column.description}{text}")
+        for name, column in estimates.items()
+        for end, text in (("", ""), ("_low", ", lower end"), ("_high", ", upper end"))
+    }
+
+
+def interval_cells(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+    """What `interval_columns` hold of a row; empty where unknown."""
+    return {
+        f"{name}{end}": "" if math.isnan(value) else value
+        for name, estimate in estimates.items()
+        for end, value in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
+    }
+
+
 _ESTIMATES = {
     "sd_architectures": Column("criterion", "spread between architectures, noise taken off"),
     "sd_seeds": Column("criterion", "spread between seeds of one architecture: the noise"),
@@ -37,11 +56,7 @@ CALIBRATION_COLUMNS: dict[str, Column] = {
     "seconds": Column("s", "median wall time of a trial up to here"),
     "num_architectures": Column("count", "architectures with a score for every seed"),
     "num_seeds": Column("count", "seeds of each"),
-    **{
-        f"{name}{end}": Column(column.unit, f"{column.description}{text}")
-        for name, column in _ESTIMATES.items()
-        for end, text in (("", ""), ("_low", ", lower end"), ("_high", ", upper end"))
-    },
+    **interval_columns(_ESTIMATES),
     "confidence": Column("fraction", "coverage of the intervals"),
 }
 """Columns of `calibration.csv`, in order, with their units."""
@@ -192,11 +207,4 @@ def _csv_row(calibration: Calibration, fidelity: Fidelity) -> dict[str, object]:
         "num_seeds": len(calibration.seeds),
         "confidence": spreads.seeds.confidence,
     }
-    for name, estimate in estimates.items():
-        for end, value in (
-            ("", estimate.value),
-            ("_low", estimate.low),
-            ("_high", estimate.high),
-        ):
-            row[f"{name}{end}"] = "" if math.isnan(value) else value
-    return row
+    return row | interval_cells(estimates)

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hrvit_nas.results import Column, Criterion, Estimate, Trust, write_csv
-from hrvit_nas.results.calibration import LESS_IS_BETTER
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
+from hrvit_nas.results.records import LESS_IS_BETTER
 from hrvit_nas.results.trust import TOP
 
-from .calibration import UNITS
+from .calibration import UNITS, interval_cells, interval_columns
 from .figures import GREY, INK, ReportError, save_figure
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ TRUST_COLUMNS: dict[str, Column] = {
     "num_seeds": Column("count", "seeds of the stand-alone training"),
     "macs_min": Column("MACs", "multiply-adds an image of the cheapest"),
     "macs_max": Column("MACs", "multiply-adds an image of the dearest"),
-    **{
-        f"{name}{end}": Column(column.unit, f"{column.description}{text}")
-        for name, column in _ESTIMATES.items()
-        for end, text in (("", ""), ("_low", ", lower end"), ("_high", ", upper end"))
-    },
+    **interval_columns(_ESTIMATES),
     "confidence": Column("fraction", "coverage of the intervals"),
 }
 """Columns of `trust.csv`, in order, with their units."""
@@ -289,15 +285,8 @@ def _csv_row(name: str, trust: Trust) -> dict[str, object]:
         "confidence": trust.tau.confidence,
     }
     regrets = {f"top_{k}_regret": regret for k, regret in trust.regret.items()}
-    for column in _ESTIMATES:
-        estimate: Estimate = regrets.get(column) or getattr(trust, column)
-        for end, value in (
-            ("", estimate.value),
-            ("_low", estimate.low),
-            ("_high", estimate.high),
-        ):
-            row[f"{column}{end}"] = "" if math.isnan(value) else value
-    return row
+    estimates = {name: regrets.get(name) or getattr(trust, name) for name in _ESTIMATES}
+    return row | interval_cells(estimates)
 
 
 _TEXT, _SMALL = 8.0, 7.0
