@@ -202,8 +202,8 @@ def train(
             if scores:
                 check = Check(
                     step=done,
-                    evaluation=_evaluate(model, data, recipe, device),
-                    averaged=average and _evaluate(average.module, data, recipe, device),
+                    evaluation=evaluate_on_val(model, data, recipe, device),
+                    averaged=average and evaluate_on_val(average.module, data, recipe, device),
                     seconds=time.perf_counter() - started,
                 )
                 progress.checks.append(check)
@@ -269,9 +269,10 @@ def _read_losses(unread: list[Tensor], first_step: int) -> list[float]:
     return [loss for loss, _ in rows]
 
 
-def _evaluate(
+def evaluate_on_val(
     model: nn.Module, data: SegmentationData, recipe: Recipe, device: torch.device
 ) -> Evaluation:
+    """Scores a model on the validation set, as the recipe says."""
     return evaluate(
         model,
         val_batches(data.val, batch_size=recipe.eval_batch_size, num_workers=recipe.num_workers),

@@ -27,7 +27,7 @@ from torch import Tensor, distributed, nn
 
 from ..arch import ArchSpec
 from ..data import SegmentationData, Selection, train_batches, val_batches
-from ..evaluation import Evaluation, InheritedScores, evaluate, mixed_precision, score_inherited
+from ..evaluation import Evaluation, InheritedScores, mixed_precision, score_inherited
 from ..evaluation.inherited import inherited_member
 from ..models import Supernet
 from ..space.by_cost import CostOf, CostStrata, extreme_member
@@ -35,6 +35,7 @@ from .checkpoint import CheckpointError, read_state, write_state
 from .loop import (
     TrainingFailedError,
     class_weights,
+    evaluate_on_val,
     mixed_seed,
     run_identity,
     seed_generators,
@@ -210,16 +211,7 @@ class MemberScorer:
         return inherited_member(self._supernet, spec)
 
     def _evaluate(self, model: nn.Module) -> Evaluation:
-        recipe = self._recipe
-        return evaluate(
-            model,
-            val_batches(self._data.val, batch_size=recipe.eval_batch_size),
-            num_classes=self._data.num_classes,
-            ignore_index=self._data.ignore_index,
-            device=self._device,
-            window=recipe.eval_window,
-            stride=recipe.eval_stride,
-        )
+        return evaluate_on_val(model, self._data, self._recipe, self._device)
 
 
 def save_supernet(path: Path, supernet: Supernet, progress: SupernetProgress) -> None:
