@@ -8,11 +8,20 @@ import pytest
 from hrvit_nas.cli.interrupts import Interrupts
 
 
+@pytest.fixture
+def default_handler():
+    """Python's own handler of Ctrl-C: a background job of a shell, as CI may be, starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Swallows:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("default_handler")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_lost_in_a_destructor_is_noted():
     before = signal.getsignal(signal.SIGINT)
@@ -24,6 +33,7 @@ def test_a_signal_lost_in_a_destructor_is_noted():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("default_handler")
 def test_elsewhere_it_is_raised():
     with pytest.raises(KeyboardInterrupt), Interrupts():
         os.kill(os.getpid(), signal.SIGINT)
