@@ -121,17 +121,19 @@ def profile(tmp_path_factory):
 
 @pytest.fixture
 def start_search(tmp_path):
-    """Starts `hrvit-search` as a process group of its own, with its output in files.
+    """Starts a command, by default `hrvit-search`, as a process group of its own.
+
+    Its output is in files.
 
     Whatever is left of it at the end of the test is killed; `left_over()` lists those processes.
     """
     started = []
 
-    def start(*arguments):
+    def start(*arguments, command="search"):
         mark = f"{os.getpid()}.{tmp_path.name}.{len(started)}"
         out, err = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
         process = subprocess.Popen(
-            [sys.executable, "-m", "hrvit_nas.cli.search", *map(str, arguments)],
+            [sys.executable, "-m", f"hrvit_nas.cli.{command}", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "HRVIT_TEST": mark, "OMP_NUM_THREADS": "1"},
             stdout=out.open("w"),

@@ -1,6 +1,16 @@
 """What a network is: specs, presets, canonical JSON and ids. Standard library only."""
 
-from .presets import PRESETS, get_arch, scale_to_cost, scale_widths
+from .presets import (
+    PRESETS,
+    REFERENCES,
+    Arch,
+    get_arch,
+    get_hrvit,
+    parse_arch,
+    scale_to_cost,
+    scale_widths,
+)
+from .pyramid import FAMILIES, NUM_STAGES, Family, PyramidSpec, PyramidStage
 from .spec import (
     ATTENTIONS,
     FEED_FORWARDS,
@@ -26,27 +36,36 @@ from .spec import (
 
 __all__ = [
     "ATTENTIONS",
+    "FAMILIES",
     "FEED_FORWARDS",
     "FUSIONS",
     "HEADED_ATTENTIONS",
     "MAX_BRANCHES",
+    "NUM_STAGES",
     "PATCH_EMBEDDINGS",
     "PRESETS",
+    "REFERENCES",
     "SCHEMA_VERSION",
     "SHORTCUTS",
     "STRIP_ATTENTIONS",
+    "Arch",
     "ArchError",
     "ArchSpec",
     "Attention",
     "BranchSpec",
+    "Family",
     "FeedForward",
     "FusionPlan",
     "ModuleSpec",
     "PatchEmbedding",
+    "PyramidSpec",
+    "PyramidStage",
     "Shortcut",
     "attention_group_width",
     "des_factor",
     "get_arch",
+    "get_hrvit",
+    "parse_arch",
     "scale_to_cost",
     "scale_widths",
 ]

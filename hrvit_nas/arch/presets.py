@@ -1,17 +1,32 @@
-"""The published architectures, and a published allocation brought to another size.
+"""The published architectures, their rivals, and an allocation brought to another size.
 
-Widths, block counts, strip widths, ratios and head dims are those of Gu et al. (CVPR 2022),
-table of configurations.
+HRViT's widths, block counts, strip widths, ratios and head dims are those of Gu et al. (CVPR 2022),
+table of configurations; MiT's those of Xie et al. (NeurIPS 2021), CSWin's those of Dong et al.
+(CVPR 2022). Rivals have the head widths of the HRViT that they are published beside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import count, product
 from math import lcm
+from typing import TypeVar
 
-from .spec import ArchError, ArchSpec, BranchSpec, ModuleSpec, des_factor
+from .pyramid import PyramidSpec, PyramidStage
+from .spec import (
+    ArchError,
+    ArchSpec,
+    BranchSpec,
+    ModuleSpec,
+    des_factor,
+    read_json,
+    require_mapping,
+)
+
+Arch = ArchSpec | PyramidSpec
+A = TypeVar("A", ArchSpec, PyramidSpec)
 
 _STRIP_WIDTHS = (1, 2, 7, 7)
 _STEM_WIDTH = 64
@@ -67,24 +82,125 @@ _PRESETS: dict[str, ArchSpec] = {
     ),
 }
 
+
+def _mit(*, widths: tuple[int, ...], blocks: tuple[int, ...], head_width: int) -> PyramidSpec:
+    stages = zip(widths, blocks, (1, 2, 5, 8), (8, 4, 2, 1), strict=True)
+    return PyramidSpec(
+        family="mit",
+        stages=tuple(
+            PyramidStage(
+                width=width,
+                blocks=count,
+                num_heads=heads,
+                expansion_ratio=4,
+                reduction_ratio=reduction,
+            )
+            for width, count, heads, reduction in stages
+        ),
+        head_width=head_width,
+    )
+
+
+def _cswin(*, width: int, blocks: tuple[int, ...], head_dim: int, head_width: int) -> PyramidSpec:
+    return PyramidSpec(
+        family="cswin",
+        stages=tuple(
+            PyramidStage(
+                width=width << i,
+                blocks=count,
+                num_heads=(width << i) // head_dim,
+                expansion_ratio=4,
+                strip_width=strip,
+            )
+            for i, (count, strip) in enumerate(zip(blocks, (1, 2, 7, None), strict=True))
+        ),
+        head_width=head_width,
+    )
+
+
+_EVEN = BranchSpec(
+    width=32,
+    blocks=2,
+    expansion_ratio=4,
+    strip_width=7,
+    head_dim=32,
+    kv_sharing=False,
+    extra_nonlinearity=False,
+    feed_forward="ffn",
+    patch_embedding="convolution",
+    shortcut="identity",
+)
+"""A CSWin block as HRNet would hold it; the parallel convolution stands for CSWin's LePE."""
+
+_WIDE = (64, 128, 320, 512)
+
+_REFERENCES: dict[str, Arch] = {
+    # The naive baseline of Gu et al.: HRNet's even allocation, with CSWin blocks for its residual
+    # ones. Their configuration is not known here. Ours has b1's modules and widths, with two blocks
+    # and strips of 7 tokens on every branch, and 3x3 convolutions where widths change.
+    "hrnet_cswin": ArchSpec(
+        stem_width=_STEM_WIDTH,
+        head_width=256,
+        modules=tuple(
+            ModuleSpec(branches=tuple(replace(_EVEN, width=32 << b) for b in range(count)))
+            for count in (1, 2, 3, 3, 4, 4)
+        ),
+    ),
+    "mit_b0": _mit(widths=(32, 64, 160, 256), blocks=(2, 2, 2, 2), head_width=256),
+    "mit_b1": _mit(widths=_WIDE, blocks=(2, 2, 2, 2), head_width=256),
+    "mit_b2": _mit(widths=_WIDE, blocks=(3, 4, 6, 3), head_width=768),
+    "mit_b3": _mit(widths=_WIDE, blocks=(3, 4, 18, 3), head_width=768),
+    "mit_b4": _mit(widths=_WIDE, blocks=(3, 8, 27, 3), head_width=768),
+    # CSWin-Ti is the reduction of Gu et al., of unpublished configuration: half of CSWin-T's widths
+    # comes to the parameters and multiply-adds that they print.
+    "cswin_ti": _cswin(width=32, blocks=(1, 2, 21, 1), head_dim=16, head_width=256),
+    "cswin_t": _cswin(width=64, blocks=(1, 2, 21, 1), head_dim=32, head_width=256),
+    "cswin_s": _cswin(width=64, blocks=(2, 4, 32, 2), head_dim=32, head_width=768),
+}
+
 PRESETS: tuple[str, ...] = tuple(_PRESETS)
+"""Names of the published HRViT."""
+REFERENCES: tuple[str, ...] = tuple(_REFERENCES)
+"""Names of what HRViT is compared with."""
 
 
-def get_arch(name: str) -> ArchSpec:
-    """Returns a preset architecture by name.
+def get_arch(name: str) -> Arch:
+    """Returns a preset or a rival by name.
 
     Raises:
-        ArchError: No preset has that name.
+        ArchError: None has that name.
     """
-    try:
-        return _PRESETS[name]
-    except KeyError:
-        raise ArchError(
-            f"no architecture is called {name!r}; known: {', '.join(PRESETS)}"
-        ) from None
+    known: dict[str, Arch] = {**_PRESETS, **_REFERENCES}
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ArchError(f"no architecture is called {name!r}; known: {', '.join(known)}{hint}")
+    return known[name]
 
 
-def scale_widths(spec: ArchSpec, factor: float) -> ArchSpec:
+def get_hrvit(name: str) -> ArchSpec:
+    """Returns an architecture of branches by name, such as a space can have as its base.
+
+    Raises:
+        ArchError: None has that name, or it is a pyramid.
+    """
+    spec = get_arch(name)
+    if not isinstance(spec, ArchSpec):
+        raise ArchError(f"the base must be an HRViT, got {name!r}, a pyramid of stages")
+    return spec
+
+
+def parse_arch(text: str) -> Arch:
+    """Rebuilds an architecture of either kind from its canonical JSON.
+
+    Raises:
+        ArchError: It is none.
+    """
+    data = require_mapping("an architecture", read_json(text))
+    return PyramidSpec.from_dict(data) if "family" in data else ArchSpec.from_dict(data)
+
+
+def scale_widths(spec: A, factor: float) -> A:
     """Multiplies every width by a factor, with blocks, ratios, strips and numbers of heads kept.
 
     Widths are rounded to what heads and the diversity-enhanced shortcut can split.
@@ -94,15 +210,21 @@ def scale_widths(spec: ArchSpec, factor: float) -> ArchSpec:
     """
     if factor <= 0:
         raise ArchError(f"a width factor must be positive, got {factor}")
+    head_width = max(1, round(spec.head_width * factor))
+    if isinstance(spec, PyramidSpec):
+        stages = tuple(_scale_stage(stage, factor) for stage in spec.stages)
+        return replace(spec, head_width=head_width, stages=stages)
     modules = tuple(
         replace(module, branches=tuple(_scale_branch(branch, factor) for branch in module.branches))
         for module in spec.modules
     )
-    return ArchSpec(
-        stem_width=max(2, 2 * round(spec.stem_width * factor / 2)),
-        head_width=max(1, round(spec.head_width * factor)),
-        modules=modules,
-    )
+    stem_width = max(2, 2 * round(spec.stem_width * factor / 2))
+    return replace(spec, head_width=head_width, stem_width=stem_width, modules=modules)
+
+
+def _scale_stage(stage: PyramidStage, factor: float) -> PyramidStage:
+    width = stage.num_heads * max(1, round(stage.width * factor / stage.num_heads))
+    return replace(stage, width=width)
 
 
 def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
@@ -120,9 +242,7 @@ def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
     return replace(branch, width=width, head_dim=head_dim)
 
 
-def scale_to_cost(
-    spec: ArchSpec, cost: Callable[[ArchSpec], float], target: float, *, steps: int = 193
-) -> ArchSpec:
+def scale_to_cost(spec: A, cost: Callable[[A], float], target: float, *, steps: int = 193) -> A:
     """Finds the multiple of an allocation's widths that costs closest to a target.
 
     Widths come in steps, so that few factors fit. Between the two factors whose costs enclose
@@ -150,9 +270,16 @@ def scale_to_cost(
     return min(_mixtures(*ends), key=lambda candidate: abs(cost(candidate) - target))
 
 
-def _mixtures(low: ArchSpec, high: ArchSpec) -> Iterator[ArchSpec]:
-    """Every way to take the stem, the head and each branch from one of two scaled specs."""
-    for stem, head, *donors in product((low, high), repeat=2 + low.num_branches):
+def _mixtures(low: A, high: A) -> Iterator[A]:
+    """Every way to take stem, head and each branch or stage from one of two scaled specs."""
+    pair = (low, high)
+    if isinstance(low, PyramidSpec):
+        for head, *donors in product(pair, repeat=1 + len(low.stages)):
+            # mypy looks at this with A = ArchSpec too, which the line above rules out.
+            stages = tuple(d.stages[i] for i, d in enumerate(donors))  # type: ignore[attr-defined]
+            yield replace(low, head_width=head.head_width, stages=stages)
+        return
+    for stem, head, *donors in product(pair, repeat=2 + low.num_branches):
         modules = tuple(
             replace(
                 module,
@@ -162,4 +289,4 @@ def _mixtures(low: ArchSpec, high: ArchSpec) -> Iterator[ArchSpec]:
             )
             for m, module in enumerate(low.modules)
         )
-        yield ArchSpec(stem_width=stem.stem_width, head_width=head.head_width, modules=modules)
+        yield replace(low, stem_width=stem.stem_width, head_width=head.head_width, modules=modules)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, Self, TypeVar, final, get_args
 
 T = TypeVar("T")
 
@@ -64,12 +65,14 @@ def attention_group_width(attention: Attention, width: int) -> int:
     return width // 2 if attention == "cross_shaped" else width
 
 
-def _require_int(name: str, value: object, minimum: int) -> None:
+def require_int(name: str, value: object, minimum: int) -> None:
+    """Refuses what is no integer of at least `minimum`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
         raise ArchError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
-def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses what is none of the choices."""
     if value not in choices:
         raise ArchError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
@@ -118,13 +121,13 @@ class BranchSpec:
     shortcut: Shortcut = "des"
 
     def __post_init__(self) -> None:
-        _require_int("width", self.width, 2)
-        _require_int("blocks", self.blocks, 1)
-        _require_int("expansion_ratio", self.expansion_ratio, 1)
-        _require_choice("attention", self.attention, ATTENTIONS)
-        _require_choice("feed_forward", self.feed_forward, FEED_FORWARDS)
-        _require_choice("patch_embedding", self.patch_embedding, PATCH_EMBEDDINGS)
-        _require_choice("shortcut", self.shortcut, SHORTCUTS)
+        require_int("width", self.width, 2)
+        require_int("blocks", self.blocks, 1)
+        require_int("expansion_ratio", self.expansion_ratio, 1)
+        require_choice("attention", self.attention, ATTENTIONS)
+        require_choice("feed_forward", self.feed_forward, FEED_FORWARDS)
+        require_choice("patch_embedding", self.patch_embedding, PATCH_EMBEDDINGS)
+        require_choice("shortcut", self.shortcut, SHORTCUTS)
         for name in ("kv_sharing", "parallel_conv", "extra_nonlinearity"):
             if not isinstance(getattr(self, name), bool):
                 raise ArchError(f"{name} must be true or false, got {getattr(self, name)!r}")
@@ -140,14 +143,14 @@ class BranchSpec:
 
     def _check_attention(self) -> None:
         if self.attention in STRIP_ATTENTIONS:
-            _require_int(f"strip_width of {self.attention} attention", self.strip_width, 1)
+            require_int(f"strip_width of {self.attention} attention", self.strip_width, 1)
         elif self.strip_width is not None:
             raise ArchError(
                 f"{self.attention} attention has no strips; leave strip_width unset,"
                 f" got {self.strip_width}"
             )
         if self.attention in HEADED_ATTENTIONS:
-            _require_int(f"head_dim of {self.attention} attention", self.head_dim, 1)
+            require_int(f"head_dim of {self.attention} attention", self.head_dim, 1)
             assert self.head_dim is not None
             group = attention_group_width(self.attention, self.width)
             if group >= self.head_dim and group % self.head_dim:
@@ -201,7 +204,7 @@ class ModuleSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "branches", tuple(self.branches))
-        _require_choice("fusion", self.fusion, FUSIONS)
+        require_choice("fusion", self.fusion, FUSIONS)
         if not 1 <= len(self.branches) <= MAX_BRANCHES:
             raise ArchError(f"a module has 1 to {MAX_BRANCHES} branches, got {len(self.branches)}")
 
@@ -219,8 +222,52 @@ class FusionPlan(NamedTuple):
     edges: tuple[tuple[int, int], ...]
 
 
+class Identified(ABC):
+    """An architecture as plain data: canonical JSON, and an id made from it."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain data, with its schema version."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuilds a spec from `to_dict`."""
+
+    def to_json(self) -> str:
+        """The canonical JSON: sorted keys, no spaces. `from_json` returns an equal spec."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Rebuilds a spec from `to_json`.
+
+        Raises:
+            ArchError: As `from_dict`, or the text is not JSON.
+        """
+        return cls.from_dict(read_json(text))
+
+
+def read_json(text: str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ArchError: It is none.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ArchError(f"an architecture must be JSON: {error}") from error
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
-class ArchSpec:
+class ArchSpec(Identified):
     """One architecture, complete: a network can be built from this and a number of classes.
 
     Attributes:
@@ -239,8 +286,8 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modules", tuple(self.modules))
-        _require_int("stem_width", self.stem_width, 2)
-        _require_int("head_width", self.head_width, 1)
+        require_int("stem_width", self.stem_width, 2)
+        require_int("head_width", self.head_width, 1)
         if self.stem_width % 2:
             raise ArchError(f"stem_width must be even, got {self.stem_width}")
         if not self.modules:
@@ -311,15 +358,6 @@ class ArchSpec:
             "modules": modules,
         }
 
-    def to_json(self) -> str:
-        """The canonical JSON: sorted keys, no spaces. `from_json` returns an equal spec."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
-
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ArchSpec:
         """Rebuilds a spec from `to_dict`.
@@ -328,48 +366,43 @@ class ArchSpec:
             ArchError: The schema is newer than this program, a key is unknown or missing, or
                 the architecture breaks a rule.
         """
-        data = _require_mapping("an architecture", data)
-        version = data.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
-            raise ArchError(f"schema_version must be {SCHEMA_VERSION}, got {version!r}")
+        data = require_mapping("an architecture", data)
+        take_version(data)
         modules = []
-        for m, module in enumerate(_require_list("modules", data.pop("modules", None))):
+        for m, module in enumerate(require_list("modules", data.pop("modules", None))):
             where = f"module {m + 1}"
-            module = _require_mapping(where, module)
+            module = require_mapping(where, module)
             branches = []
-            for b, branch in enumerate(_require_list(where, module.pop("branches", None))):
+            for b, branch in enumerate(require_list(where, module.pop("branches", None))):
                 at = f"{where}, branch {b + 1}"
-                branches.append(_construct(BranchSpec, at, _require_mapping(at, branch)))
-            modules.append(_construct(ModuleSpec, where, {**module, "branches": tuple(branches)}))
-        return _construct(cls, "architecture", {**data, "modules": tuple(modules)})
-
-    @classmethod
-    def from_json(cls, text: str) -> ArchSpec:
-        """Rebuilds a spec from `to_json`.
-
-        Raises:
-            ArchError: As `from_dict`, or the text is not JSON.
-        """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ArchError(f"an architecture must be JSON: {error}") from error
-        return cls.from_dict(data)
+                branches.append(construct(BranchSpec, at, require_mapping(at, branch)))
+            modules.append(construct(ModuleSpec, where, {**module, "branches": tuple(branches)}))
+        return construct(cls, "architecture", {**data, "modules": tuple(modules)})
 
 
-def _require_mapping(where: str, value: object) -> dict[str, Any]:
+def take_version(data: dict[str, Any]) -> None:
+    """Takes the schema version out of plain data; refuses another one than this program's."""
+    version = data.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise ArchError(f"schema_version must be {SCHEMA_VERSION}, got {version!r}")
+
+
+def require_mapping(where: str, value: object) -> dict[str, Any]:
+    """A copy of a mapping; refuses anything else."""
     if not isinstance(value, Mapping):
         raise ArchError(f"{where} must be a mapping, got {type(value).__name__}")
     return dict(value)
 
 
-def _require_list(where: str, value: object) -> list[Any]:
+def require_list(where: str, value: object) -> list[Any]:
+    """A copy of a list; refuses anything else."""
     if not isinstance(value, list | tuple):
         raise ArchError(f"{where} must hold a list, got {type(value).__name__}")
     return list(value)
 
 
-def _construct(cls: type[T], where: str, data: dict[str, Any]) -> T:
+def construct(cls: type[T], where: str, data: dict[str, Any]) -> T:
+    """Makes a dataclass from plain data; refuses unknown and missing keys, saying where."""
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(data) - known):
         raise ArchError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")

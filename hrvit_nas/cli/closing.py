@@ -20,7 +20,7 @@ from ..report import (
     write_trust_csv,
 )
 from ..report.calibration import UNITS
-from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust, replacing
+from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust, write_text
 from ..results.trust import MIN_FOR_TRUST
 from ..search.config import Standing
 from ..search.plan import calibration_members
@@ -136,8 +136,7 @@ def _close_supernet(console: Console, run: Run) -> None:
     title = "scores with inherited weights against mIoU of training alone"
     console.print(trust_table(rows, title))
     verdict = [f"by {UNITS[first][0]}, which this search goes by:", *trust_verdict(found)]
-    with replacing(run.directory / TRUST_WORDS_NAME) as temporary:
-        temporary.write_text("\n".join(verdict) + "\n", encoding="utf-8")
+    write_text(run.directory / TRUST_WORDS_NAME, "\n".join(verdict) + "\n")
     _say(console, *verdict)
 
 
@@ -174,24 +173,31 @@ def trust(summary: RunSummary, seed: int, standing: Standing | None) -> list[str
             " trains them with N further seeds",
             _standing(standing),
         ]
+    return [
+        *failed,
+        *(_beside(summary, label) for label in summary.reference_labels),
+        _standing(standing),
+    ]
+
+
+def _beside(summary: RunSummary, label: str) -> str:
+    """How the frontier's members fare beside a reference's allocation at their cost."""
     compared = [
         (row, *comparison)
         for row in summary.frontier
-        if (comparison := summary.against_reference(row)) is not None
+        if (comparison := summary.against_reference(row, label)) is not None
     ]
     verdicts = [difference.verdict for _, _, difference in compared]
     counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
     cost = summary.cost
     gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
-    return [
-        *failed,
-        f"of {len(compared)} frontier members, beside b1's allocation scaled to within"
+    return (
+        f"of {len(compared)} frontier members, beside {label} to within"
         f" {max(gaps, default=0):.0%} of their cost:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
-        f" {len(compared)} comparisons)",
-        _standing(standing),
-    ]
+        f" {len(compared)} comparisons)"
+    )
 
 
 def _standing(standing: Standing | None) -> str:

@@ -35,6 +35,7 @@ STAGES: dict[Origin, str] = {
     "reference": "references",
     "confirm": "confirming",
     "calibration": "calibrating",
+    "ablation": "ablating",
 }
 
 
@@ -106,8 +107,8 @@ class SearchProgress:
         if task.origin not in self._stages:
             self._stages[task.origin] = self._bar.add_task(STAGES[task.origin], total=None)
 
-    def ended(self, record: TrialRecord, summary: RunSummary) -> None:
-        """Notes a trial that ended."""
+    def ended(self, record: TrialRecord, summary: RunSummary | None = None) -> None:
+        """Notes a trial that ended; a summary is shown as the frontier so far."""
         self._running.pop(record.key, None)
         self._summary = summary
         self._counts[record.origin] = self._counts.get(record.origin, 0) + 1
@@ -116,7 +117,7 @@ class SearchProgress:
             line = self._line(record, summary)
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def _line(self, record: TrialRecord, summary: RunSummary) -> str:
+    def _line(self, record: TrialRecord, summary: RunSummary | None) -> str:
         elapsed = time.monotonic() - self._started
         count = self._counts[record.origin]
         first = record.origin == self._first and count <= self._trials
@@ -127,7 +128,11 @@ class SearchProgress:
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
             f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s)"
-            + ("" if self._first == "calibration" else f"; frontier {len(summary.frontier)}")
+            + (
+                ""
+                if summary is None or self._first == "calibration"
+                else f"; frontier {len(summary.frontier)}"
+            )
         )
 
     def _render(self) -> Group:

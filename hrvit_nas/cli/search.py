@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,16 @@ from uuid import uuid4
 import typer
 
 from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
+from .options import (
+    RESOURCES,
+    Data,
+    default_directory,
+    given_resources,
+    is_given,
+    listed,
+    option,
+    training_of,
+)
 
 if TYPE_CHECKING:
     from ..search.config import SearchConfig
@@ -28,20 +37,11 @@ Examples:
   hrvit-search --space heterogeneous_branches --calibrate-proxy 12
   hrvit-search --space heterogeneous_branches --strategy supernet --trust 6
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
+  hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-class Data(StrEnum):
-    """Data sets."""
-
-    SCENES = "scenes"
-    CAMVID = "camvid"
-    CITYSCAPES = "cityscapes"
-    ADE20K = "ade20k"
-    FOLDER = "folder"
 
 
 class Sampler(StrEnum):
@@ -141,6 +141,14 @@ def search(
         float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0,
+    references: Annotated[
+        str | None,
+        typer.Option(
+            help="Architectures, separated by commas, to train beside the frontier, each scaled to"
+            " its members' costs: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
+            " `rivals`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
+        ),
+    ] = None,
     confirm: Annotated[
         int | None,
         typer.Option(
@@ -207,7 +215,7 @@ def search(
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
     options = {name: value for name, value in locals().items() if name != "context"}
-    given = {name for name in options if _is_given(context, name)}
+    given = {name for name in options if is_given(context, name)}
     if resume is None:
         _check_kind(given, strategy)
         run = _created(options)
@@ -230,7 +238,8 @@ _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
 _GOALS = ("trials", "confirm", "retrain", "trust", "calibration_seeds", "wanted_tau")
 _OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
 _OF_SEARCH = {
-    *("strategy", "trials", "sampler", "population", "confirm", "storage", "calibration"),
+    *("strategy", "trials", "sampler", "population", "references", "confirm", "storage"),
+    "calibration",
     *_OF_SUPERNET,
 }
 _LIMITS = {
@@ -238,13 +247,7 @@ _LIMITS = {
     "max_params": "params",
     "max_activation_bytes": "peak_activation_bytes",
 }
-_RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
-_WITH_RESUME = {*_GOALS, *_RESOURCES, "calibration"}
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
+_WITH_RESUME = {*_GOALS, *RESOURCES, "calibration"}
 
 
 def _check_kind(given: set[str], strategy: Strategy) -> None:
@@ -265,11 +268,7 @@ def _check_kind(given: set[str], strategy: Strategy) -> None:
     if "supernet" in given:
         misplaced["supernet_steps"] = "has no meaning with --supernet, which is trained already"
     for name in sorted(given & misplaced.keys()):
-        raise ConfigError(f"{_option(name)} {misplaced[name]}; drop it")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        raise ConfigError(f"{option(name)} {misplaced[name]}; drop it")
 
 
 def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
@@ -277,19 +276,17 @@ def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
     from ..search.run import open_run
 
     for name in sorted(given - _WITH_RESUME - {"resume"}):
-        raise ConfigError(f"{_option(name)} cannot be changed on --resume; it is {directory}'s own")
+        raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
     changes = {name: options[name] for name in _GOALS if options[name] is not None}
-    resources = {name: options[name] for name in _RESOURCES if options[name] is not None}
-    return open_run(directory, changes, resources, options["calibration"])
+    return open_run(directory, changes, given_resources(options), options["calibration"])
 
 
 def _created(options: dict[str, Any]) -> Run:
     from ..search.run import create_run
 
     config = _configured(options)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     name = Path(options["space"]).stem + ("-calibration" if config.calibrate else "")
-    directory = options["output"] or Path("runs") / f"{name}-{stamp}"
+    directory = options["output"] or default_directory(name)
     return create_run(config, directory, options["supernet"])
 
 
@@ -297,33 +294,11 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     """Profile, recipe and options as one configuration."""
     from pydantic import ValidationError
 
-    from ..search.config import (
-        ConfigError,
-        SearchConfig,
-        load_profile,
-        load_recipe,
-        one_line,
-    )
+    from ..search.config import ConfigError, SearchConfig, one_line
     from ..search.standing import standing
 
-    embedded = options["data"] is None and options["data_root"] is None
-    profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))
-    data_name = str(options["data"] or profile.data.name)
-    recipe_name = options["recipe"] or profile.recipes.get(data_name)
-    if recipe_name is None:
-        raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")
-    plan = load_recipe(recipe_name)
-    defaults = profile.data.model_dump(exclude_none=True)
-    data: dict[str, Any] = defaults if data_name == profile.data.name else {}
-    data |= {"name": data_name, "image_size": plan.image_size}
-    # Workers run in folders of their own, so paths are made absolute here.
-    data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
-    data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
-    recipe = plan.recipe.model_dump()
-    if options["steps"] is not None:
-        recipe["steps"] = options["steps"]
-        recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
-        recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+    training = training_of(options)
+    profile, plan, recipe = training.profile, training.plan, training.recipe
     if options["calibrate_proxy"] is not None:
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
@@ -336,7 +311,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         trials = profile.inherited if options["strategy"] == "supernet" else profile.trials
     for name in _LIMITS:
         if options[name] is not None and not options[name] > 0:
-            raise ConfigError(f"{_option(name)} must be above 0, got {options[name]:g}")
+            raise ConfigError(f"{option(name)} must be above 0, got {options[name]:g}")
     image_size = plan.image_size or plan.recipe.augment.crop_size
     limits = [
         {"metric": metric, "max": options[name], "image_size": image_size}
@@ -345,14 +320,13 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     ]
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
     narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
-    resources = profile.resources.model_dump()
-    resources |= {name: options[name] for name in _RESOURCES if options[name] is not None}
+    references = options["references"]
     try:
         config = SearchConfig.model_validate(
             {
                 "space": _located(options["space"]),
                 "narrowing": narrowing,
-                "data": data,
+                "data": training.data,
                 "recipe": recipe,
                 "supernet": supernet,
                 "strategy": str(options["strategy"]),
@@ -368,9 +342,10 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                     for name in ("retrain", "trust", "calibration_seeds", "wanted_tau")
                     if options[name] is not None
                 },
+                **({} if references is None else {"references": listed(references)}),
                 "storage": options["storage"],
                 "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
-                "resources": resources,
+                "resources": training.resources,
             }
         )
     except ValidationError as error:
@@ -384,12 +359,6 @@ def _located(space: str) -> str:
     """A path made absolute, so that the run can be resumed from elsewhere; a name as it is."""
     is_path = "/" in space or space.endswith((".yaml", ".yml"))
     return str(Path(space).resolve()) if is_path else space
-
-
-def _default_profile() -> str:
-    import torch
-
-    return "cluster" if torch.cuda.is_available() else "laptop"
 
 
 def _go(run: Run) -> int:

@@ -10,12 +10,13 @@ from .confusion import (
 )
 from .inference import evaluate, inference, is_boundary, mixed_precision, sliding_logits
 from .inherited import InheritedScores, score_inherited
-from .latency import Latency, measure_latency
+from .latency import Latency, compare_latencies, measure_latency
 
 __all__ = [
     "Evaluation",
     "InheritedScores",
     "Latency",
+    "compare_latencies",
     "confusion_matrix",
     "evaluate",
     "frequency_weighted_iou",

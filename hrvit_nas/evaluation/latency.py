@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +78,7 @@ def measure_latency(
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     device = torch.device(device)
-    images = torch.randn(batch_size, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(
-        device, memory_format=torch.channels_last
-    )
+    images = _noise(batch_size, image_size, device)
     with _num_threads(threads), inference(model, device):
         used_threads = torch.get_num_threads()
         times = [_time_ms(model, images) for _ in range(warmup + repeats)][warmup:]
@@ -97,6 +95,53 @@ def measure_latency(
         warmup=warmup,
         repeats=repeats,
     )
+
+
+def compare_latencies(
+    models: Sequence[nn.Module],
+    image_size: tuple[int, int],
+    *,
+    device: str | torch.device = "cpu",
+    warmup: int = 2,
+    rounds: int = 20,
+) -> list[list[float]]:
+    """Times several models by turns, so that what slows the machine slows all of them alike.
+
+    Args:
+        models: Each takes (1, 3, H, W); already on `device`.
+        image_size: Height and width, in pixels.
+        device: Where to run.
+        warmup: Rounds before the first that counts.
+        rounds: Rounds that count; every model has one pass in each.
+
+    Returns:
+        Milliseconds of each pass, one row a model, its columns the rounds: differences between
+        rows are paired by column.
+
+    Raises:
+        ValueError: A count is out of range.
+    """
+    for name, value, least in (("warmup", warmup, 0), ("rounds", rounds, 1)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    device = torch.device(device)
+    images = _noise(1, image_size, device)
+    times: list[list[float]] = [[] for _ in models]
+    with ExitStack() as modes:
+        for model in models:
+            modes.enter_context(inference(model, device))
+        for number in range(warmup + rounds):
+            for row, model in zip(times, models, strict=True):
+                elapsed = _time_ms(model, images)
+                if number >= warmup:
+                    row.append(elapsed)
+    return times
+
+
+def _noise(batch_size: int, image_size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch_size, 3, *image_size, generator=generator)
+    return images.to(device, memory_format=torch.channels_last)
 
 
 def _time_ms(model: nn.Module, images: torch.Tensor) -> float:

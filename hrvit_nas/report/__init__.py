@@ -1,5 +1,22 @@
 """Tables and figures from the results of a run."""
 
+from .ablation import (
+    ABLATION_COLUMNS,
+    COST_COLUMNS,
+    ArmText,
+    ForestData,
+    ForestRow,
+    ablation_grid,
+    ablation_rows,
+    ablation_words,
+    cost_grid,
+    cost_rows,
+    draw_forest,
+    forest_data,
+    paper_macs,
+    write_ablation_csv,
+    write_cost_csv,
+)
 from .calibration import (
     CALIBRATION_COLUMNS,
     calibration_table,
@@ -8,6 +25,7 @@ from .calibration import (
     write_calibration_csv,
 )
 from .figures import ReportError
+from .grid import Grid
 from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
 from .remedies import (
     RemedyRow,
@@ -37,9 +55,15 @@ from .trust import (
 )
 
 __all__ = [
+    "ABLATION_COLUMNS",
     "CALIBRATION_COLUMNS",
+    "COST_COLUMNS",
     "FRONTIER_COLUMNS",
     "TRUST_COLUMNS",
+    "ArmText",
+    "ForestData",
+    "ForestRow",
+    "Grid",
     "ParetoData",
     "ParetoPoint",
     "RemedyRow",
@@ -47,16 +71,24 @@ __all__ = [
     "StrategyRun",
     "TrustData",
     "TrustPoint",
+    "ablation_grid",
+    "ablation_rows",
+    "ablation_words",
     "calibration_table",
     "calibration_verdict",
+    "cost_grid",
+    "cost_rows",
     "criteria_table",
+    "draw_forest",
     "draw_pareto",
     "draw_remedies",
     "draw_strategies",
     "draw_trust",
+    "forest_data",
     "frontier_table",
     "mean_of_last",
     "mean_of_seeds",
+    "paper_macs",
     "pareto_data",
     "remedies_markdown",
     "remedy_rows",
@@ -66,7 +98,9 @@ __all__ = [
     "trust_data",
     "trust_table",
     "trust_verdict",
+    "write_ablation_csv",
     "write_calibration_csv",
+    "write_cost_csv",
     "write_frontier_csv",
     "write_trust_csv",
 ]

@@ -54,12 +54,16 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
 
     With a supernet there is a column of scores with its weights, beside those of training alone.
     Where the noise of the scores is known there is a column of `RunSummary.probabilities`.
-    With references there is a last column: the difference to the reference nearest in cost,
-    over common seeds, what it decides, and how much more or less the reference costs. Names are
-    shown as they are, never read as markup.
+    With references there is a last column a name of theirs: the difference to the one nearest in
+    cost, over common seeds, what it decides, and how much more or less the reference costs. Names
+    are shown as they are, never read as markup.
     """
     rows = _members(summary)
-    compared = [summary.against_reference(row) for row in rows]
+    compared = {
+        label: [summary.against_reference(row, label) for row in rows]
+        for label in summary.reference_labels
+    }
+    compared = {label: found for label, found in compared.items() if any(found)}
     mean = f"mIoU % [{summary.confidence:.0%} interval]" if summary.confirmed else "mIoU %"
     seeds = {row.interval.num_values for row in rows}
     note = Text("n=1: one seed, so the interval is unknown") if 1 in seeds else None
@@ -82,9 +86,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     chances = summary.probabilities
     if chances:
         table.add_column("P(frontier)", justify="right")
-    if any(compared):
-        table.add_column("against the nearest reference")
-    for row, comparison in zip(rows, compared, strict=True):
+    for label in compared:
+        table.add_column(Text(f"against {label}, nearest in cost"))
+    for number, row in enumerate(rows):
         cells = [_name(row), f"{row.macs / 1e9:.4g}", f"{row.params / 1e6:.3g}"]
         if summary.cost == "latency_ms":
             cells.append("" if row.latency_ms is None else f"{row.latency_ms:.3g}")
@@ -96,7 +100,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         if chances:
             chance = chances.get(row.arch_id)
             cells.append("" if chance is None else f"{chance:.2f}")
-        if any(compared):
+        for found in compared.values():
+            comparison = found[number]
             cells.append("" if comparison is None else _against(row, *comparison, summary.cost))
         table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
     return table

@@ -1,5 +1,6 @@
 """The store of trials, provenance, frontier and statistics of a run. No torch, no ray."""
 
+from .ablation import Ablation, AblationRow, ArmCost, ArmScores, Effect, ablate
 from .calibration import (
     Calibration,
     CalibrationError,
@@ -9,7 +10,7 @@ from .calibration import (
     calibrate_criteria,
     score_table,
 )
-from .files import replacing, write_csv
+from .files import replacing, write_csv, write_text
 from .frontier import MIOU_AND_COST, frontier_probability, hypervolume, pareto_front
 from .intervals import (
     Interval,
@@ -29,12 +30,17 @@ __all__ = [
     "MIOU_AND_COST",
     "SCHEMA",
     "SCHEMA_VERSION",
+    "Ablation",
+    "AblationRow",
     "ArchSummary",
+    "ArmCost",
+    "ArmScores",
     "Calibration",
     "CalibrationError",
     "Column",
     "CostName",
     "Criterion",
+    "Effect",
     "Estimate",
     "Fidelity",
     "HistoryPoint",
@@ -48,6 +54,7 @@ __all__ = [
     "Trust",
     "TrustScores",
     "VarianceComponents",
+    "ablate",
     "calibrate",
     "calibrate_criteria",
     "format_interval",
@@ -63,4 +70,5 @@ __all__ = [
     "summarise",
     "trust",
     "write_csv",
+    "write_text",
 ]

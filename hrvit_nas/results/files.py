@@ -31,6 +31,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file, replacing an older one in one step.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_csv(
     path: str | Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]
 ) -> None:

@@ -104,12 +104,14 @@ def paired_difference(
             f" and {sorted(second)}"
         )
     interval = mean_interval((first[seed] - second[seed] for seed in seeds), confidence)
-    verdict: Verdict = "undecided"
+    return PairedDifference(interval=interval, verdict=verdict_of(interval))
+
+
+def verdict_of(interval: Interval) -> Verdict:
+    """Which way a difference goes; `undecided` if its interval holds 0 or is unknown."""
     if interval.low > 0:
-        verdict = "higher"
-    elif interval.high < 0:
-        verdict = "lower"
-    return PairedDifference(interval=interval, verdict=verdict)
+        return "higher"
+    return "lower" if interval.high < 0 else "undecided"
 
 
 def format_interval(

@@ -16,17 +16,18 @@ from pydantic import (
     model_validator,
 )
 
-from hrvit_nas.arch import ArchSpec
+from hrvit_nas.arch import Arch, parse_arch
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """2: history points hold more than step and mIoU; trials may be of a calibration.
-3: trials may be scores with inherited weights, with the score before calibration beside."""
+3: trials may be scores with inherited weights, with the score before calibration beside.
+4: trials may be of an ablation, and of architectures that are no HRViT."""
 
 Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
 """Scores of a history point that architectures can be ranked by."""
 LESS_IS_BETTER: frozenset[Criterion] = frozenset({"cross_entropy"})
 
-Origin = Literal["search", "reference", "confirm", "calibration", "inherited"]
+Origin = Literal["search", "reference", "confirm", "calibration", "inherited", "ablation"]
 State = Literal["complete", "failed"]
 
 
@@ -100,7 +101,8 @@ class TrialRecord(BaseModel):
         Column(
             "",
             "why it was trained: proposed by the search, placed beside it as a reference,"
-            " trained again with a further seed to confirm, or to calibrate scores; or inherited:"
+            " trained again with a further seed to confirm, to calibrate scores, or as an arm of an"
+            " ablation; or inherited:"
             " not trained, but scored with the weights of a supernet",
         ),
     ]
@@ -183,9 +185,9 @@ class TrialRecord(BaseModel):
         return -value if value is not None and criterion in LESS_IS_BETTER else value
 
     @property
-    def spec(self) -> ArchSpec:
+    def spec(self) -> Arch:
         """The architecture, rebuilt from `arch`."""
-        return ArchSpec.from_json(self.arch)
+        return parse_arch(self.arch)
 
 
 def _column(metadata: list[Any]) -> Column:

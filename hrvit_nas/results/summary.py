@@ -144,15 +144,26 @@ class RunSummary:
         return tuple(row for row in self.rows if row.reference)
 
     @property
+    def reference_labels(self) -> tuple[str, ...]:
+        """Names of the reference architectures, each of which may be there at several costs."""
+        return tuple(sorted({row.label for row in self.references}))
+
+    @property
     def confirmed(self) -> bool:
         """Whether the frontier was drawn among confirmed architectures."""
         return any(row.confirmed and row.on_frontier for row in self.rows)
 
-    def against_reference(self, row: ArchSummary) -> tuple[ArchSummary, PairedDifference] | None:
-        """Compares a row with the reference nearest to it in cost, seed by seed.
+    def against_reference(
+        self, row: ArchSummary, label: str
+    ) -> tuple[ArchSummary, PairedDifference] | None:
+        """Compares a row with the reference of a name nearest to it in cost, seed by seed.
 
         Both must have been trained under the same conditions, so a confirmed row is compared
         with a confirmed reference only.
+
+        Args:
+            row: What is compared.
+            label: Name of the reference.
 
         Returns:
             The reference, and the difference (row minus reference, fraction of mIoU); `None`
@@ -161,7 +172,9 @@ class RunSummary:
         rivals = [
             reference
             for reference in self.references
-            if reference.confirmed == row.confirmed and reference.scores.keys() & row.scores.keys()
+            if reference.label == label
+            and reference.confirmed == row.confirmed
+            and reference.scores.keys() & row.scores.keys()
         ]
         if row.reference or not rivals:
             return None

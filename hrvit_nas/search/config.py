@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._files import declarations_dir, load_yaml
-from ..arch import ArchSpec, get_arch, scale_widths
+from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
 from ..data.config import DataName
@@ -26,6 +26,8 @@ from ..results.records import Origin
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
+
+T = TypeVar("T", bound=BaseModel)
 
 SamplerName = Literal["nsga2", "tpe", "gp", "random"]
 StrategyName = Literal["trials", "supernet"]
@@ -42,11 +44,13 @@ class ConfigError(ValueError):
     """A profile, recipe or option is not usable; one line that says which and what is allowed."""
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """Frozen, and refuses unknown keys and numbers that are none."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Resources(_Frozen):
+class Resources(Frozen):
     """What a trial asks of the machine.
 
     Attributes:
@@ -76,14 +80,14 @@ class Resources(_Frozen):
         return self.address not in (None, "local")
 
 
-class Base(_Frozen):
+class Base(Frozen):
     """A preset architecture with its widths multiplied by a factor."""
 
     arch: str
     width_factor: float = Field(default=1.0, gt=0, le=16)
 
 
-class Narrowing(_Frozen):
+class Narrowing(Frozen):
     """How a profile or the command line narrows a space.
 
     Attributes:
@@ -97,7 +101,7 @@ class Narrowing(_Frozen):
     limits: tuple[Limit, ...] = ()
 
 
-class Standing(_Frozen):
+class Standing(Frozen):
     """What is known of the noise of a search's scores, from a calibration of its proxy.
 
     Attributes:
@@ -126,7 +130,7 @@ class Standing(_Frozen):
         return (self.num_architectures - 1) * (self.num_seeds - 1)
 
 
-class SearchConfig(_Frozen):
+class SearchConfig(Frozen):
     """One search, or one calibration of its proxy.
 
     Attributes:
@@ -147,8 +151,8 @@ class SearchConfig(_Frozen):
         population: NSGA-II's population; None = from the number of trials.
         cost: What is minimised beside maximising mIoU.
         seed: Seed of the proposals, and of initialisation and data order of every trial.
-        references: Presets whose allocation, scaled to the cost of each frontier member, is trained
-            beside it.
+        references: Presets, rivals among them, whose allocation, scaled to the cost of each
+            frontier member, is trained beside it.
         confirm: Further seeds that the frontier's members and the references are trained with.
         calibrate: Members of the space that a calibration of the proxy trains, which then takes
             the search's place; 0 = search.
@@ -187,8 +191,7 @@ class SearchConfig(_Frozen):
 
     @model_validator(mode="after")
     def _check_size(self) -> SearchConfig:
-        if self.data.image_size is None and self.recipe.augment.crop_size is None:
-            raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
+        image_size_of(self.data, self.recipe)
         for name in self.references:
             get_arch(name)
         if 0 < self.calibrate < MIN_CALIBRATION:
@@ -235,9 +238,7 @@ class SearchConfig(_Frozen):
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that architectures are trained, scored and costed at."""
-        size = self.data.image_size or self.recipe.augment.crop_size
-        assert size is not None
-        return size
+        return image_size_of(self.data, self.recipe)
 
     @property
     def counted_cost(self) -> Literal["macs", "params"]:
@@ -266,9 +267,9 @@ class SearchConfig(_Frozen):
             SpaceError: The declaration or the narrowing is at fault.
         """
         narrowing = self.narrowing
-        base = narrowing.base and scale_widths(
-            get_arch(narrowing.base.arch), narrowing.base.width_factor
-        )
+        base = None
+        if narrowing.base is not None:
+            base = scale_widths(get_hrvit(narrowing.base.arch), narrowing.base.width_factor)
         return load_space(self.space).narrow(
             narrowing.choices,
             base=base,
@@ -278,7 +279,19 @@ class SearchConfig(_Frozen):
         )
 
 
-class DataDefaults(_Frozen):
+def image_size_of(data: DataConfig, recipe: Recipe) -> tuple[int, int]:
+    """Height and width that networks are trained, scored and costed at.
+
+    Raises:
+        ValueError: Neither the data nor the recipe says.
+    """
+    size = data.image_size or recipe.augment.crop_size
+    if size is None:
+        raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
+    return size
+
+
+class DataDefaults(Frozen):
     """The part of a `DataConfig` that a profile can know: not where the files lie.
 
     Attributes:
@@ -292,7 +305,7 @@ class DataDefaults(_Frozen):
     num_val: int | None = Field(default=None, ge=1)
 
 
-class Profile(_Frozen):
+class Profile(Frozen):
     """A search fitted to a machine.
 
     Attributes:
@@ -314,7 +327,7 @@ class Profile(_Frozen):
     resources: Resources = Resources()
 
 
-class TrainingPlan(_Frozen):
+class TrainingPlan(Frozen):
     """A recipe file: the recipe, and the size that images are brought to before it.
 
     Attributes:
@@ -332,12 +345,12 @@ class TrainingPlan(_Frozen):
 
 def list_profiles() -> tuple[str, ...]:
     """Names of the shipped profiles."""
-    return _names(declarations_dir("experiments"))
+    return declaration_names(declarations_dir("experiments"))
 
 
 def list_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes."""
-    return _names(declarations_dir("experiments") / "recipes")
+    return declaration_names(declarations_dir("experiments") / "recipes")
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -346,7 +359,7 @@ def load_profile(name_or_path: str) -> Profile:
     Raises:
         ConfigError: There is none, or a key or value in it is at fault.
     """
-    return _load(Profile, name_or_path, declarations_dir("experiments"), "profile")
+    return load_declaration(Profile, name_or_path, declarations_dir("experiments"), "profile")
 
 
 def load_recipe(name_or_path: str) -> TrainingPlan:
@@ -355,7 +368,8 @@ def load_recipe(name_or_path: str) -> TrainingPlan:
     Raises:
         ConfigError: There is none, or a key or value in it is at fault.
     """
-    return _load(TrainingPlan, name_or_path, declarations_dir("experiments") / "recipes", "recipe")
+    folder = declarations_dir("experiments") / "recipes"
+    return load_declaration(TrainingPlan, name_or_path, folder, "recipe")
 
 
 def read_config(
@@ -378,12 +392,16 @@ def read_config(
     changes = dict(changes or {})
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "ablation" in content:
+            raise ConfigError(f"{directory} holds an ablation; continue it with hrvit-ablate")
         stored_space: dict[str, Any] = content["space"]
         config = content["config"]
         resources = config["resources"] | changes.pop("resources", {})
         return SearchConfig.model_validate(
             config | changes | {"resources": resources}
         ), stored_space
+    except ConfigError:
+        raise
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no {kind} ({CONFIG_NAME} is missing)") from None
     except ValidationError as error:
@@ -407,18 +425,35 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _names(folder: Path) -> tuple[str, ...]:
+def close_to(name: str, known: Iterable[str]) -> str:
+    """A hint at what a misspelt name may have meant, for the end of a message; or nothing."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def declaration_names(folder: Path) -> tuple[str, ...]:
+    """Names of the declarations in a folder."""
     return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 
 
-def _load(model: type[Any], name_or_path: str, folder: Path, kind: str) -> Any:
+def load_declaration(model: type[T], name_or_path: str, folder: Path, kind: str) -> T:
+    """Loads a YAML declaration by name or path.
+
+    Args:
+        model: What it declares.
+        name_or_path: Name of a file in `folder` without its suffix, or a path.
+        folder: Where the shipped ones lie.
+        kind: What to call it in a message.
+
+    Raises:
+        ConfigError: There is none, or a key or value in it is at fault.
+    """
     path = Path(name_or_path)
     if path.suffix != ".yaml" and len(path.parts) == 1:
         path = folder / f"{name_or_path}.yaml"
     if not path.is_file():
-        known = _names(folder)
-        close = difflib.get_close_matches(name_or_path, known, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = declaration_names(folder)
+        hint = close_to(name_or_path, known)
         raise ConfigError(f"no {kind} {name_or_path!r}; known: {', '.join(known)}{hint}")
     try:
         data = load_yaml(path)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
-from ..arch import ArchSpec, get_arch, scale_to_cost
+from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
@@ -173,7 +173,7 @@ class Plan:
         return members
 
     def _untrained(
-        self, specs: Sequence[ArchSpec], seeds: Iterable[int], origin: Origin, label: str
+        self, specs: Sequence[Arch], seeds: Iterable[int], origin: Origin, label: str
     ) -> Iterator[Task]:
         # What calibrates takes what there is. What the search needs it trains itself, weights and
         # all, in the rare case that a member calibrates as well.
@@ -191,15 +191,15 @@ class Plan:
                     self._take_number()
                     yield task
 
-    def references(self, name: str, front: Sequence[ArchSummary]) -> list[ArchSpec]:
+    def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation, scaled to the cost of each member; close members share one."""
         metric: CostName = "params" if self._config.cost == "params" else "macs"
 
-        def cost(spec: ArchSpec) -> float:
+        def cost(spec: Arch) -> float:
             estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)
             return float(getattr(estimate, metric))
 
-        references: dict[ArchSpec, float] = {}
+        references: dict[Arch, float] = {}
         for member in front:
             target = float(getattr(member, metric))
             if not any(

@@ -27,7 +27,7 @@ from ray import tune
 from ray._private import ray_constants
 from ray.tune.search import Searcher
 
-from ..arch import ArchSpec
+from ..arch import parse_arch
 from ..data import DataConfig
 from ..training import Recipe
 from .config import ConfigError, Resources, SearchConfig, first_line
@@ -161,7 +161,7 @@ class ProxyTrial(tune.Trainable):
             with_latency=config["with_latency"],
             device="cuda" if config["gpus"] else "cpu",
         )
-        task = Task(**{**config["task"], "spec": ArchSpec.from_json(config["task"]["spec"])})
+        task = Task(**{**config["task"], "spec": parse_arch(config["task"]["spec"])})
         try:
             if task.origin == "inherited":
                 outcome = self._scored(task, context)
@@ -264,6 +264,20 @@ class TaskSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """The state is in the run's store."""
+
+
+def run_once(
+    function: Callable[[dict[str, Any]], Any], shared: dict[str, Any], resources: Resources
+) -> Any:
+    """Runs a function in one worker that has what a trial asks for, and returns its result.
+
+    Args:
+        function: At the top level of a module.
+        shared: Its argument; plain data.
+        resources: What a trial asks for.
+    """
+    remote = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
+    return ray.get(remote(function).remote(shared))
 
 
 def run_tasks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,15 @@ from ..training import (
     train_supernet,
 )
 from .config import ConfigError, SearchConfig
-from .run import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
+from .folder import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
 from .trial import TRAINING_DIR
 
 CURVE_COLUMNS = ("step", "largest_loss", "others_loss", "largest_miou", "smallest_miou")
 """Columns of `supernet.csv`: steps (count), losses (nats), mIoU (fraction) where it was scored."""
+
+
+CHECKPOINT_SECONDS = 15.0
+"""Seconds of a supernet's training that a crash can cost."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,50 @@ def build_from(config: SearchConfig, num_classes: int) -> Supernet:
         return build_supernet(
             config.load_space(), num_classes, drop_path_rate=config.recipe.drop_path_rate
         )
+
+
+def ensure_supernet(
+    directory: Path,
+    config: SearchConfig,
+    num_classes: int,
+    observer: Callable[[Step | None], None],
+) -> None:
+    """Trains the supernet of a directory, or what is left of it to train; Ray must run.
+
+    Args:
+        directory: Where it lies, or will.
+        config: The search that it is for.
+        num_classes: Classes of the data set.
+        observer: Told now and then how far training is.
+
+    Raises:
+        ConfigError: The training collapsed too often, or its workers kept dying.
+    """
+    from .group import group_size, run_group
+
+    if (directory / SUPERNET_NAME).exists():
+        if (directory / TRAINING_DIR / STEPS_NAME).exists():  # it was stopped just before
+            finish_training(directory, config, num_classes)
+        return
+    resources = config.resources
+    shared = {
+        "run_dir": str(directory.resolve()),
+        "config": config.model_dump(mode="json"),
+        "threads": resources.cpus_per_trial,
+        "device": "cuda" if resources.gpus_per_trial else "cpu",
+        "checkpoint_seconds": CHECKPOINT_SECONDS,
+    }
+    try:
+        run_group(
+            train_part,
+            shared,
+            resources,
+            group_size(resources, config.recipe.batch_size),
+            lambda: observer(last_step(directory)),
+        )
+    except RuntimeError as error:  # collapsed too often, or its workers kept dying
+        raise ConfigError(f"the supernet's training failed: {error}") from error
+    finish_training(directory, config, num_classes)
 
 
 def train_part(shared: Mapping[str, Any]) -> None:

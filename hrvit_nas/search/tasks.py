@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arch import ArchSpec
+from ..arch import Arch
 from ..results.records import Origin, TrialKey
 
 
@@ -23,7 +23,7 @@ class Task:
     """
 
     number: int
-    spec: ArchSpec
+    spec: Arch
     seed: int
     origin: Origin
     label: str = ""

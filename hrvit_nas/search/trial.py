@@ -7,11 +7,13 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ..arch import parse_arch
 from ..data import SegmentationData
-from ..evaluation import measure_latency
+from ..evaluation import compare_latencies, measure_latency
 from ..models import build_segmentor, tie_initialisation
 from ..results import HistoryPoint
 from ..training import (
@@ -108,6 +110,23 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         "steps": result.steps,
         "history": [_history(check) for check in result.checks],
     }
+
+
+def time_architectures(shared: dict[str, Any]) -> dict[str, list[float]]:
+    """Times architectures by turns in one process; latency does not hang on what was learnt.
+
+    Args:
+        shared: `arches` (canonical JSON), `num_classes`, `image_size`, `threads`, `gpus`.
+
+    Returns:
+        Milliseconds by architecture and round.
+    """
+    torch.set_num_threads(shared["threads"])
+    device = "cuda" if shared["gpus"] else "cpu"
+    specs = [parse_arch(text) for text in shared["arches"]]
+    models = [build_segmentor(spec, shared["num_classes"]).to(device) for spec in specs]
+    times = compare_latencies(models, tuple(shared["image_size"]), device=device)
+    return {spec.id: row for spec, row in zip(specs, times, strict=True)}
 
 
 def _history(check: Check) -> HistoryPoint:

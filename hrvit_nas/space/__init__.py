@@ -1,6 +1,7 @@
 """What may vary: genes, conditions, constraints, limits; counting, sampling, variation."""
 
 from .declaration import list_spaces, load_space
+from .edits import Edits, apply_edits, edited_fields
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value
 from .limits import METRICS, Limit
 from .space import Narrowing, Space
@@ -8,6 +9,7 @@ from .space import Narrowing, Space
 __all__ = [
     "METRICS",
     "Constraint",
+    "Edits",
     "Forbid",
     "Gene",
     "Limit",
@@ -16,6 +18,8 @@ __all__ = [
     "Space",
     "SpaceError",
     "Value",
+    "apply_edits",
+    "edited_fields",
     "list_spaces",
     "load_space",
 ]

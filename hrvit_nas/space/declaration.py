@@ -4,7 +4,7 @@ A declaration holds:
 
     schema_version: 1
     description: what varies, and why
-    base: hrvit_b1                  # or {arch: hrvit_b1, width_factor: 0.25}
+    base: hrvit_b1                  # or {arch: hrvit_b1, width_factor: 0.25}, or a .json file
     extends: [other_space]          # all genes, constraints and limits of other spaces
     genes:                          # modules and branches count from 1; * stands for all
       width_1: {field: "modules.*.branches.1.width", choices: [16, 32]}
@@ -32,7 +32,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hrvit_nas._files import declarations_dir
-from hrvit_nas.arch import ArchError, ArchSpec, get_arch, scale_widths
+from hrvit_nas.arch import ArchError, ArchSpec, get_hrvit, scale_widths
 
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value
 from .limits import Limit
@@ -242,11 +242,21 @@ def _base(item: _Declaration, source: _Source) -> ArchSpec | None:
     if item.base is None:
         return None
     try:
-        arch = get_arch(item.base.arch)
+        arch = _find_arch(item.base.arch, source.path.parent)
         factor = item.base.width_factor
         return arch if factor == 1 else scale_widths(arch, factor)
     except ArchError as error:
         raise source.error(f"base: {error}", ("base",)) from error
+
+
+def _find_arch(name: str, folder: Path) -> ArchSpec:
+    """A preset, or an architecture in a `.json` file beside the declaration."""
+    if not name.endswith(".json"):
+        return get_hrvit(name)
+    try:
+        return ArchSpec.from_json((folder / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArchError(f"{folder / name} cannot be read: {error.strerror}") from error
 
 
 def _constraint(item: _ConstraintItem, position: int, source: _Source) -> Constraint:

@@ -5,6 +5,7 @@ Modules and branches are numbered from 1 in field patterns, as in the messages o
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import ClassVar
@@ -64,6 +65,14 @@ class Target:
         value: Value | None = getattr(owner, self.name)
         return value
 
+    @property
+    def pattern(self) -> str:
+        """The pattern that matches this field alone."""
+        if self.module is None:
+            return self.name
+        branch = "" if self.branch is None else f"branches.{self.branch + 1}."
+        return f"modules.{self.module + 1}.{branch}{self.name}"
+
     def sibling(self, name: str) -> Target:
         """Another field of the same branch."""
         return Target(name, self.module, self.branch)
@@ -108,35 +117,54 @@ class Gene:
         Raises:
             SpaceError: The pattern is malformed or matches nothing.
         """
-        at = ("genes", self.name, "field")
-        match self.field.split("."):
-            case [name] if name in SPEC_FIELDS:
-                return (Target(name),)
-            case ["modules", module, name] if name in MODULE_FIELDS and _is_index(module):
-                found = [Target(name, m) for m in range(len(base.modules)) if _matches(module, m)]
-            case ["modules", module, "branches", branch, name] if (
-                name in BRANCH_FIELDS and _is_index(module) and _is_index(branch)
-            ):
-                found = [
-                    Target(name, m, b)
-                    for m, b, _ in base.walk()
-                    if _matches(module, m) and _matches(branch, b)
-                ]
-            case _:
-                raise SpaceError(
-                    f"gene {self.name!r}: {self.field!r} is no field; allowed: "
-                    f"{', '.join(SPEC_FIELDS)}, modules.M.fusion, modules.M.branches.B.NAME with"
-                    f" NAME one of {', '.join(BRANCH_FIELDS)} (M and B from 1, or *)",
-                    at,
-                )
-        if not found:
-            counts = ", ".join(str(len(module.branches)) for module in base.modules)
+        try:
+            return find_targets(self.field, base)
+        except SpaceError as error:
             raise SpaceError(
-                f"gene {self.name!r}: {self.field!r} matches nothing; the base has"
-                f" {len(base.modules)} modules, of {counts} branches",
-                at,
+                f"gene {self.name!r}: {error}", ("genes", self.name, "field")
+            ) from error
+
+
+def find_targets(pattern: str, base: ArchSpec) -> tuple[Target, ...]:
+    """The fields of an architecture that a pattern matches.
+
+    Args:
+        pattern: As `Gene.field`.
+        base: The architecture.
+
+    Raises:
+        SpaceError: The pattern is malformed or matches nothing.
+    """
+    match pattern.split("."):
+        case [name] if name in SPEC_FIELDS:
+            return (Target(name),)
+        case ["modules", module, name] if name in MODULE_FIELDS and _is_index(module):
+            found = [Target(name, m) for m in range(len(base.modules)) if _matches(module, m)]
+        case ["modules", module, "branches", branch, name] if (
+            name in BRANCH_FIELDS and _is_index(module) and _is_index(branch)
+        ):
+            found = [
+                Target(name, m, b)
+                for m, b, _ in base.walk()
+                if _matches(module, m) and _matches(branch, b)
+            ]
+        case [*_, name]:
+            close = difflib.get_close_matches(
+                name, (*SPEC_FIELDS, *MODULE_FIELDS, *BRANCH_FIELDS), n=1
             )
-        return tuple(found)
+            hint = f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+            raise SpaceError(
+                f"{pattern!r} is no field; allowed: "
+                f"{', '.join(SPEC_FIELDS)}, modules.M.fusion, modules.M.branches.B.NAME with"
+                f" NAME one of {', '.join(BRANCH_FIELDS)} (M and B from 1, or *){hint}"
+            )
+    if not found:
+        counts = ", ".join(str(len(module.branches)) for module in base.modules)
+        raise SpaceError(
+            f"{pattern!r} matches nothing; the base has {len(base.modules)} modules, of"
+            f" {counts} branches"
+        )
+    return tuple(found)
 
 
 def _is_index(text: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrvit_nas.evaluation import measure_latency
+from hrvit_nas.evaluation import compare_latencies, measure_latency
 
 
 class SelfTimer(nn.Module):
@@ -70,3 +70,33 @@ def test_gpu_latency_waits_for_the_work():
     assert large.median_ms > 2 * small.median_ms
     assert small.device == torch.cuda.get_device_name()
     assert small.precision == "bfloat16"
+
+
+def test_models_are_timed_by_turns_and_put_back():
+    order = []
+
+    class Turn(nn.Module):
+        def __init__(self, name, size):
+            super().__init__()
+            self.name, self.size = name, size
+
+        def forward(self, images):
+            order.append((self.name, self.training, tuple(images.shape)))
+            return torch.ones(self.size, self.size) @ torch.ones(self.size, self.size)
+
+    models = [Turn("small", 10).train(), Turn("large", 800).train()]
+    times = compare_latencies(models, (4, 6), warmup=1, rounds=3)
+    assert [name for name, _, _ in order] == ["small", "large"] * 4
+    assert {(training, shape) for _, training, shape in order} == {(False, (1, 3, 4, 6))}
+    assert [len(row) for row in times] == [3, 3]
+    assert all(large > small for small, large in zip(*times, strict=True))
+    assert all(model.training for model in models)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [({"rounds": 0}, "rounds must be at least 1"), ({"warmup": -1}, "warmup")],
+)
+def test_counts_that_are_none_are_refused(counts, message):
+    with pytest.raises(ValueError, match=message):
+        compare_latencies([], (4, 6), **counts)

@@ -90,17 +90,28 @@ def test_the_cost_decides_the_frontier(record, cost, members):
 
 
 def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
-    far = [
-        record(arch_id=C[:-1] + "d", macs=1000, miou=0.9, origin=origin, seed=seed)
-        for origin, seed in (("reference", 0), ("confirm", 1), ("confirm", 2))
-    ]
-    summary = summarise(confirmed + far)
-    reference, difference = summary.against_reference(by_id(summary)[A])
+    label = by_id(summarise(confirmed))[REF].label
+
+    def beside(digit, macs, name):
+        return [
+            record(
+                arch_id=C[:-1] + digit, macs=macs, miou=0.9, origin=origin, seed=seed, label=name
+            )
+            for origin, seed in (("reference", 0), ("confirm", 1), ("confirm", 2))
+        ]
+
+    # One of the same name far off, and one of another name close by.
+    near = by_id(summarise(confirmed))[A].macs
+    summary = summarise([*confirmed, *beside("d", 1000, label), *beside("e", near, "rival")])
+    assert set(summary.reference_labels) == {label, "rival"}
+    reference, difference = summary.against_reference(by_id(summary)[A], label)
     assert reference.arch_id == REF
     assert difference.interval.mean == pytest.approx((0.03 + 0.04) / 2)
-    assert summary.against_reference(reference) is None
+    rival, _ = summary.against_reference(by_id(summary)[A], "rival")
+    assert rival.arch_id == C[:-1] + "e"
+    assert summary.against_reference(reference, label) is None
     # C was not confirmed and shares no condition with a confirmed reference.
-    assert summary.against_reference(by_id(summary)[C]) is None
+    assert summary.against_reference(by_id(summary)[C], label) is None
 
 
 def test_probabilities_need_noise_and_sum_up_all_that_is_known(trials, record):

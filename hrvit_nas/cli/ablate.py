@@ -1,0 +1,462 @@
+"""`hrvit-ablate`: changes an architecture one part at a time and says what each change does."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
+from .options import (
+    RESOURCES,
+    Data,
+    default_directory,
+    given_resources,
+    is_given,
+    listed,
+    option,
+    training_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+    from ..arch import ArchSpec
+    from ..report import ArmText
+    from ..report.grid import Grid
+    from ..results.records import Origin
+    from ..search.ablation import AblationPlan, Arm
+    from ..search.ablation_run import AblationRun
+
+NAME = "hrvit-ablate"
+FULL_SIZE = (512, 512)
+FULL_CLASSES = 19
+FILE_WIDTH = 200
+CSV_NAME, MARKDOWN_NAME, LATEX_NAME = "ablation.csv", "ablation.md", "ablation.tex"
+FIGURE_NAME = "ablation.png"
+EXAMPLES = """\b
+Examples:
+  hrvit-ablate published_components --cost-only
+  hrvit-ablate published_components --cost-only --format latex
+  hrvit-ablate published_components --data camvid --data-root DIR
+  hrvit-ablate published_components --only des,mix_cfn --seeds 5
+  hrvit-ablate components_on_searched --base runs/heterogeneous_branches-20260101-120000
+  hrvit-ablate rivals --only mit_b0,cswin_ti --data camvid --data-root DIR
+  hrvit-ablate published_components --cheap --supernet-steps 300
+  hrvit-ablate --resume runs/published_components-20260101-120000 --seeds 5
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class Format(StrEnum):
+    """What a table is printed as."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+
+
+class Score(StrEnum):
+    """Scores that arms can be compared by."""
+
+    MIOU = "miou"
+    CROSS_ENTROPY = "cross_entropy"
+
+
+@app.command(epilog=EXAMPLES)
+def ablate(
+    context: typer.Context,
+    plan: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of a plan, or path of a YAML file. Shipped: published_components,"
+            " strip_width, branch_allocation, components_on_searched, rivals.",
+            show_default=False,
+        ),
+    ] = None,
+    cost_only: Annotated[
+        bool,
+        typer.Option(
+            "--cost-only",
+            help="Train nothing: print what each change costs at full scale, 512x512 and 19"
+            " classes, beside the published figures.",
+        ),
+    ] = False,
+    cheap: Annotated[
+        bool,
+        typer.Option(
+            "--cheap",
+            help="Train one supernet a seed, of which the base and all changes are members, and"
+            " score them with its weights instead of training each alone. Without controls.",
+        ),
+    ] = False,
+    supernet_steps: Annotated[
+        int | None,
+        typer.Option(help="Training steps of a supernet. Default: the recipe's."),
+    ] = None,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="What the table is printed as.")
+    ] = Format.TABLE,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="What is changed: a preset, a .json file, a run directory (its best frontier"
+            " member) or RUN:ID. Default: the plan's."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Changes to look at, separated by commas. Default: all.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of each architecture, at least 3. Default: the plan's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    criterion: Annotated[
+        Score, typer.Option(help="Score that table and figure compare by.")
+    ] = Score.MIOU,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="What the run is fitted to: laptop (presets at a quarter of their widths),"
+            " cluster (full scale), or a path. Default: laptop; cluster for a data set on a machine"
+            " with a GPU."
+        ),
+    ] = None,
+    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set (not for scenes).")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="YAML file of class names, for --data folder.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="How each trial is trained: a name or a path. Default: by data set."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
+    ] = None,
+    cpus_per_trial: Annotated[
+        int | None, typer.Option(help="CPU cores of a trial. Default: the profile's.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Run directory. Default: runs/PLAN-DATE-TIME.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Continue the run in this directory. Only --seeds, --criterion, --format,"
+            " --workers, --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+        ),
+    ] = None,
+) -> int:
+    """Ablates an architecture: what does each part do, at what cost?
+
+    Every architecture is trained with several seeds; differences are paired by seed, adjusted for
+    the number of comparisons, and called undecided where their interval holds 0. What a change
+    saves or costs is taken off by a control, the base at the same multiply-adds. The run directory
+    holds everything; an interrupted run goes on with --resume and trains nothing twice.
+    """
+    options = {name: value for name, value in locals().items() if name != "context"}
+    given = {name for name in options if is_given(context, name)}
+    _check_kind(given)
+    if cost_only:
+        return _print_costs(options)
+    run = _created(options) if resume is None else _resumed(resume, options)
+    try:
+        return _go(run, options)
+    except KeyboardInterrupt:  # before the first trial, or while the results are written
+        run.close()
+        print(_HINT.format(run.directory))
+        return INTERRUPTED
+
+
+def main() -> None:
+    """Entry point."""
+    run_app(app, NAME)
+
+
+_HINT = "interrupted; nothing is lost. Continue with: hrvit-ablate --resume {}"
+_WITH_RESUME = {"resume", "seeds", "criterion", "output_format", *RESOURCES}
+_WITH_COST_ONLY = {"plan", "cost_only", "output_format", "base", "only", "output"}
+
+
+def _check_kind(given: set[str]) -> None:
+    """Refuses an option that would be ignored."""
+    from ..search.config import ConfigError
+
+    if "resume" in given:
+        for name in sorted(given - _WITH_RESUME):
+            raise ConfigError(f"{_named(name)} cannot be changed on --resume; drop it")
+    elif "plan" not in given:
+        from ..search.ablation import list_ablations
+
+        raise ConfigError(f"name a plan: {', '.join(list_ablations())}, or a path; or --resume RUN")
+    elif "supernet_steps" in given and "cheap" not in given:
+        raise ConfigError("--supernet-steps needs --cheap; drop it")
+    elif "cost_only" in given:
+        for name in sorted(given - _WITH_COST_ONLY):
+            raise ConfigError(f"{_named(name)} has no meaning with --cost-only; drop it")
+
+
+def _named(name: str) -> str:
+    return {"plan": "the plan", "output_format": "--format"}.get(name, option(name))
+
+
+def _planned(options: dict[str, Any]) -> tuple[AblationPlan, ArchSpec, bool]:
+    """The plan with the changes that are asked for, its base, and whether that is a preset."""
+    from ..search.ablation import find_base, load_ablation
+    from ..search.config import ConfigError
+
+    plan = load_ablation(options["plan"])
+    if options["only"] is not None:
+        plan = plan.only(listed(options["only"]))
+    name = options["base"] or plan.base
+    if name is None:
+        raise ConfigError(
+            f"plan {options['plan']!r} names no base; give one with --base: a preset, a .json file,"
+            " a run directory, or RUN:ID"
+        )
+    return plan, *find_base(name)
+
+
+def _print_costs(options: dict[str, Any]) -> int:
+    from ..arch import Arch
+    from ..cost import Cost, estimate_cost
+    from ..report import cost_grid, cost_rows, write_cost_csv
+    from ..report.ablation import COST_COLUMNS
+    from ..search.ablation import make_arms
+
+    plan, base, _ = _planned(options)
+
+    def cost(spec: Arch) -> Cost:
+        return estimate_cost(spec, FULL_SIZE, num_classes=FULL_CLASSES)
+
+    made = make_arms(plan, base, macs=lambda spec: float(cost(spec).macs), controls=False)
+    _warn(made.warnings)
+    arms = [(_text(arm), cost(arm.spec)) for arm in made.arms]
+    grid = cost_grid(
+        arms,
+        title=f"{options['plan']}: cost of an image at {FULL_SIZE[0]}x{FULL_SIZE[1]},"
+        f" {FULL_CLASSES} classes",
+        notes=(
+            "published convention: multiply-adds as fvcore counts them, with half of the attention"
+            " products; executed: what this program computes, attention in full",
+        ),
+    )
+    if options["output"] is not None:
+        write_cost_csv(arms, options["output"])
+    _show(grid, options["output_format"], COST_COLUMNS, cost_rows(arms))
+    return 0
+
+
+def _created(options: dict[str, Any]) -> AblationRun:
+    from pydantic import ValidationError
+
+    from ..arch import Arch, ArchSpec
+    from ..cost import estimate_cost
+    from ..data import DataConfig, load_data
+    from ..search.ablation import make_arms, plan_space
+    from ..search.ablation_run import AblationConfig, create_ablation
+    from ..search.config import ConfigError, image_size_of, one_line
+    from ..training import Recipe
+
+    plan, base, is_preset = _planned(options)
+    training = training_of(
+        options
+        | {name: options[name] or getattr(plan, name) for name in ("profile", "recipe", "data")}
+    )
+    narrowed = training.profile.narrowing.base
+    factor = narrowed.width_factor if narrowed and is_preset else 1.0
+    try:
+        where = DataConfig.model_validate(training.data)
+        recipe = Recipe.model_validate(training.recipe)
+        size = image_size_of(where, recipe)
+        data = load_data(where)
+
+        def macs(spec: Arch) -> float:
+            return float(estimate_cost(spec, size, num_classes=data.num_classes).macs)
+
+        made = make_arms(plan, base, factor=factor, macs=macs, controls=not options["cheap"])
+        space = supernet = None
+        if options["cheap"]:
+            scaled = made.arms[0].spec
+            assert isinstance(scaled, ArchSpec)
+            space = plan_space(plan, scaled)
+            supernet = training.plan.supernet.model_dump()
+            if options["supernet_steps"] is not None:
+                supernet["steps"] = options["supernet_steps"]
+        config = AblationConfig.model_validate(
+            {
+                "plan": Path(options["plan"]).stem,
+                "base": options["base"] or plan.base,
+                "factor": factor,
+                "arms": made.arms,
+                "data": where,
+                "num_classes": data.num_classes,
+                "recipe": recipe,
+                "supernet": supernet,
+                "seed": options["seed"],
+                "seeds": plan.seeds if options["seeds"] is None else options["seeds"],
+                "resources": training.resources,
+            }
+        )
+    except ValidationError as error:
+        raise ConfigError(one_line(error)) from error
+    _warn(made.warnings)
+    directory = options["output"] or default_directory(config.plan)
+    return create_ablation(config, data, directory, space)
+
+
+def _resumed(directory: Path, options: dict[str, Any]) -> AblationRun:
+    from ..search.ablation_run import open_ablation
+
+    changes = {"seeds": options["seeds"]} if options["seeds"] is not None else {}
+    return open_ablation(directory, changes, given_resources(options))
+
+
+def _go(run: AblationRun, options: dict[str, Any]) -> int:
+    """Runs what is left to do, then shows and writes what came of it."""
+    from rich.console import Console
+
+    from ..search.ablation_run import continue_ablation
+    from ..search.config import ConfigError
+    from .interrupts import Interrupts
+    from .progress import SearchProgress
+
+    console = Console(stderr=options["output_format"] is not Format.TABLE)
+    config = run.config
+    done = len(run.store.records())
+    height, width = config.image_size
+    how = f"trials of {config.recipe.steps} steps"
+    if config.supernet is not None:
+        how = f"scores with a supernet of {config.supernet.steps} steps a seed,"
+    _say(
+        console,
+        f"ablation {config.plan} of {config.base}, widths times {config.factor:g}:"
+        f" {len(config.arms) - 1} changes, {run.num_trials} {how}"
+        f" with seeds {config.seed} to {config.seed_range[-1]}",
+        f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
+        f" images at {height}x{width}, {run.data.num_classes} classes; run directory"
+        f" {run.directory}",
+    )
+    stage: Origin = "ablation" if config.supernet is None else "inherited"
+    interrupted = False
+    try:
+        with (
+            Interrupts() as interrupts,
+            SearchProgress(console, run.num_trials, done, stage) as progress,
+        ):
+            continue_ablation(run, progress, lambda: interrupts.seen)
+    except (InterruptedError, KeyboardInterrupt):
+        interrupted = True
+    except (ConfigError, OSError):
+        run.discard_if_unused()
+        raise
+    finally:
+        run.close()
+    found = _close(console, run, options)
+    if interrupted:
+        _say(console, _HINT.format(run.directory))
+        return INTERRUPTED
+    return 0 if found else NOTHING_TRAINED
+
+
+def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
+    """Writes the files, prints the table; False while there is nothing to compare."""
+    from ..report import (
+        ablation_grid,
+        ablation_rows,
+        draw_forest,
+        forest_data,
+        write_ablation_csv,
+    )
+    from ..report.ablation import ABLATION_COLUMNS
+    from ..results import write_text
+
+    config, directory = run.config, run.directory
+    found = run.found(str(options["criterion"]))
+    texts = [_text(arm) for arm in config.arms]
+    if not any(row.effect for row in found.rows):
+        _say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
+        return False
+    height, width = config.image_size
+    measured = (
+        f"{config.base}, widths times {config.factor:g}, on {run.data.name} at {height}x{width}"
+    )
+    grid = ablation_grid(found, texts, title=f"{config.plan}: {measured}")
+    write_ablation_csv(found, texts, directory / CSV_NAME)
+    write_text(directory / MARKDOWN_NAME, grid.to_markdown())
+    write_text(directory / LATEX_NAME, grid.to_latex())
+    draw_forest(
+        forest_data(found, texts, caption=f"{config.plan}: {measured}"), directory / FIGURE_NAME
+    )
+    _show(grid, options["output_format"], ABLATION_COLUMNS, ablation_rows(found, texts))
+    _say(
+        console,
+        f"{directory / FIGURE_NAME}, {CSV_NAME}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"
+        f" are in {directory}",
+    )
+    return True
+
+
+def _text(arm: Arm) -> ArmText:
+    from ..report import ArmText
+
+    return ArmText(name=arm.name, description=arm.description, published=arm.published)
+
+
+def _show(
+    grid: Grid, form: Format, columns: Iterable[str], rows: Iterable[Mapping[str, object]]
+) -> None:
+    """Prints a table; as CSV, what it was made of."""
+    import csv
+
+    from rich.console import Console
+
+    if form is Format.CSV:
+        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    elif form is Format.MARKDOWN:
+        print(grid.to_markdown(), end="")
+    elif form is Format.LATEX:
+        print(grid.to_latex(), end="")
+    else:
+        console = Console()
+        if not console.is_terminal:  # a file has no width
+            console.width = FILE_WIDTH
+        console.print(grid.to_rich())
+        _say(console, *grid.notes)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"{NAME}: warning: {warning}", file=sys.stderr)
+
+
+def _say(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

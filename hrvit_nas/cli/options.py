@@ -1,0 +1,105 @@
+"""What the options of several commands mean together: profile, data set and recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import typer
+
+    from ..search.config import Profile, TrainingPlan
+
+RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
+"""Options that say what a trial asks of the machine."""
+
+
+class Data(StrEnum):
+    """Data sets."""
+
+    SCENES = "scenes"
+    CAMVID = "camvid"
+    CITYSCAPES = "cityscapes"
+    ADE20K = "ade20k"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is trained on, and how; `data`, `recipe` and `resources` as plain data."""
+
+    profile: Profile
+    plan: TrainingPlan
+    data: dict[str, Any]
+    recipe: dict[str, Any]
+    resources: dict[str, Any]
+
+
+def training_of(options: dict[str, Any]) -> Training:
+    """Resolves the options that say what is trained on, and how.
+
+    Args:
+        options: By name: `profile`, `data`, `data_root`, `classes`, `recipe`, `steps` and those of
+            `RESOURCES`; None = not given.
+
+    Raises:
+        ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
+    """
+    from ..search.config import ConfigError, load_profile, load_recipe
+
+    embedded = options["data"] is None and options["data_root"] is None
+    profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))
+    data_name = str(options["data"] or profile.data.name)
+    recipe_name = options["recipe"] or profile.recipes.get(data_name)
+    if recipe_name is None:
+        raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")
+    plan = load_recipe(recipe_name)
+    defaults = profile.data.model_dump(exclude_none=True)
+    data: dict[str, Any] = defaults if data_name == profile.data.name else {}
+    data |= {"name": data_name, "image_size": plan.image_size}
+    # Workers run in folders of their own, so paths are made absolute here.
+    data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
+    data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
+    recipe = plan.recipe.model_dump()
+    if options["steps"] is not None:
+        recipe["steps"] = options["steps"]
+        recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
+        recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+    resources = profile.resources.model_dump() | given_resources(options)
+    return Training(profile=profile, plan=plan, data=data, recipe=recipe, resources=resources)
+
+
+def given_resources(options: dict[str, Any]) -> dict[str, Any]:
+    """The resources that were given."""
+    return {name: options[name] for name in RESOURCES if options[name] is not None}
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def option(name: str) -> str:
+    """A parameter's name as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def default_directory(name: str) -> Path:
+    """A new run directory, named after what runs and when."""
+    from datetime import datetime
+
+    return Path("runs") / f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+
+
+def _default_profile() -> str:
+    import torch
+
+    return "cluster" if torch.cuda.is_available() else "laptop"

@@ -1,0 +1,442 @@
+"""Ablation plans: a base architecture, changes of it, and what is compared with what.
+
+A plan (`experiments/ablations/NAME.yaml`) holds:
+
+    description: what is asked
+    base: hrvit_b1                # a preset; left out, the command line names it
+    design: leave_one_out         # add_one_in, factorial, sweep
+    changes:
+      des:
+        description: without the diversity-enhanced shortcut
+        set: {"modules.*.branches.*.shortcut": identity}     # patterns as in a space's genes
+        published: {params: 8.14 M, cityscapes_miou: lower}  # shown beside, never mixed
+      rival: {arch: cswin_ti}     # another architecture instead of edits
+    sweep: {field: "modules.*.branches.*.strip_width", values: [1, 2, 4]}   # design sweep alone
+    equal_macs: false             # true: each changed one is brought to the base's multiply-adds
+    seeds: 3
+    profile, recipe, data: names, where the command line gives none
+
+Every arm that differs from the base in cost gets a control: the base with its widths shrunk or
+grown to the arm's multiply-adds, so that a part is not praised for its size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .._files import declarations_dir
+from ..arch import (
+    PRESETS,
+    Arch,
+    ArchError,
+    ArchSpec,
+    get_arch,
+    parse_arch,
+    scale_to_cost,
+    scale_widths,
+)
+from ..data.config import DataName
+from ..results import TrialStore, summarise
+from ..results.ablation import ArmRole
+from ..space import SpaceError, Value, apply_edits, edited_fields
+from ..space.genes import Target
+from .config import ConfigError, Frozen, close_to, declaration_names, load_declaration
+
+MIN_SEEDS = 3
+"""Seeds below which an interval of a difference says next to nothing."""
+CONTROL_GAP = 0.005
+"""Share of its multiply-adds within which an arm makes do with the base as its control."""
+MOST_FACTORS = 6
+"""Changes of a factorial design at most: twice as many arms with each."""
+BASE = "base"
+BASE_NAME = "base.json"
+"""File that holds the base beside a plan's space."""
+
+Design = Literal["leave_one_out", "add_one_in", "factorial", "sweep"]
+Fact = Literal["params", "macs", "imagenet_top1", "cityscapes_miou", "ade20k_miou"]
+Text = Annotated[str, BeforeValidator(str)]
+
+
+class Change(Frozen):
+    """One named change of the base.
+
+    Attributes:
+        description: What it means, for a reader.
+        edits: Fields that it sets, by pattern; `set` in a file.
+        arch: A preset that takes the base's place, instead of edits.
+        published: Published figures, as text, to stand beside what is measured.
+    """
+
+    description: str = ""
+    edits: Mapping[str, Value] = Field(default={}, alias="set")
+    arch: str | None = None
+    published: Mapping[Fact, Text] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Change:
+        if bool(self.edits) == (self.arch is not None):
+            raise ValueError("a change must have either 'set' with at least one field, or 'arch'")
+        if self.arch is not None:
+            get_arch(self.arch)
+        return self
+
+
+class Sweep(Frozen):
+    """One field, or one pattern of fields, and the values that it takes in turn."""
+
+    field: str
+    values: tuple[Value, ...] = Field(min_length=1)
+
+
+class AblationPlan(Frozen):
+    """What an ablation asks; the module's head says what each key means."""
+
+    description: str
+    base: str | None = None
+    design: Design = "leave_one_out"
+    changes: Mapping[str, Change] = {}
+    sweep: Sweep | None = None
+    equal_macs: bool = False
+    published: Mapping[Fact, Text] = {}
+    seeds: int = 3
+    profile: str | None = None
+    recipe: str | None = None
+    data: DataName | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> AblationPlan:
+        check_seeds(self.seeds)
+        if (self.design == "sweep") != (self.sweep is not None):
+            raise ValueError("design sweep, and no other, must have a 'sweep'")
+        if (self.design == "sweep") == bool(self.changes):
+            raise ValueError("a plan must have 'changes', or 'sweep' where that is its design")
+        if self.design == "factorial" and len(self.changes) > MOST_FACTORS:
+            raise ValueError(
+                f"a factorial design must have at most {MOST_FACTORS} changes, got"
+                f" {len(self.changes)}"
+            )
+        if self.design in ("add_one_in", "factorial"):
+            for name, change in self.changes.items():
+                if change.arch is not None:
+                    raise ValueError(
+                        f"changes are combined in design {self.design}, so that {name!r} cannot be"
+                        " another architecture; give it 'set'"
+                    )
+        if BASE in self.changes:
+            raise ValueError(f"a change cannot be called {BASE!r}")
+        return self
+
+    def only(self, names: tuple[str, ...]) -> AblationPlan:
+        """The plan with some of its changes.
+
+        Raises:
+            ConfigError: It has no change of that name, or has a sweep.
+        """
+        if self.design == "sweep":
+            raise ConfigError("a sweep has no named changes to choose from")
+        for name in names:
+            if name not in self.changes:
+                raise ConfigError(
+                    f"the plan has no change {name!r}; it has {', '.join(self.changes)}"
+                    + close_to(name, self.changes)
+                )
+        chosen = {name: change for name, change in self.changes.items() if name in names}
+        return self.model_copy(update={"changes": chosen})
+
+
+class Arm(Frozen):
+    """One architecture of an ablation, as it is stored with the run.
+
+    Attributes:
+        name: Of the change, or `base`.
+        role: Whether it is the base, or is compared with it.
+        description: What it means, for a reader.
+        arch: Canonical JSON.
+        control: Canonical JSON of the base at the arm's multiply-adds; None where it needs none.
+        published: Published figures, as text.
+    """
+
+    name: str
+    role: ArmRole
+    description: str = ""
+    arch: str
+    control: str | None = None
+    published: Mapping[Fact, Text] = {}
+
+    @property
+    def spec(self) -> Arch:
+        """The architecture."""
+        return parse_arch(self.arch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arms:
+    """The architectures of an ablation, the base first, and what there is to say about them."""
+
+    arms: tuple[Arm, ...]
+    warnings: tuple[str, ...]
+
+
+def list_ablations() -> tuple[str, ...]:
+    """Names of the shipped plans."""
+    return declaration_names(_folder())
+
+
+def load_ablation(name_or_path: str) -> AblationPlan:
+    """Loads a plan by name or path.
+
+    Raises:
+        ConfigError: There is none, or a key or value in it is at fault.
+    """
+    return load_declaration(AblationPlan, name_or_path, _folder(), "ablation plan")
+
+
+def check_seeds(seeds: int) -> None:
+    """Refuses what gives no interval worth printing.
+
+    Raises:
+        ValueError: There are fewer than 3 seeds.
+    """
+    if seeds < MIN_SEEDS:
+        raise ValueError(
+            f"an ablation must have at least {MIN_SEEDS} seeds, got {seeds}: differences are paired"
+            " by seed, and fewer leave their interval unknown or next to it"
+        )
+
+
+def find_base(name: str) -> tuple[ArchSpec, bool]:
+    """An architecture by preset, file or run.
+
+    Args:
+        name: A preset; a `.json` file with an architecture; a run directory, of which it is the
+            frontier member with the highest mean mIoU; or `RUN:ID`, another member of it.
+
+    Returns:
+        The architecture, and whether it is a preset, which a profile may bring to its scale.
+
+    Raises:
+        ConfigError: There is none, or it is no HRViT.
+    """
+    if name in PRESETS or not ("/" in name or ":" in name or Path(name).exists()):
+        try:
+            spec, preset = get_arch(name), True
+        except ArchError as error:
+            raise ConfigError(f"{error}; or a .json file, a run directory, or RUN:ID") from error
+    elif name.endswith(".json"):
+        try:
+            spec, preset = parse_arch(Path(name).read_text(encoding="utf-8")), False
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{name} holds no architecture: {error}") from error
+    else:
+        spec, preset = _from_run(name), False
+    if not isinstance(spec, ArchSpec):
+        raise ConfigError(f"the base of an ablation must be an HRViT, got {name!r}")
+    return spec, preset
+
+
+def _from_run(name: str) -> Arch:
+    path, _, arch_id = name.partition(":")
+    summary = summarise(TrialStore(Path(path)).records())
+    if arch_id:
+        found = [row for row in summary.rows if row.arch_id == arch_id]
+        if not found:
+            raise ConfigError(f"{path} has no complete trial of an architecture {arch_id!r}")
+    else:
+        found = sorted(summary.frontier, key=lambda row: row.interval.mean)
+        if not found:
+            raise ConfigError(f"{path} has no frontier to take a member of")
+    return parse_arch(found[-1].arch)
+
+
+def make_arms(
+    plan: AblationPlan,
+    base: ArchSpec,
+    *,
+    macs: Callable[[Arch], float],
+    factor: float = 1.0,
+    controls: bool = True,
+) -> Arms:
+    """Every architecture that a plan asks for.
+
+    Args:
+        plan: The plan.
+        base: Its base, before it is brought to scale.
+        macs: Multiply-adds at the run's image size.
+        factor: What widths are multiplied by, after a change was made.
+        controls: Whether arms of another cost get a control.
+
+    Raises:
+        ConfigError: A change names no field, contradicts another, gives no architecture, or gives
+            one that another change gives too; or no change has an effect.
+    """
+
+    def scale(spec: Arch) -> Arch:
+        return spec if factor == 1.0 else scale_widths(spec, factor)
+
+    warnings: list[str] = []
+    stripped: Mapping[str, Value] = {}
+    if plan.design == "add_one_in":
+        stripped = _joined(plan, base, tuple(plan.changes))
+    reference = scale(_edited(base, stripped, BASE))
+    arms = [
+        Arm(
+            name=BASE,
+            role="base",
+            description="all parts removed" if stripped else "",
+            arch=reference.to_json(),
+            published=plan.published,
+        )
+    ]
+    seen = {reference.id: BASE}
+    for name, description, changed, published in _changed(plan, base):
+        spec = scale(changed)
+        if plan.equal_macs:
+            spec = scale_to_cost(spec, macs, macs(reference))
+        if spec.id == reference.id:
+            warnings.append(f"change {name!r} has no effect on the base and is left out")
+            continue
+        if spec.id in seen:
+            raise ConfigError(
+                f"changes {seen[spec.id]!r} and {name!r} give the same architecture; drop one"
+            )
+        seen[spec.id] = name
+        control = None
+        if controls and abs(macs(spec) / macs(reference) - 1) > CONTROL_GAP:
+            near = scale_to_cost(reference, macs, macs(spec))
+            control = near.to_json() if near.id not in (reference.id, spec.id) else None
+        arms.append(
+            Arm(
+                name=name,
+                role="arm",
+                description=description,
+                arch=spec.to_json(),
+                control=control,
+                published=published,
+            )
+        )
+    if len(arms) == 1:
+        raise ConfigError(f"no change has an effect on the base: {'; '.join(warnings)}")
+    return Arms(arms=tuple(arms), warnings=tuple(warnings))
+
+
+def _changed(
+    plan: AblationPlan, base: ArchSpec
+) -> Iterator[tuple[str, str, Arch, Mapping[Fact, str]]]:
+    """Name, description, architecture and published figures of each arm but the base."""
+    names = tuple(plan.changes)
+    if plan.sweep is not None:
+        short = plan.sweep.field.rpartition(".")[2]
+        for value in plan.sweep.values:
+            name = f"{short}={value}"
+            yield name, "", _edited(base, {plan.sweep.field: value}, name), {}
+    elif plan.design == "leave_one_out":
+        for name, change in plan.changes.items():
+            spec = get_arch(change.arch) if change.arch else _edited(base, change.edits, name)
+            yield name, change.description, spec, change.published
+    elif plan.design == "add_one_in":
+        for name in names:
+            others = tuple(other for other in names if other != name)
+            spec = _edited(base, _joined(plan, base, others), name)
+            yield name, plan.changes[name].description, spec, plan.changes[name].published
+    else:
+        for count in range(1, len(names) + 1):
+            for chosen in combinations(names, count):
+                name = "+".join(chosen)
+                yield name, "", _edited(base, _joined(plan, base, chosen), name), {}
+
+
+def _joined(plan: AblationPlan, base: ArchSpec, names: tuple[str, ...]) -> Mapping[str, Value]:
+    """Several changes at once."""
+    joined: dict[str, Value] = {}
+    fields = {name: edited_fields(base, plan.changes[name].edits) for name in names}
+    for first, second in combinations(names, 2):
+        for target, value in fields[first].items():
+            other = fields[second].get(target, value)
+            if other != value:
+                raise ConfigError(
+                    f"changes {first!r} and {second!r} contradict each other: they set {target} to"
+                    f" {value!r} and to {other!r}"
+                )
+    for name in names:
+        joined |= plan.changes[name].edits
+    return joined
+
+
+def _edited(base: ArchSpec, edits: Mapping[str, Value], name: str) -> ArchSpec:
+    try:
+        return apply_edits(base, edits)
+    except SpaceError as error:
+        raise ConfigError(f"change {name!r}: {error}") from error
+
+
+def _folder() -> Path:
+    return declarations_dir("experiments") / "ablations"
+
+
+def plan_space(plan: AblationPlan, base: ArchSpec) -> dict[str, Any]:
+    """The declaration of a space of which the base and every change of it are members.
+
+    One gene stands for all modules of a branch where its changes do; else each module has its own.
+
+    Args:
+        plan: The plan.
+        base: Its base, at the scale of the run; `base.json` beside the declaration holds it.
+
+    Raises:
+        ConfigError: A change is no matter of fields, or changes what it costs beside.
+    """
+    if plan.equal_macs:
+        raise ConfigError("--cheap cannot bring arms to equal MACs; drop it, or train them")
+    for name, change in plan.changes.items():
+        if change.arch is not None:
+            raise ConfigError(
+                f"--cheap scores members of one supernet, and {name!r} is another architecture;"
+                " leave it out with --only, or train it"
+            )
+    edits = [change.edits for change in plan.changes.values()]
+    if plan.sweep is not None:
+        edits = [{plan.sweep.field: value} for value in plan.sweep.values]
+    touched: dict[Target, list[Value]] = {}
+    for edit in edits:
+        for target, value in edited_fields(base, edit).items():
+            before = target.of(base)
+            if before is not None:
+                touched.setdefault(target, [before]).append(value)
+    genes = {}
+    for (name, branch), targets in _by_branch(touched).items():
+        choices = {tuple(touched[target]) for target in targets}
+        modules = [m for m, b, _ in base.walk() if b == branch]
+        if branch is not None and len(choices) == 1 and len(targets) == len(modules):
+            genes[f"{name}_{branch + 1}"] = _gene(
+                f"modules.*.branches.{branch + 1}.{name}", touched[targets[0]]
+            )
+            continue
+        for target in targets:
+            genes[re.sub(r"\W+", "_", str(target))] = _gene(target.pattern, touched[target])
+    return {
+        "schema_version": 1,
+        "description": plan.description,
+        "base": BASE_NAME,
+        "genes": genes,
+    }
+
+
+def _by_branch(targets: Iterable[Target]) -> dict[tuple[str, int | None], list[Target]]:
+    groups: dict[tuple[str, int | None], list[Target]] = {}
+    for target in targets:
+        groups.setdefault((target.name, target.branch), []).append(target)
+    return groups
+
+
+def _gene(field: str, values: Iterable[Value]) -> dict[str, Any]:
+    choices = list(dict.fromkeys(values))
+    if all(isinstance(choice, int) and not isinstance(choice, bool) for choice in choices):
+        choices.sort()
+    return {"field": field, "choices": choices}

@@ -1,0 +1,184 @@
+"""A run directory: the files that every kind of run keeps, and how trials are written to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..arch import Arch, PyramidSpec
+from ..cost import estimate_cost
+from ..data import DataConfig, SegmentationData
+from ..models import build_segmentor
+from ..results import TrialRecord, TrialStore, provenance, write_text
+from ..training import Recipe
+from .config import CONFIG_NAME, ConfigError, Resources
+from .tasks import Outcome, Task
+from .trial import TRAINING_DIR
+
+PROVENANCE_NAME = "provenance.json"
+SUPERNET_NAME, CURVE_NAME, STEPS_NAME = "supernet.pt", "supernet.csv", "supernet.jsonl"
+TABLE_SHARE = 0.02
+"""Share of the run's time that rewriting the trial table may take while it goes on."""
+
+
+@dataclass(kw_only=True)
+class RunFolder:
+    """One run directory, open for writing.
+
+    Attributes:
+        directory: The run directory.
+        data: The data set, loaded once to check it and to fill the node's copy.
+        store: The trials.
+        new: Whether this sitting made the run.
+        resources_changed: Whether this sitting asks for other resources than those on record, which
+            they replace once they are found to be there.
+    """
+
+    directory: Path
+    data: SegmentationData
+    store: TrialStore
+    new: bool = False
+    resources_changed: bool = False
+    _table_due: float = field(default=0.0, repr=False)
+
+    def keep(self, task: Task, outcome: Outcome, image_size: tuple[int, int]) -> TrialRecord:
+        """Writes what came of a task; from then on it need not be done again."""
+        record = self._record(task, outcome, image_size)
+        self.store.append(record)
+        (self.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
+        self._write_table_if_due()
+        return record
+
+    def close(self) -> None:
+        """Writes the table once more and lets others write."""
+        if self.store.records():
+            self.store.write_parquet()
+        self.store.close()
+
+    def check_journal(self) -> None:
+        """Refuses a journal that lost trials which the table beside it has.
+
+        Raises:
+            ConfigError: It did.
+        """
+        store = self.store
+        if (kept := store.rows_in_table()) > len(store.records()):
+            raise ConfigError(
+                f"{store.journal} holds {len(store.records())} trials, and the table beside it"
+                f" {kept}; the journal has lost some: restore it, or start a new run"
+            )
+
+    def discard(self, *names: str) -> None:
+        """Removes a run of which nothing came, and its directory if nothing else is in it."""
+        self.store.close()
+        self.store.journal.unlink()
+        for name in (CONFIG_NAME, PROVENANCE_NAME, *names):
+            (self.directory / name).unlink(missing_ok=True)
+        remove_empty(self.directory / TRAINING_DIR)
+        remove_empty(self.directory)
+
+    def _record(self, task: Task, outcome: Outcome, image_size: tuple[int, int]) -> TrialRecord:
+        cost = estimate_cost(task.spec, image_size, num_classes=self.data.num_classes)
+        known = {name: outcome[name] for name in TrialRecord.model_fields if name in outcome}
+        return TrialRecord(
+            number=task.number,
+            arch_id=task.spec.id,
+            arch=task.spec.to_json(),
+            origin=task.origin,
+            label=task.label,
+            seed=task.seed,
+            macs=cost.macs,
+            published_macs=cost.published_macs,
+            params=cost.params,
+            peak_activation_bytes=cost.peak_activation_bytes,
+            finished_at=datetime.now(UTC),
+            **known,
+        )
+
+    def _write_table_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._table_due:
+            return
+        self.store.write_parquet()
+        spent = time.monotonic() - now
+        self._table_due = now + spent / TABLE_SHARE
+
+
+def check_new(directory: Path, command: str) -> None:
+    """Refuses a directory that holds a run, or anything else.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if (directory / CONFIG_NAME).exists():
+        raise ConfigError(
+            f"{directory} holds a run already; continue it with {command} --resume {directory}"
+        )
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
+
+
+def check_buildable(specs: Iterable[Arch]) -> None:
+    """Refuses architectures that this installation cannot build, before anything is trained.
+
+    Raises:
+        ConfigError: A package is missing.
+    """
+    for family in {spec.family: spec for spec in specs if isinstance(spec, PyramidSpec)}.values():
+        try:
+            build_segmentor(family, 1)
+        except ImportError as error:
+            raise ConfigError(str(error)) from error
+
+
+def shared_by_trials(
+    directory: Path,
+    data: DataConfig,
+    recipe: Recipe,
+    image_size: tuple[int, int],
+    resources: Resources,
+    *,
+    with_latency: bool,
+) -> dict[str, Any]:
+    """What the configuration of every trial of a run holds besides its task; plain data."""
+    return {
+        "run_dir": str(directory.resolve()),
+        "data": data.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+        "image_size": list(image_size),
+        "with_latency": with_latency,
+        "threads": resources.cpus_per_trial,
+        "gpus": resources.gpus_per_trial,
+    }
+
+
+def note_provenance(directory: Path, resources: Resources, seeds: Sequence[int]) -> None:
+    """Adds this sitting to `provenance.json`; several machines may have run a resumed run."""
+    path = directory / PROVENANCE_NAME
+    try:
+        sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        if not isinstance(sittings, list):
+            raise ValueError(f"it must hold a list, not a {type(sittings).__name__}")
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
+    device = "cuda" if resources.gpus_per_trial else "cpu"
+    sittings.append({**provenance(device=device), "seeds": list(seeds)})
+    write_json(path, sittings)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes plain data, replacing an older file in one step."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder, if it is there and nothing is in it."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # such as that somebody stands in it
+            folder.rmdir()

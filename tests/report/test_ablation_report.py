@@ -1,0 +1,252 @@
+"""Tables, words and the forest plot of an ablation."""
+
+import csv
+import io
+import math
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from hrvit_nas.arch import get_arch
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.report import (
+    ABLATION_COLUMNS,
+    COST_COLUMNS,
+    ArmText,
+    Grid,
+    ReportError,
+    ablation_grid,
+    ablation_rows,
+    ablation_words,
+    cost_grid,
+    cost_rows,
+    draw_forest,
+    forest_data,
+    paper_macs,
+    write_ablation_csv,
+    write_cost_csv,
+)
+from hrvit_nas.results import ArmCost, ablate
+from hrvit_nas.search.ablation import load_ablation, make_arms
+
+NAMES = ("lost", "same")
+TEXTS = [
+    ArmText(name="base", description="", published={"cityscapes_miou": "81.63"}),
+    ArmText(name="lost", description="without [b]it[/b]", published={"cityscapes_miou": "-0.81"}),
+    ArmText(name="same", description="", published={}),
+]
+
+
+def arm(number, macs):
+    return ArmCost(arch_id=f"{number:012x}", macs=macs, params=200, peak_activation_bytes=2**20)
+
+
+@pytest.fixture
+def found(record):
+    """`lost` loses 20 points, 10 of which its control loses too; `same` loses nothing."""
+
+    def make(seeds=3, **options):
+        rows = [
+            record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=mean + wobble)
+            for number, mean in enumerate((0.5, 0.3, 0.5, 0.4))
+            for seed, wobble in enumerate((0.001 * (number % 2), 0.002, 0.004)[:seeds])
+        ]
+        latencies = {f"{n:012x}": [1.0 + n, 1.1 + n, 0.9 + n] for n in range(3)}
+        changes = [("lost", arm(1, 500), arm(3, 500)), ("same", arm(2, 1000), None)]
+        return ablate(arm(0, 1000), changes, rows, latencies_ms=latencies, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def costs():
+    """The arms of the published ablation at full scale, with what they cost."""
+    plan = load_ablation("published_components")
+    made = make_arms(plan, get_arch("hrvit_b1"), macs=lambda spec: 1.0, controls=False)
+    return [
+        (
+            ArmText(name=a.name, description=a.description, published=a.published),
+            estimate_cost(a.spec, (512, 512), num_classes=19),
+        )
+        for a in made.arms
+    ]
+
+
+# Parameters in millions and change of multiply-adds in G, as published or counted for the reference
+# page from the published model; the percentages are those that the paper prints.
+PUBLISHED = {
+    "base": (8.1, 0.0),
+    "kv_sharing": (8.77, 0.59),
+    "efficient_patch_embedding": (9.93, 2.37),
+    "mix_cfn": (7.85, -0.50),
+    "parallel_conv": (8.11, -0.06),
+    "extra_nonlinearity": (8.14, 0.0),
+    "des": (8.14, -0.13),
+}
+
+
+def test_costs_are_the_published_ones(costs):
+    rows = {row["change"]: row for row in cost_rows(costs)}
+    for name, (params, change) in PUBLISHED.items():
+        assert rows[name]["params"] / 1e6 == pytest.approx(
+            params, abs=0.051 if name == "base" else 0.006
+        )
+        assert rows[name]["paper_macs_change"] / 1e9 == pytest.approx(change, abs=0.0075)
+    assert rows["base"]["paper_macs"] / 1e9 == pytest.approx(14.1, rel=0.011)
+    assert round(rows["kv_sharing"]["paper_macs_change_percent"]) == 4
+    assert round(rows["efficient_patch_embedding"]["params_change_percent"]) == 22
+    assert round(rows["efficient_patch_embedding"]["paper_macs_change_percent"]) == 17
+    for name in ("params", "paper_macs"):
+        assert -1 < rows["dense_fusion"][f"{name}_change_percent"] < 0
+
+
+def test_the_published_nine_percent_of_key_value_sharing_is_not_what_parameters_give(costs):
+    # 8.77 M, which the reference page has beside it, are 7.6% more than 8.15 M.
+    rows = {row["change"]: row for row in cost_rows(costs)}
+    assert rows["kv_sharing"]["reported_params"] == "+9%"
+    assert rows["kv_sharing"]["params_change_percent"] == pytest.approx(7.6, abs=0.05)
+
+
+def test_paper_macs_hold_half_of_the_attention_products(costs):
+    _, cost = costs[0]
+    products = sum(e.published_macs for e in cost.entries if e.operator == "attention")
+    assert products > 0
+    assert cost.published_macs - paper_macs(cost) == products / 2
+
+
+def test_cost_csv_has_the_announced_columns(costs, tmp_path):
+    write_cost_csv(costs, tmp_path / "costs.csv")
+    rows = list(csv.DictReader((tmp_path / "costs.csv").open()))
+    assert list(rows[0]) == list(COST_COLUMNS)
+    assert [row["change"] for row in rows] == [text.name for text, _ in costs]
+    assert rows[0]["params_change"] == "0"
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_cost_table_shows_published_figures_as_they_are(costs):
+    grid = cost_grid(costs, title="t")
+    row = dict(zip(grid.headings, grid.rows[2], strict=True))
+    assert row["params M"] == "9.93 +22%"
+    assert row["GMACs, as published"] == "16.33 +17%"
+    assert row["published parameters"] == "+22%"
+    assert row["published FLOPs"] == "+17%"
+    assert "published ADE20K mIoU" not in row
+
+
+def test_ablation_rows_are_the_numbers_behind_the_table(found, tmp_path):
+    write_ablation_csv(found(), TEXTS, tmp_path / "a.csv")
+    base, lost, same = csv.DictReader((tmp_path / "a.csv").open())
+    assert list(base) == list(ABLATION_COLUMNS)
+    assert base["effect"] == ""
+    assert float(lost["effect"]) == pytest.approx(-0.2, abs=0.001)
+    assert float(lost["at_equal_macs"]) == pytest.approx(-0.1, abs=0.001)
+    assert lost["effect_verdict"] == lost["at_equal_macs_verdict"] == "lower"
+    assert float(lost["effect_adjusted_low"]) < float(lost["effect_low"]) < float(lost["effect"])
+    assert lost["control_macs"] == "500"
+    assert lost["macs_change_percent"] == "-50.0"
+    assert float(lost["latency_change_percent"]) == pytest.approx(100)
+    assert lost["seeds"] == "0 1 2"
+    assert lost["reported_cityscapes_miou"] == "-0.81"
+    assert same["effect_verdict"] == "undecided"
+    assert same["control_arch_id"] == ""
+
+
+def test_the_table_says_undecided_in_words_and_keeps_published_figures_apart(found):
+    grid = ablation_grid(found(), TEXTS, title="t")
+    rows = {row[0]: dict(zip(grid.headings, row, strict=True)) for row in grid.rows}
+    change, beside = (h for h in grid.headings if "all 3 comparisons" in h)
+    assert rows["lost"][change].endswith(": lower")
+    assert rows["same"][change].endswith(": undecided")
+    assert rows["same"][beside] == "the same"
+    assert rows["base"][change] == ""
+    assert rows["lost"]["published Cityscapes mIoU (full scale)"] == "-0.81"
+    assert rows["lost"]["MMACs"] == "0.0005 -50%"
+    assert grid.dim == {2}
+
+
+def test_words_name_every_verdict_and_what_cannot_be_told(found):
+    words = " ".join(ablation_words(found()))
+    assert "lower than the base: lost" in words
+    assert "undecided against the base: same" in words
+    assert "3 seeds (0, 1, 2), 100 steps" in words
+    assert f"{100 * found().detectable:.2f} points cannot be told" in words
+
+
+def test_a_verdict_that_is_size_is_told(record):
+    rows = [
+        record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=mean + 0.001 * seed)
+        for number, mean in enumerate((0.5, 0.3, 0.3))
+        for seed in range(3)
+    ]
+    rows[0] = rows[0].model_copy(update={"miou": 0.501})
+    found = ablate(arm(0, 1000), [("part", arm(1, 500), arm(2, 500))], rows)
+    words = " ".join(ablation_words(found))
+    assert "part (lower than the base, undecided at equal MACs)" in words
+
+
+def test_one_seed_tells_nothing_and_says_so(found):
+    words = ablation_words(found(seeds=1))
+    assert words == ["with fewer than two seeds nothing can be told"]
+    assert ablation_rows(found(seeds=1), TEXTS)[1]["effect_low"] == ""
+
+
+def test_forest_has_both_comparisons_units_seeds_and_steps(found):
+    data = forest_data(found(), TEXTS, caption="b1, scenes at 64x96")
+    lost, same = data.rows
+    mean, low, high, far_low, far_high = lost.effect
+    assert far_low < low < mean < high < far_high
+    assert mean == pytest.approx(-20, abs=0.1)
+    assert lost.control[0] == pytest.approx(-10, abs=0.1)
+    assert same.control is None
+    assert (lost.verdict, same.verdict) == ("lower", "undecided")
+    assert (lost.published, same.published) == ("-0.81", "")
+    assert "points" in data.x_label
+    for part in ("b1, scenes at 64x96", "100 steps", "n = 3 seeds (0, 1, 2)", "3 comparisons"):
+        assert part in data.caption
+
+
+def test_nothing_to_draw_is_said(record):
+    nothing = ablate(arm(0, 1000), [("lost", arm(1, 500), None)], [])
+    with pytest.raises(ReportError, match="nothing to draw"):
+        forest_data(nothing, TEXTS[:2], caption="")
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_forest_is_drawn(found, tmp_path, suffix, seeds):
+    path = tmp_path / f"forest.{suffix}"
+    draw_forest(forest_data(found(seeds=seeds), TEXTS, caption="b1"), path)
+    if suffix == "png":
+        with Image.open(path) as image:
+            assert len(image.convert("L").getcolors(256)) > 10
+    else:
+        assert path.stat().st_size > 1000
+    if suffix == "svg":
+        assert "undecided" in path.read_text()
+
+
+HOSTILE = "a|b [red]x[/red] 100% $c_d$ <script>"
+
+
+def test_a_grid_shows_hostile_text_as_text():
+    grid = Grid(title=HOSTILE, headings=["h", "i"], rows=[[HOSTILE, "1"]], notes=[HOSTILE])
+    out = io.StringIO()
+    Console(file=out, width=200).print(grid.to_rich())
+    assert HOSTILE in out.getvalue()
+    row = grid.to_markdown().splitlines()[4]
+    assert row == r"| a\|b [red]x[/red] 100% $c_d$ &lt;script> | 1 |"
+    latex = grid.to_latex()
+    assert r"100\% \$c\_d\$" in latex
+    assert latex.count("\n% ") + latex.startswith("% ") == 2
+
+
+def test_latex_is_a_booktabs_table():
+    latex = Grid(title="t", headings=["a", "b"], rows=[["x", "1"], ["y", "2"]]).to_latex()
+    for part in (r"\begin{tabular}{lr}", r"\toprule", r"a & b \\", r"y & 2 \\", r"\bottomrule"):
+        assert part in latex
+
+
+def test_numbers_that_are_unknown_are_empty_not_nan(found):
+    for row in ablation_rows(found(seeds=1), TEXTS):
+        assert not any(isinstance(v, float) and math.isnan(v) for v in row.values())
