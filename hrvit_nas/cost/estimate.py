@@ -1,4 +1,4 @@
-"""Multiply-adds, parameters and peak activation bytes of an `ArchSpec`, in closed form.
+"""Multiply-adds, parameters and peak activation bytes of an architecture, in closed form.
 
 Convention: multiply-adds (MACs) of convolutions, linear maps and attention products, both
 products in full, as fvcore counts them; norms, activations and resizing are not among them.
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
-from ..arch import ArchSpec, BranchSpec
+from ..arch import Arch, ArchSpec, BranchSpec, PyramidSpec
 from . import activations, terms
+from .pyramids import pyramid_floats, pyramid_parts
 from .terms import Part
 
 Task = Literal["segmentation", "classification", "backbone"]
@@ -59,7 +60,7 @@ class Cost:
     published_macs: int
     params: int
     peak_activation_bytes: int
-    spec: ArchSpec
+    spec: Arch
     image_size: tuple[int, int]
     task: Task
     num_classes: int
@@ -93,7 +94,7 @@ def branch_sizes(image_size: tuple[int, int], num_branches: int) -> list[tuple[i
 
 
 def estimate_cost(
-    spec: ArchSpec,
+    spec: Arch,
     image_size: tuple[int, int] = (512, 512),
     task: Task = "segmentation",
     num_classes: int | None = None,
@@ -110,10 +111,16 @@ def estimate_cost(
         Multiply-adds, parameters and peak activation bytes for one image.
 
     Raises:
-        ValueError: The size, the task or the number of classes is out of range.
+        ValueError: The size, the task or the number of classes is out of range, or a pyramid is to
+            classify.
     """
     if task not in get_args(Task):
         raise ValueError(f"task must be one of {', '.join(get_args(Task))}, got {task!r}")
+    if task == "classification" and isinstance(spec, PyramidSpec):
+        raise ValueError(
+            f"classification is of an HRViT alone, got a {spec.family} pyramid; take segmentation"
+            " or backbone"
+        )
     height, width = image_size
     if min(height, width) < MIN_IMAGE_SIDE:
         raise ValueError(f"image sides must be at least {MIN_IMAGE_SIDE}, got {height}x{width}")
@@ -132,16 +139,29 @@ def estimate_cost(
     return Cost(macs, published, params, peak, spec, size, task, classes)
 
 
-def _tokens(spec: ArchSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
+def _tokens(spec: Arch, image_size: tuple[int, int]) -> tuple[int, ...]:
     return tuple(h * w for h, w in branch_sizes(image_size, spec.num_branches))
 
 
 def _parts(
-    spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int
+    spec: Arch, image_size: tuple[int, int], task: Task, num_classes: int
 ) -> Iterator[tuple[int, int, int, Part]]:
     """Yields (module, branch, times, part) in the order of execution."""
-    sizes = branch_sizes(image_size, spec.num_branches)
     tokens = _tokens(spec, image_size)
+    if isinstance(spec, PyramidSpec):
+        yield from pyramid_parts(spec, branch_sizes(image_size, spec.num_branches))
+    else:
+        yield from _backbone(spec, image_size, tokens)
+    if task == "segmentation":
+        yield 0, 0, 1, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
+    elif task == "classification":
+        yield 0, 0, 1, terms.classification_head(spec.out_widths, num_classes, tokens)
+
+
+def _backbone(
+    spec: ArchSpec, image_size: tuple[int, int], tokens: tuple[int, ...]
+) -> Iterator[tuple[int, int, int, Part]]:
+    sizes = branch_sizes(image_size, spec.num_branches)
     yield 0, 0, 1, terms.stem(spec.stem_width, *image_size)
     for m, module in enumerate(spec.modules, start=1):
         incoming, outgoing, edges = spec.fusions[m - 1]
@@ -154,10 +174,6 @@ def _parts(
         for b, branch in enumerate(module.branches):
             for times, part in _stage(branch, b, outgoing[b], *sizes[b]):
                 yield m, b + 1, times, part
-    if task == "segmentation":
-        yield 0, 0, 1, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
-    elif task == "classification":
-        yield 0, 0, 1, terms.classification_head(spec.out_widths, num_classes, tokens)
 
 
 def _stage(
@@ -184,10 +200,13 @@ def _stage(
     )
 
 
-def _peak_floats(spec: ArchSpec, image_size: tuple[int, int], task: Task, num_classes: int) -> int:
+def _peak_floats(spec: Arch, image_size: tuple[int, int], task: Task, num_classes: int) -> int:
     tokens = _tokens(spec, image_size)
     pixels = image_size[0] * image_size[1]
-    peak, maps = activations.backbone_floats(spec, image_size, tokens)
+    if isinstance(spec, PyramidSpec):
+        peak, maps = pyramid_floats(spec, image_size, tokens)
+    else:
+        peak, maps = activations.backbone_floats(spec, image_size, tokens)
     with_maps = without_maps = 0
     if task == "segmentation":
         with_maps, without_maps = activations.segformer_work(

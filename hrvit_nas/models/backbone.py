@@ -14,9 +14,7 @@ from torch.nn import functional as F
 
 from ..arch import ArchSpec, FusionPlan
 from .blocks import BranchStage
-from .layers import ConvNorm, LinearNorm, gelu
-
-MIN_IMAGE_SIDE = 32
+from .layers import ConvNorm, LinearNorm, check_images, gelu
 
 
 class Stem(nn.Module):
@@ -139,12 +137,7 @@ class Backbone(nn.Module):
         Raises:
             ValueError: The image is smaller than 32x32 or has not three channels.
         """
-        channels, height, width = image_bchw.shape[1:]
-        if channels != 3 or min(height, width) < MIN_IMAGE_SIDE:
-            raise ValueError(
-                f"an image batch must be (B, 3, H, W) with H and W of at least {MIN_IMAGE_SIDE},"
-                f" got {tuple(image_bchw.shape)}"
-            )
+        check_images(image_bchw)
         maps = [self.stem(image_bchw.permute(0, 2, 3, 1).contiguous())]
         for module in self.stages:
             maps = module(maps)

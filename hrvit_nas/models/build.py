@@ -1,4 +1,4 @@
-"""Networks assembled from an `ArchSpec` alone, and how their weights start."""
+"""Networks assembled from their spec alone, and how their weights start."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..arch import ArchSpec
+from ..arch import Arch, ArchError, ArchSpec, PyramidSpec
 from .attention import Attention
 from .backbone import Backbone
+from .cswin import CSWin
 from .heads import ClassificationHead, SegFormerHead, resize_bilinear
 from .layers import LinearNorm
+from .mit import MiT
 
 HEADS = ("segformer",)
 INIT_DEVIATION = 0.02
@@ -21,7 +23,7 @@ INIT_DEVIATION = 0.02
 class Network(nn.Module):
     """A backbone and a head."""
 
-    def __init__(self, spec: ArchSpec, backbone: Backbone, head: nn.Module) -> None:
+    def __init__(self, spec: Arch, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.spec = spec
         self.backbone = backbone
@@ -49,7 +51,7 @@ class Classifier(Network):
 
 
 def build_segmentor(
-    spec: ArchSpec, num_classes: int, head: str = "segformer", *, drop_path_rate: float = 0.0
+    spec: Arch, num_classes: int, head: str = "segformer", *, drop_path_rate: float = 0.0
 ) -> Segmentor:
     """Builds a segmentation network.
 
@@ -64,13 +66,20 @@ def build_segmentor(
         `(B, num_classes, H, W)`; `.forward_features(x)` gives the four maps.
 
     Raises:
-        ValueError: The head is unknown, or a number is out of range.
+        ValueError: The head is unknown, a number is out of range, or the architecture needs a
+            package that is not installed.
     """
     if head not in HEADS:
         raise ValueError(f"head must be one of {', '.join(HEADS)}, got {head!r}")
     check_numbers(num_classes, drop_path_rate)
     decoder = SegFormerHead(spec.out_widths, spec.head_width, num_classes)
-    return Segmentor(spec, Backbone(spec, drop_path_rate), decoder)
+    return Segmentor(spec, _build_backbone(spec, drop_path_rate), decoder)
+
+
+def _build_backbone(spec: Arch, drop_path_rate: float) -> nn.Module:
+    if isinstance(spec, PyramidSpec):
+        return (MiT if spec.family == "mit" else CSWin)(spec, drop_path_rate)
+    return Backbone(spec, drop_path_rate)
 
 
 def build_classifier(
@@ -88,9 +97,11 @@ def build_classifier(
         A module that maps `(B, 3, H, W)`, H and W of at least 32, to logits `(B, num_classes)`.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or the architecture is a pyramid.
     """
     check_numbers(num_classes, drop_path_rate)
+    if not isinstance(spec, ArchSpec):
+        raise ArchError(f"a classifier is built from an HRViT alone, got a {spec.family} pyramid")
     head = ClassificationHead(spec.out_widths, num_classes, dropout)
     return Classifier(spec, Backbone(spec, drop_path_rate), head)
 

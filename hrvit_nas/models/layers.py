@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 NORM_EPS = 1e-5
+MIN_IMAGE_SIDE = 32
 
 
 def conv_tokens(x_bhwc: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
@@ -134,3 +135,17 @@ def gelu(x: Tensor) -> Tensor:
 def layer_norm(channels: int) -> nn.LayerNorm:
     """LayerNorm over the channels of tokens."""
     return nn.LayerNorm(channels, eps=NORM_EPS)
+
+
+def check_images(image_bchw: Tensor) -> None:
+    """Refuses what no backbone takes.
+
+    Raises:
+        ValueError: The images are smaller than 32x32 or have not three channels.
+    """
+    channels, height, width = image_bchw.shape[1:]
+    if channels != 3 or min(height, width) < MIN_IMAGE_SIDE:
+        raise ValueError(
+            f"an image batch must be (B, 3, H, W) with H and W of at least {MIN_IMAGE_SIDE},"
+            f" got {tuple(image_bchw.shape)}"
+        )

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from hrvit_nas.arch import PRESETS, get_arch
+from hrvit_nas.arch import PRESETS, REFERENCES, get_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
@@ -105,6 +105,25 @@ def test_macs_of_presets_are_fvcores(name):
     counted = fvcore_count(model, size)
     assert estimate_cost(spec, size).by("operator") == counted
     assert quick_count(model, size) == counted
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_macs_of_rivals_are_fvcores(name):
+    spec, size = scale_widths(get_arch(name), 0.25), (101, 75)
+    model = build_segmentor(spec, CLASSES)
+    cost = estimate_cost(spec, size)
+    assert cost.by("operator") == fvcore_count(model, size)
+    assert cost.params == num_parameters(model)
+    assert sum(entry.macs for entry in cost.entries) == cost.macs
+
+
+@pytest.mark.parametrize("size", [(128, 192), (101, 75)])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_rivals_cost_what_they_do(name, size):
+    spec = get_arch(name)
+    model = build_segmentor(spec, CLASSES)
+    assert estimate_cost(spec, size).by("operator") == quick_count(model, size)
+    assert estimate_cost(spec, size).params == num_parameters(model)
 
 
 @pytest.mark.slow
