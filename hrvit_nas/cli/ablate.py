@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 NAME = "hrvit-ablate"
 FULL_SIZE = (512, 512)
-FULL_CLASSES = 19
 FILE_WIDTH = 200
 CSV_NAME, MARKDOWN_NAME, LATEX_NAME = "ablation.csv", "ablation.md", "ablation.tex"
 FIGURE_NAME = "ablation.png"
@@ -85,8 +84,8 @@ def ablate(
         bool,
         typer.Option(
             "--cost-only",
-            help="Train nothing: print what each change costs at full scale, 512x512 and 19"
-            " classes, beside the published figures.",
+            help="Train nothing: print what each change costs at full scale, at 512x512, beside the"
+            " published figures.",
         ),
     ] = False,
     cheap: Annotated[
@@ -248,7 +247,7 @@ def _print_costs(options: dict[str, Any]) -> int:
     plan, base, _ = _planned(options)
 
     def cost(spec: Arch) -> Cost:
-        return estimate_cost(spec, FULL_SIZE, num_classes=FULL_CLASSES)
+        return estimate_cost(spec, FULL_SIZE, num_classes=plan.num_classes)
 
     made = make_arms(plan, base, macs=lambda spec: float(cost(spec).macs), controls=False)
     _warn(made.warnings)
@@ -256,10 +255,10 @@ def _print_costs(options: dict[str, Any]) -> int:
     grid = cost_grid(
         arms,
         title=f"{options['plan']}: cost of an image at {FULL_SIZE[0]}x{FULL_SIZE[1]},"
-        f" {FULL_CLASSES} classes",
+        f" {plan.num_classes} classes",
         notes=(
-            "published convention: multiply-adds as fvcore counts them, with half of the attention"
-            " products; executed: what this program computes, attention in full",
+            "as published: multiply-adds as fvcore counts them, with half of the attention products"
+            " (all of them for MiT); executed: what this program computes, attention in full",
         ),
     )
     if options["output"] is not None:

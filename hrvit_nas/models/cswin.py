@@ -33,7 +33,7 @@ class CrossShapedSelfAttention(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         q, k, v = self.to_input(x_bhwc).chunk(3, -1)
-        return self.to_output(self._attend(q, k, v).add_(self.lepe(v)))
+        return self.to_output(self.lepe(v).add_(self._attend(q, k, v)))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.strip_width is None:

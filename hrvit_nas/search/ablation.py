@@ -13,6 +13,7 @@ A plan (`experiments/ablations/NAME.yaml`) holds:
       rival: {arch: cswin_ti}     # another architecture instead of edits
     sweep: {field: "modules.*.branches.*.strip_width", values: [1, 2, 4]}   # design sweep alone
     equal_macs: false             # true: each changed one is brought to the base's multiply-adds
+    num_classes: 19               # of the published figures, for the costs at full scale
     seeds: 3
     profile, recipe, data: names, where the command line gives none
 
@@ -105,6 +106,7 @@ class AblationPlan(Frozen):
     sweep: Sweep | None = None
     equal_macs: bool = False
     published: Mapping[Fact, Text] = {}
+    num_classes: int = Field(default=19, ge=1)
     seeds: int = 3
     profile: str | None = None
     recipe: str | None = None

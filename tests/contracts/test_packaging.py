@@ -16,7 +16,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
-DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = {
+    name: [Requirement(line) for line in lines]
+    for name, lines in PROJECT["optional-dependencies"].items()
+}
 FILES = (".gitignore", "pyproject.toml", "README.md", "LICENSE")
 FOLDERS = ("hrvit_nas", "search_spaces", "experiments")
 
@@ -96,15 +99,21 @@ def test_tested_releases_lie_in_the_declared_ranges():
     lines = (ROOT / "constraints-cpu.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     tested = {canonicalize_name(pin.name): str(pin.specifier) for pin in pins}
-    ranges = {canonicalize_name(item.name): item.specifier for item in DEPENDENCIES + DEVELOPMENT}
+    ranges = {canonicalize_name(item.name): item.specifier for item in DEPENDENCIES + EXTRAS["dev"]}
     assert tested.keys() == ranges.keys()
     for name, pin in tested.items():
         assert pin.startswith("=="), f"{name}{pin} is no exact pin"
         assert ranges[name].contains(pin.removeprefix("==")), f"{name}{pin} not in {ranges[name]}"
 
 
+def test_development_tests_every_extra():
+    development = {str(item) for item in EXTRAS["dev"]}
+    assert {str(item) for extra in EXTRAS.values() for item in extra} <= development
+
+
 def test_third_party_imports_are_declared():
-    declared = {canonicalize_name(item.name) for item in DEPENDENCIES}
+    users = [*DEPENDENCIES, *(item for name in EXTRAS if name != "dev" for item in EXTRAS[name])]
+    declared = {canonicalize_name(item.name) for item in users}
     distributions = packages_distributions()
     undeclared = set()
     for path in (ROOT / "hrvit_nas").rglob("*.py"):

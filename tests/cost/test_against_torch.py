@@ -232,3 +232,10 @@ def test_members_hold_what_is_estimated(name, task, rng):
     space = load_space(name)
     for _ in range(5):
         check_peak(space.sample(rng), (257, 330), task)
+
+
+@pytest.mark.parametrize("size", [(128, 192), (101, 75)])
+@pytest.mark.parametrize("task", ["segmentation", "backbone"])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_rivals_hold_what_is_estimated(name, task, size):
+    check_peak(scale_widths(get_arch(name), 0.5), size, task)
