@@ -16,6 +16,12 @@ import yaml
 from hrvit_nas.arch import get_arch
 from hrvit_nas.results import TrialRecord
 
+# For this process, before torch and Ray are loaded, and for those that it starts. Where something
+# else runs beside the tests, two threads of torch wait for each other and take several times as
+# long as one; and Ray gives its workers a low priority, at which they starve.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+
 ONE_BLOCK = {
     f"blocks_{module}_{branch}": [1]
     for module, branches in enumerate((1, 2, 3, 3, 4, 4), start=1)
@@ -84,6 +90,12 @@ def ray_runtime(cache_home):
 
 
 @pytest.fixture(scope="session")
+def processes_here(cache_home):
+    """Lists the processes that this session started, Ray's workers among them, by their command."""
+    return partial(_processes_with, f"XDG_CACHE_HOME={os.environ['XDG_CACHE_HOME']}")
+
+
+@pytest.fixture(scope="session")
 def make_config():
     """Makes the configuration of a search over tiny networks, with some fields changed."""
     from hrvit_nas.search.config import SearchConfig
@@ -117,6 +129,15 @@ def profile(tmp_path_factory):
     }
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+@pytest.fixture
+def no_first_values(monkeypatch):
+    """Networks start with what happens to be in memory, for a test of hundreds."""
+    from torch.nn import init
+
+    for draw in ("kaiming_uniform_", "uniform_", "normal_", "trunc_normal_"):
+        monkeypatch.setattr(init, draw, lambda tensor, *_, **__: tensor)
 
 
 @pytest.fixture

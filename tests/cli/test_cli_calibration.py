@@ -1,12 +1,17 @@
-"""A calibration from the command line: interrupted, resumed, and stood on by a search."""
+"""A calibration from the command line: interrupted, resumed, and stood on by a search.
+
+Only what is interrupted is a process of its own: another start of Ray takes many seconds.
+"""
 
 import csv
 import json
 import os
 import signal
+import sys
 
 import pytest
 
+from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.report import CALIBRATION_COLUMNS
 from hrvit_nas.results import TrialStore, calibrate
 
@@ -16,8 +21,24 @@ PATIENCE_S = 240
 MEMBERS, SEEDS = 6, 2
 
 
+@pytest.fixture
+def search(monkeypatch, capsys, tmp_path, ray_runtime):
+    """Runs `hrvit-search` in this process; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def search(*arguments):
+        monkeypatch.setattr(sys, "argv", [NAME, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        assert caught.value.code == 0, err
+        return out
+
+    return search
+
+
 def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
-    start_search, wait_for_trials, profile, tmp_path
+    start_search, wait_for_trials, search, profile, tmp_path
 ):
     directory = tmp_path / "run"
     plan = ("--profile", profile, "--steps", 4)
@@ -32,14 +53,12 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
         before = store.records()
     assert 1 <= len(before) < MEMBERS * SEEDS
 
-    process = start_search("--resume", "run")
-    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
+    said = search("--resume", "run")
     with TrialStore(directory) as store:
         records = store.records()
     assert records[: len(before)] == before
     assert len({record.key for record in records}) == len(records) == MEMBERS * SEEDS
     found = calibrate(records)
-    said = process.out.read_text()
     assert "calibration of the proxy on scenes" in said
     assert "tau of 0.7" in said
     with (directory / "calibration.csv").open() as file:
@@ -52,12 +71,10 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     assert float(rows[3]["sd_seeds"]) == found.final.components.seeds.value
     assert not list((directory / "checkpoints").glob("*"))
 
-    process = start_search(*plan, "--trials", 5, "--output", "search")
-    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
-    assert "this search stands on no calibration" in process.out.read_text()
-    process = start_search("--resume", "search", "--calibration", "run")
-    assert process.wait(PATIENCE_S) == 0, process.err.read_text()
-    assert f"this search stands on the calibration in {directory}" in process.out.read_text()
+    said = search(*plan, "--trials", 5, "--output", "search")
+    assert "this search stands on no calibration" in said
+    said = search("--resume", "search", "--calibration", "run")
+    assert f"this search stands on the calibration in {directory}" in said
     config = json.loads((tmp_path / "search" / "config.json").read_text())["config"]
     assert config["standing"]["noise"] == found.final.components.seeds.value
     with (tmp_path / "search" / "frontier.csv").open() as file:
