@@ -7,12 +7,13 @@ table of configurations; MiT's those of Xie et al. (NeurIPS 2021), CSWin's those
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import count, product
 from math import lcm
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .pyramid import PyramidSpec, PyramidStage
 from .spec import (
@@ -28,6 +29,10 @@ from .spec import (
 Arch = ArchSpec | PyramidSpec
 A = TypeVar("A", ArchSpec, PyramidSpec)
 
+CLOSE = 0.01
+"""Share of a target cost within which it counts as met."""
+LEEWAY, MOST_OPTIONS = 0.2, 3
+"""How far, in logarithm, a part's width may be from proportional, and how many it may have."""
 _STRIP_WIDTHS = (1, 2, 7, 7)
 _STEM_WIDTH = 64
 
@@ -243,10 +248,11 @@ def _scale_branch(branch: BranchSpec, factor: float) -> BranchSpec:
 
 
 def scale_to_cost(spec: A, cost: Callable[[A], float], target: float, *, steps: int = 193) -> A:
-    """Finds the multiple of an allocation's widths that costs closest to a target.
+    """Finds the multiple of an allocation's widths that costs a target.
 
-    Widths come in steps, so that few factors fit. Between the two factors whose costs enclose
-    the target, each of stem, head and branches may therefore round its own way.
+    Widths come in steps, so that few factors fit. About the factor that comes closest, stem, head
+    and each branch or stage may therefore round their own way: of what lies within 1% of the target
+    the one whose widths are most nearly proportional, else what lies closest.
 
     Args:
         spec: The allocation to keep.
@@ -260,33 +266,53 @@ def scale_to_cost(spec: A, cost: Callable[[A], float], target: float, *, steps: 
     """
     if target <= 0:
         raise ArchError(f"a target cost must be positive, got {target}")
-    factors = (2.0 ** (-4 + 6 * step / (steps - 1)) for step in range(steps))
-    scaled = {candidate: cost(candidate) for candidate in (scale_widths(spec, f) for f in factors)}
-    below = [candidate for candidate, value in scaled.items() if value <= target]
-    above = [candidate for candidate, value in scaled.items() if value >= target]
-    if not below or not above:
-        return min(scaled, key=lambda candidate: abs(scaled[candidate] - target))
-    ends = max(below, key=scaled.__getitem__), min(above, key=scaled.__getitem__)
-    return min(_mixtures(*ends), key=lambda candidate: abs(cost(candidate) - target))
+    factors = [2.0 ** (-4 + 6 * step / (steps - 1)) for step in range(steps)]
+    scaled = [scale_widths(spec, factor) for factor in factors]
+    gaps = [abs(cost(candidate) / target - 1) for candidate in scaled]
+    closest = gaps.index(min(gaps))
+    if gaps[closest] <= CLOSE or closest in (0, steps - 1):
+        return scaled[closest]
+    middle = factors[closest]
+    near = sorted((abs(math.log(factor / middle)), number) for number, factor in enumerate(factors))
+    donors = [scaled[number] for distance, number in near if distance <= LEEWAY]
+    widths = _parts(spec)
+
+    def badness(candidate: A) -> tuple[float, float]:
+        own = zip(_parts(candidate), widths, strict=True)
+        uneven = sum(math.log(now / (before * middle)) ** 2 for now, before in own)
+        return max(abs(cost(candidate) / target - 1), CLOSE), uneven
+
+    return min(_mixtures(donors), key=badness)
 
 
-def _mixtures(low: A, high: A) -> Iterator[A]:
-    """Every way to take stem, head and each branch or stage from one of two scaled specs."""
-    pair = (low, high)
-    if isinstance(low, PyramidSpec):
-        for head, *donors in product(pair, repeat=1 + len(low.stages)):
-            # mypy looks at this with A = ArchSpec too, which the line above rules out.
-            stages = tuple(d.stages[i] for i, d in enumerate(donors))  # type: ignore[attr-defined]
-            yield replace(low, head_width=head.head_width, stages=stages)
-        return
-    for stem, head, *donors in product(pair, repeat=2 + low.num_branches):
+def _parts(spec: ArchSpec | PyramidSpec) -> tuple[int, ...]:
+    """Widths of what may round its own way: head, then stem and branches, or stages."""
+    if isinstance(spec, PyramidSpec):
+        return (spec.head_width, *spec.out_widths)
+    return (spec.head_width, spec.stem_width, *spec.out_widths)
+
+
+def _mixtures(donors: list[A]) -> Iterator[A]:
+    """Every way to take each part from one of several scalings of one spec, nearest first."""
+    options: list[list[Any]] = []  # mypy cannot follow which of both kinds A is
+    for column in zip(*map(_parts, donors), strict=True):
+        firsts: dict[int, A] = {}  # of donors that agree in a part one is enough
+        for width, donor in zip(column, donors, strict=True):
+            firsts.setdefault(width, donor)
+        options.append(list(firsts.values())[:MOST_OPTIONS])
+    for head, *rest in product(*options):
+        if isinstance(head, PyramidSpec):
+            stages = tuple(donor.stages[i] for i, donor in enumerate(rest))
+            yield replace(head, stages=stages)  # type: ignore[misc]
+            continue
+        stem, *branches = rest
         modules = tuple(
             replace(
                 module,
                 branches=tuple(
-                    donors[b].modules[m].branches[b] for b in range(len(module.branches))
+                    branches[b].modules[m].branches[b] for b in range(len(module.branches))
                 ),
             )
-            for m, module in enumerate(low.modules)
+            for m, module in enumerate(head.modules)
         )
-        yield replace(low, stem_width=stem.stem_width, head_width=head.head_width, modules=modules)
+        yield replace(head, stem_width=stem.stem_width, modules=modules)

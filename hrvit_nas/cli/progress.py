@@ -21,6 +21,7 @@ from rich.text import Text
 
 from ..results import RunSummary, TrialRecord
 from ..results.records import Origin, TrialKey
+from ..search.plan import TRUST_LABEL
 from ..search.tasks import Task
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ class SearchProgress:
         first = record.origin == self._first and count <= self._trials
         of = f"/{self._trials}" if first else ""
         score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
-        named = record.origin not in ("calibration", "inherited")
-        name = (named and record.label) or record.arch_id
+        name = record.arch_id if record.label in ("", TRUST_LABEL) else record.label
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
             f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s)"

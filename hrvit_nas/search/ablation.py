@@ -426,7 +426,7 @@ def plan_space(plan: AblationPlan, base: ArchSpec) -> dict[str, Any]:
         "schema_version": 1,
         "description": plan.description,
         "base": BASE_NAME,
-        "genes": genes,
+        "genes": {name: gene for name, gene in genes.items() if len(gene["choices"]) > 1},
     }
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..arch import get_arch
 from ..data import load_data
 from ..results import RunSummary, TrialRecord, TrialStore, replacing, summarise
 from ..space import Space, SpaceError
@@ -26,6 +27,7 @@ from .folder import (
     STEPS_NAME,
     SUPERNET_NAME,
     RunFolder,
+    check_buildable,
     check_new,
     note_provenance,
     remove_empty,
@@ -97,6 +99,7 @@ def create_run(config: SearchConfig, directory: Path, supernet: Path | None = No
         DataError: The data set is at fault.
     """
     check_new(directory, "hrvit-search")
+    check_buildable(get_arch(name) for name in config.references)
     space = config.load_space()
     data = load_data(config.data)
     if config.narrowing.limits:

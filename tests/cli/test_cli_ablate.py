@@ -258,7 +258,50 @@ def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ctrl_c_then_resume(start_search, wait_for_trials, profile, plan, tmp_path, ablate):
+def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan, ray_runtime):
+    status, out, _ = ablate(
+        plan, "--cheap", "--supernet-steps", 2, "--profile", profile, "--output", "run"
+    )
+    assert status == 0
+    assert "scores are with the weights of supernets" in out
+    assert "at equal MACs" not in out
+    records = records_in(Path("run"))
+    assert {record.origin for record in records} == {"inherited"}
+    assert [(record.label, record.seed) for record in records] == [
+        (name, seed) for seed in range(3) for name in ("base", "des", "mix_cfn")
+    ]
+    assert {record.steps for record in records} == {2}
+    for seed in range(3):
+        assert (Path("run") / f"seed-{seed}" / "supernet.pt").exists()
+    supernet = (Path("run") / "seed-0" / "supernet.pt").read_bytes()
+    status, _, _ = ablate("--resume", "run", "--seeds", 4)
+    assert status == 0
+    assert records_in(Path("run"))[:9] == records
+    assert len(records_in(Path("run"))) == 12
+    assert (Path("run") / "seed-0" / "supernet.pt").read_bytes() == supernet
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("branch_allocation", "--cheap"), "--cheap cannot bring arms to equal MACs"),
+        (("rivals", "--cheap", "--only", "cswin_ti"), "'cswin_ti' is another architecture"),
+        (("strip_width", "--supernet-steps", 3), "--supernet-steps needs --cheap"),
+        (("strip_width", "--cheap", "--supernet-steps", 0), "steps"),
+    ],
+)
+def test_what_one_supernet_cannot_hold_is_refused(ablate, tmp_path, arguments, message):
+    status, _, err = ablate(*arguments)
+    assert status == 2
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ctrl_c_then_resume(
+    start_search, wait_for_trials, profile, plan, tmp_path, ablate, ray_runtime
+):
     directory = tmp_path / "run"
     options = ("--profile", profile, "--steps", 15, "--output", "run")
     process = start_search(plan, *options, command="ablate")

@@ -25,7 +25,7 @@ from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.models import build_segmentor
 from hrvit_nas.report import write_frontier_csv
-from hrvit_nas.results import SCHEMA, StoreError, TrialStore
+from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
 from hrvit_nas.search.config import ConfigError
 from hrvit_nas.search.proposals import objective_values
 from hrvit_nas.search.run import continue_run, create_run, open_run
@@ -427,3 +427,25 @@ def test_latency_is_searched_for(make_config, tmp_path):
     latencies = {record.latency_ms for record in records if record.origin == "search"}
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert {trial.values[1] for trial in complete} == latencies
+
+
+def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, ray_runtime, tmp_path):
+    names = ("hrvit_b1", "mit_b0", "cswin_ti")
+    config = make_config(trials=2, references=names)
+    records, _ = finish(create_run(config, tmp_path / "run"))
+    labels = {record.label for record in records if record.origin == "reference"}
+    assert labels == {"b1 scaled", "mit_b0 scaled", "cswin_ti scaled"}
+    assert {record.state for record in records} == {"complete"}
+    summary = summarise(records)
+    assert set(summary.reference_labels) == labels
+    for row in summary.frontier:
+        for label in labels:
+            reference, _ = summary.against_reference(row, label)
+            assert abs(reference.macs / row.macs - 1) < 0.25
+    families = {record.spec.family for record in records if hasattr(record.spec, "family")}
+    assert families == {"mit", "cswin"}
+
+
+def test_a_reference_that_is_none_is_refused(make_config):
+    with pytest.raises(ValueError, match=r"no architecture is called 'mit_b9'.*did you mean"):
+        make_config(references=("mit_b9",))
