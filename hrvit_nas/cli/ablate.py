@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..arch import ArchSpec
-    from ..report import ArmText
     from ..report.grid import Grid
     from ..results.records import Origin
-    from ..search.ablation import AblationPlan, Arm
+    from ..search.ablation import AblationPlan
     from ..search.ablation_run import AblationRun
 
 NAME = "hrvit-ablate"
@@ -251,7 +250,7 @@ def _print_costs(options: dict[str, Any]) -> int:
 
     made = make_arms(plan, base, macs=lambda spec: float(cost(spec).macs), controls=False)
     _warn(made.warnings)
-    arms = [(_text(arm), cost(arm.spec)) for arm in made.arms]
+    arms = [(arm, cost(arm.spec)) for arm in made.arms]
     grid = cost_grid(
         arms,
         title=f"{options['plan']}: cost of an image at {FULL_SIZE[0]}x{FULL_SIZE[1]},"
@@ -393,34 +392,21 @@ def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
 
     config, directory = run.config, run.directory
     found = run.found(str(options["criterion"]))
-    texts = [_text(arm) for arm in config.arms]
     if not any(row.effect for row in found.rows):
         _say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
         return False
-    height, width = config.image_size
-    measured = (
-        f"{config.base}, widths times {config.factor:g}, on {run.data.name} at {height}x{width}"
-    )
-    grid = ablation_grid(found, texts, title=f"{config.plan}: {measured}")
-    write_ablation_csv(found, texts, directory / CSV_NAME)
+    grid = ablation_grid(found, config.arms, title=config.title)
+    write_ablation_csv(found, config.arms, directory / CSV_NAME)
     write_text(directory / MARKDOWN_NAME, grid.to_markdown())
     write_text(directory / LATEX_NAME, grid.to_latex())
-    draw_forest(
-        forest_data(found, texts, caption=f"{config.plan}: {measured}"), directory / FIGURE_NAME
-    )
-    _show(grid, options["output_format"], ABLATION_COLUMNS, ablation_rows(found, texts))
+    draw_forest(forest_data(found, config.arms, caption=config.title), directory / FIGURE_NAME)
+    _show(grid, options["output_format"], ABLATION_COLUMNS, ablation_rows(found, config.arms))
     _say(
         console,
         f"{directory / FIGURE_NAME}, {CSV_NAME}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"
         f" are in {directory}",
     )
     return True
-
-
-def _text(arm: Arm) -> ArmText:
-    from ..report import ArmText
-
-    return ArmText(name=arm.name, description=arm.description, published=arm.published)
 
 
 def _show(

@@ -35,6 +35,7 @@ from .remedies import (
     remedies_markdown,
     remedy_rows,
 )
+from .rivals import rivals_grid, savings_grid
 from .strategies import (
     StrategyRun,
     draw_strategies,
@@ -92,6 +93,8 @@ __all__ = [
     "pareto_data",
     "remedies_markdown",
     "remedy_rows",
+    "rivals_grid",
+    "savings_grid",
     "strategies_markdown",
     "strategy_differences",
     "strategy_run",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hrvit_nas.arch import PyramidSpec
 from hrvit_nas.cost import Cost
@@ -78,19 +78,20 @@ _SHOWN_COSTS = (
 """Name, heading, factor and digits of the costs in the cost table."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArmText:
-    """What a reader is told of one arm beside its numbers.
+class ArmText(Protocol):
+    """What a reader is told of one arm beside its numbers, such as an arm of a plan has it."""
 
-    Attributes:
-        name: Of the change, or `base`.
-        description: What it means.
-        published: Published figures, as text.
-    """
+    @property
+    def name(self) -> str:
+        """Of the change, or `base`."""
 
-    name: str
-    description: str
-    published: Mapping[str, str]
+    @property
+    def description(self) -> str:
+        """What it means."""
+
+    @property
+    def published(self) -> Mapping[str, str]:
+        """Published figures, as text, by the names of `PUBLISHED`."""
 
 
 def paper_macs(cost: Cost) -> float:
@@ -336,19 +337,20 @@ def ablation_words(ablation: Ablation) -> list[str]:
     for verdict in ("lower", "higher", "undecided"):
         names = [r.name for r in ablation.rows if r.effect and r.effect.verdict == verdict]
         if names:
-            words.append(
-                f"{verdict} than the base: {', '.join(names)}"
-                if verdict != "undecided"
-                else f"undecided against the base: {', '.join(names)}"
-            )
-    beside = [r for r in ablation.rows if r.control is not None and r.beside_control is not None]
+            words.append(f"{verdict} against the base: {', '.join(names)}")
     changed = [
-        f"{r.name} ({r.effect.verdict} than the base, {r.beside_control.verdict} at equal MACs)"
-        for r in beside
+        f"{r.name} ({r.effect.verdict} against the base, {r.beside_control.verdict} at equal MACs)"
+        for r in ablation.rows
         if r.effect and r.beside_control and r.effect.verdict != r.beside_control.verdict
     ]
     if changed:
         words.append(f"size makes a difference to the verdict: {', '.join(changed)}")
+    gaps = [abs(r.control.macs / r.arm.macs - 1) for r in ablation.rows if r.control]
+    if gaps:
+        words.append(
+            f"at equal MACs: against the base with its widths changed to within {max(gaps):.1%} of"
+            " the multiply-adds, or the base itself where these are the same"
+        )
     return [*failed, *words]
 
 

@@ -52,7 +52,7 @@ from .config import ConfigError, Frozen, close_to, declaration_names, load_decla
 
 MIN_SEEDS = 3
 """Seeds below which an interval of a difference says next to nothing."""
-CONTROL_GAP = 0.005
+CONTROL_GAP = 0.01
 """Share of its multiply-adds within which an arm makes do with the base as its control."""
 MOST_FACTORS = 6
 """Changes of a factorial design at most: twice as many arms with each."""

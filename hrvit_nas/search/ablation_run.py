@@ -97,6 +97,13 @@ class AblationConfig(Frozen):
         return image_size_of(self.data, self.recipe)
 
     @property
+    def title(self) -> str:
+        """What was done to what, at which scale, on which data."""
+        scale = "" if self.factor == 1 else f", widths times {self.factor:g}"
+        height, width = self.image_size
+        return f"{self.plan}: {self.base}{scale}, {self.data.name} at {height}x{width}"
+
+    @property
     def seed_range(self) -> range:
         """The seeds."""
         return range(self.seed, self.seed + self.seeds)

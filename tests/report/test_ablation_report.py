@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image
@@ -13,7 +14,6 @@ from hrvit_nas.cost import estimate_cost
 from hrvit_nas.report import (
     ABLATION_COLUMNS,
     COST_COLUMNS,
-    ArmText,
     Grid,
     ReportError,
     ablation_grid,
@@ -30,7 +30,14 @@ from hrvit_nas.report import (
 from hrvit_nas.results import ArmCost, ablate
 from hrvit_nas.search.ablation import load_ablation, make_arms
 
-NAMES = ("lost", "same")
+
+@dataclass(frozen=True)
+class ArmText:
+    name: str
+    description: str
+    published: dict[str, str]
+
+
 TEXTS = [
     ArmText(name="base", description="", published={"cityscapes_miou": "81.63"}),
     ArmText(name="lost", description="without [b]it[/b]", published={"cityscapes_miou": "-0.81"}),
@@ -65,11 +72,8 @@ def costs():
     plan = load_ablation("published_components")
     made = make_arms(plan, get_arch("hrvit_b1"), macs=lambda spec: 1.0, controls=False)
     return [
-        (
-            ArmText(name=a.name, description=a.description, published=a.published),
-            estimate_cost(a.spec, (512, 512), num_classes=19),
-        )
-        for a in made.arms
+        (arm, estimate_cost(arm.spec, (512, 512), num_classes=plan.num_classes))
+        for arm in made.arms
     ]
 
 
@@ -167,9 +171,10 @@ def test_the_table_says_undecided_in_words_and_keeps_published_figures_apart(fou
 
 def test_words_name_every_verdict_and_what_cannot_be_told(found):
     words = " ".join(ablation_words(found()))
-    assert "lower than the base: lost" in words
+    assert "lower against the base: lost" in words
     assert "undecided against the base: same" in words
     assert "3 seeds (0, 1, 2), 100 steps" in words
+    assert "to within 0.0% of the multiply-adds" in words
     assert f"{100 * found().detectable:.2f} points cannot be told" in words
 
 
@@ -182,7 +187,7 @@ def test_a_verdict_that_is_size_is_told(record):
     rows[0] = rows[0].model_copy(update={"miou": 0.501})
     found = ablate(arm(0, 1000), [("part", arm(1, 500), arm(2, 500))], rows)
     words = " ".join(ablation_words(found))
-    assert "part (lower than the base, undecided at equal MACs)" in words
+    assert "part (lower against the base, undecided at equal MACs)" in words
 
 
 def test_one_seed_tells_nothing_and_says_so(found):

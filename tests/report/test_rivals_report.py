@@ -1,0 +1,25 @@
+"""Counts of the rivals against the published ones, and savings made from them."""
+
+import pytest
+
+from hrvit_nas.arch import PRESETS, REFERENCES
+from hrvit_nas.report import rivals_grid, savings_grid
+from hrvit_nas.report.rivals import PUBLISHED, counts
+
+
+def test_all_published_networks_are_counted():
+    assert {*PRESETS, *REFERENCES} - {"hrnet_cswin"} == PUBLISHED.keys()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_counts_are_within_two_percent_of_the_published_ones(name):
+    for own, published in zip(counts()[name], PUBLISHED[name], strict=True):
+        assert own == pytest.approx(published, rel=0.02)
+
+
+def test_the_tables_say_what_was_counted():
+    rows = {row[0]: row for row in rivals_grid().rows}
+    assert rows["mit_b4"][:3] == ["mit_b4", "64.11", "64.1"]
+    assert rows["cswin_s"][4:6] == ["78.10", "78.1"]
+    savings = {row[0]: row[1:] for row in savings_grid().rows}
+    assert savings["hrvit_b1 over mit_b1"] == ["40%", "40%", "9%", "8%"]
