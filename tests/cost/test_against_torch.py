@@ -20,7 +20,7 @@ from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 
 COUNTED = ("conv", "linear", "matmul", "attention", "addmm", "mm", "bmm", "einsum")
-MEMBERS = 200
+MEMBERS = 100
 CLASSES = 19
 
 
