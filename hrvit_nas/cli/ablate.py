@@ -239,8 +239,7 @@ def _planned(options: dict[str, Any]) -> tuple[AblationPlan, ArchSpec, bool]:
 def _print_costs(options: dict[str, Any]) -> int:
     from ..arch import Arch
     from ..cost import Cost, estimate_cost
-    from ..report import cost_grid, cost_rows, write_cost_csv
-    from ..report.ablation import COST_COLUMNS
+    from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
     from ..search.ablation import make_arms
 
     plan, base, _ = _planned(options)
@@ -381,13 +380,13 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
 def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
     """Writes the files, prints the table; False while there is nothing to compare."""
     from ..report import (
+        ABLATION_COLUMNS,
         ablation_grid,
         ablation_rows,
         draw_forest,
         forest_data,
         write_ablation_csv,
     )
-    from ..report.ablation import ABLATION_COLUMNS
     from ..results import write_text
 
     config, directory = run.config, run.directory

@@ -2,19 +2,17 @@
 
 from .ablation import (
     ABLATION_COLUMNS,
-    COST_COLUMNS,
-    ArmText,
-    ForestData,
-    ForestRow,
     ablation_grid,
     ablation_rows,
     ablation_words,
+    write_ablation_csv,
+)
+from .ablation_costs import (
+    COST_COLUMNS,
+    ArmText,
     cost_grid,
     cost_rows,
-    draw_forest,
-    forest_data,
     paper_macs,
-    write_ablation_csv,
     write_cost_csv,
 )
 from .calibration import (
@@ -25,6 +23,7 @@ from .calibration import (
     write_calibration_csv,
 )
 from .figures import ReportError
+from .forest import ForestData, ForestRow, draw_forest, forest_data
 from .grid import Grid
 from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
 from .remedies import (

@@ -8,7 +8,7 @@ from statistics import fmean
 from hrvit_nas.arch import get_arch
 from hrvit_nas.cost import estimate_cost
 
-from .ablation import paper_macs
+from .ablation_costs import paper_macs
 from .grid import Grid
 
 NUM_CLASSES = 150
