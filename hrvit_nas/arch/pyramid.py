@@ -25,6 +25,8 @@ from .spec import (
 Family = Literal["mit", "cswin"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 NUM_STAGES = 4
+COARSEST_REDUCTION = 8
+"""Tokens of a side of the first stage's map of the smallest image, 32x32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,18 @@ class PyramidSpec(Identified):
         if len(self.stages) != NUM_STAGES:
             raise ArchError(f"a pyramid has {NUM_STAGES} stages, got {len(self.stages)}")
         for number, stage in enumerate(self.stages, start=1):
-            self._check(f"stage {number}", stage)
+            self._check(f"stage {number}", stage, COARSEST_REDUCTION >> (number - 1))
 
-    def _check(self, where: str, stage: PyramidStage) -> None:
+    def _check(self, where: str, stage: PyramidStage, side: int) -> None:
         if (stage.reduction_ratio is None) == (self.family == "mit"):
             raise ArchError(
                 f"{where}: reduction_ratio is of mit, and of it alone;"
                 f" got {stage.reduction_ratio} for {self.family}"
+            )
+        if stage.reduction_ratio is not None and stage.reduction_ratio > side:
+            raise ArchError(
+                f"{where}: reduction_ratio must be at most {side}, so that a 32x32 image leaves a"
+                f" key, got {stage.reduction_ratio}"
             )
         if stage.strip_width is None:
             return

@@ -363,11 +363,15 @@ class ArchSpec(Identified):
         """Rebuilds a spec from `to_dict`.
 
         Raises:
-            ArchError: The schema is newer than this program, a key is unknown or missing, or
-                the architecture breaks a rule.
+            ArchError: The schema is newer than this program, a key is unknown or missing, the
+                architecture breaks a rule, or it is a pyramid.
         """
         data = require_mapping("an architecture", data)
         take_version(data)
+        if "family" in data:
+            raise ArchError(
+                f"an HRViT has modules of branches, got a pyramid of family {data['family']!r}"
+            )
         modules = []
         for m, module in enumerate(require_list("modules", data.pop("modules", None))):
             where = f"module {m + 1}"

@@ -71,6 +71,7 @@ MISTAKES = {
     "no version": ("schema_version: 1", "# no", 2, "schema_version is missing"),
     "no base": ("base: hrvit_b1", "# no", 1, "base is missing"),
     "unknown base": ("base: hrvit_b1", "base: hrvit_b9", 3, "'hrvit_b9'; known: hrvit_b1"),
+    "a pyramid as base": ("base: hrvit_b1", "base: mit_b0", 3, "must be an HRViT, got 'mit_b0'"),
     "field without meaning": ("1.feed_forward", "1.feed", 8, "gene 'feed': .* is no field"),
     "field of no branch": ("branches.4.width", "branches.5.width", 6, "matches nothing"),
     "field numbered from 0": ("branches.4.width", "branches.0.width", 6, "is no field.*from 1"),
@@ -129,6 +130,12 @@ def test_a_mistake_is_reported_in_one_line_with_its_place(case, declare):
         load_space(declare(GOOD.replace(old, new, 1)))
     assert str(caught.value).startswith(f"mine.yaml:{line}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_in_a_file_is_no_pyramid(declare, tmp_path):
+    (tmp_path / "rival.json").write_text(get_arch("cswin_ti").to_json())
+    with pytest.raises(SpaceError, match=r"^mine\.yaml:3: base: an HRViT has .* family 'cswin'$"):
+        load_space(declare(GOOD.replace("base: hrvit_b1", "base: rival.json")))
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "hello", "{1: 2}"])
