@@ -32,8 +32,7 @@ class MiT(nn.Module):
             from transformers import SegformerConfig, SegformerModel
         except ImportError as error:
             raise MissingExtraError(
-                "mit needs Hugging Face transformers, which is not installed: pip install"
-                " 'hrvit_nas[rivals]'"
+                "mit needs Hugging Face transformers; pip install 'hrvit_nas[rivals]'"
             ) from error
         stages = spec.stages
         config = SegformerConfig(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..arch import ArchError, PyramidSpec
 from .build import Network, Segmentor
 
 # Ours to published, tried in order on the whole name.
@@ -117,8 +118,9 @@ def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> No
 
     Raises:
         ValueError: A tensor is missing, unexpected or of another shape; the message names it.
-            The model is then unchanged.
+            The model is then unchanged. Or the model is a pyramid.
     """
+    _require_hrvit(model)
     ours = model.state_dict()
     names = {published_name(name, segmentor=isinstance(model, Segmentor)): name for name in ours}
     problems = []
@@ -147,7 +149,12 @@ def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> No
 
 
 def export_published_state(model: Network) -> dict[str, Tensor]:
-    """The model's tensors by published name, 1x1 convolutions as four-dimensional kernels."""
+    """The model's tensors by published name, 1x1 convolutions as four-dimensional kernels.
+
+    Raises:
+        ValueError: The model is a pyramid.
+    """
+    _require_hrvit(model)
     segmentor = isinstance(model, Segmentor)
     state = {}
     for name, tensor in model.state_dict().items():
@@ -155,6 +162,14 @@ def export_published_state(model: Network) -> dict[str, Tensor]:
         pointwise = tensor.dim() == 2 and _POINTWISE.search(published)
         state[published] = tensor[:, :, None, None] if pointwise else tensor
     return state
+
+
+def _require_hrvit(model: Network) -> None:
+    if isinstance(model.spec, PyramidSpec):
+        raise ArchError(
+            f"the published format is of HRViT alone, got a {model.spec.family} pyramid;"
+            " keep its state_dict as it is"
+        )
 
 
 def _list(names: list[str]) -> str:

@@ -27,13 +27,15 @@ from torch.overrides import TorchFunctionMode
 from ..arch import (
     HEADED_ATTENTIONS,
     STRIP_ATTENTIONS,
+    ArchError,
     ArchSpec,
     BranchSpec,
     FusionPlan,
     ModuleSpec,
+    PyramidSpec,
     des_factor,
 )
-from ..space import Space
+from ..space import Space, SpaceError
 from ..space.genes import Target
 from .backbone import Backbone, Fusion, Module, Stem, drop_path_schedule
 from .blocks import Block, BranchStage, DiversityEnhancedShortcut, build_patch_embedding
@@ -153,6 +155,10 @@ class Supernet(nn.Module):
     def _check(self, spec: ArchSpec) -> None:
         if spec.id in self._members:
             return
+        if isinstance(spec, PyramidSpec):
+            raise SpaceError(
+                f"not a member of space {self.space.name!r}: a {spec.family} pyramid is no HRViT"
+            )
         self.space.encode(spec)
         if len(self._members) >= MEMBERS_KNOWN:
             self._members.clear()
@@ -279,8 +285,10 @@ def build_supernet(space: Space, num_classes: int, *, drop_path_rate: float = 0.
         to the member's logits `(B, num_classes, H, W)`.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or a pyramid stands for the space.
     """
+    if isinstance(space, PyramidSpec):
+        raise ArchError(f"a supernet is built over a space of HRViTs, got a {space.family} pyramid")
     return Supernet(space, num_classes, drop_path_rate)
 
 

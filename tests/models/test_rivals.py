@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from hrvit_nas.arch import REFERENCES, get_arch, scale_widths
-from hrvit_nas.models import build_classifier, build_segmentor
+from hrvit_nas.models import (
+    build_classifier,
+    build_segmentor,
+    build_supernet,
+    export_published_state,
+    extract,
+    load_published_state,
+)
 from hrvit_nas.models.cswin import CrossShapedSelfAttention
+from hrvit_nas.space import load_space
 
 PYRAMIDS = [name for name in REFERENCES if name != "hrnet_cswin"]
 SIZES = [(64, 96), (101, 75), (32, 32)]
@@ -69,9 +77,25 @@ def test_a_rival_refuses_the_images_that_hrvit_refuses(name):
             model(torch.zeros(shape))
 
 
-def test_a_pyramid_is_no_classifier():
-    with pytest.raises(ValueError, match="from an HRViT alone, got a mit pyramid"):
-        build_classifier(get_arch("mit_b0"))
+@pytest.mark.parametrize("name", ["mit_b0", "cswin_ti"])
+def test_what_is_of_hrvit_alone_refuses_a_pyramid(name):
+    spec, model = get_arch(name), build_segmentor(tiny(name), 5)
+    family = f"a {spec.family} pyramid"
+    with pytest.raises(ValueError, match=f"from an HRViT alone, got {family}"):
+        build_classifier(spec)
+    with pytest.raises(ValueError, match=f"over a space of HRViTs, got {family}"):
+        build_supernet(spec, 5)
+    with pytest.raises(ValueError, match=f"of HRViT alone, got {family}"):
+        export_published_state(model)
+    with pytest.raises(ValueError, match=f"of HRViT alone, got {family}"):
+        load_published_state(model, model.state_dict())
+
+
+def test_a_pyramid_is_no_member_of_a_supernet():
+    with torch.device("meta"):
+        supernet = build_supernet(load_space("heterogeneous_branches"), 5)
+    with pytest.raises(ValueError, match=r"not a member of space .* a cswin pyramid is no HRViT"):
+        extract(supernet, get_arch("cswin_ti"))
 
 
 @pytest.mark.parametrize(("stage", "size"), [(0, (5, 4)), (1, (5, 7)), (2, (9, 8)), (3, (3, 4))])
@@ -154,7 +178,4 @@ def test_transformers_is_needed_for_mit_alone_and_said_where_missing():
         [sys.executable, "-c", LOADED], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (
-        "mit needs Hugging Face transformers, which is not installed: pip install"
-        " 'hrvit_nas[rivals]'\n"
-    )
+    assert done.stdout == ("mit needs Hugging Face transformers; pip install 'hrvit_nas[rivals]'\n")
