@@ -2,8 +2,9 @@
 
 Convention: multiply-adds (MACs) of convolutions, linear maps and attention products, both
 products in full, as fvcore counts them; norms, activations and resizing are not among them.
-Figures are per image. Published figures for HRViT ("FLOPs") count about half of the attention
-products, so they are a little lower than `published_macs`.
+Figures are per image. Published figures for HRViT and CSWin ("FLOPs") count about half of the
+attention products, so they are a little lower than `published_macs`; those for MiT count them in
+full.
 """
 
 from __future__ import annotations

@@ -114,6 +114,20 @@ def test_a_block_more_costs_what_a_block_costs():
         assert getattr(five, metric) == getattr(one, metric) + 4 * step
 
 
+@pytest.mark.parametrize("name", ["mit_b0", "cswin_ti"])
+def test_a_pyramid_classifies_nothing(name):
+    with pytest.raises(ValueError, match=r"classification is of an HRViT alone, got a .* pyramid"):
+        estimate_cost(get_arch(name), task="classification")
+
+
+@pytest.mark.parametrize("name", ["mit_b1", "cswin_ti"])
+def test_stages_of_a_pyramid_stand_as_modules_and_branches(name):
+    cost = estimate_cost(get_arch(name), (101, 75))
+    assert cost.by("module") == cost.by("branch")
+    assert set(cost.by("module")) == set(range(5))
+    assert set(cost.by("part")) == {"patch_embedding", "attention", "feed_forward", "head"}
+
+
 def test_defaults_are_those_of_cityscapes_and_imagenet():
     spec = get_arch("hrvit_b1")
     assert estimate_cost(spec) == estimate_cost(spec, (512, 512), "segmentation", 19)
