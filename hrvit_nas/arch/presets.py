@@ -31,8 +31,8 @@ A = TypeVar("A", ArchSpec, PyramidSpec)
 
 CLOSE = 0.01
 """Share of a target cost within which it counts as met."""
-LEEWAY, MOST_OPTIONS = 0.2, 3
-"""How far, in logarithm, a part's width may be from proportional, and how many it may have."""
+LEEWAY, MOST_MIXTURES = 0.2, 729
+"""How far, in logarithm, a part's width may be from proportional, and how many are looked at."""
 _STRIP_WIDTHS = (1, 2, 7, 7)
 _STEM_WIDTH = 64
 
@@ -282,7 +282,7 @@ def scale_to_cost(spec: A, cost: Callable[[A], float], target: float, *, steps: 
         uneven = sum(math.log(now / (before * middle)) ** 2 for now, before in own)
         return max(abs(cost(candidate) / target - 1), CLOSE), uneven
 
-    return min(_mixtures(donors), key=badness)
+    return min(_mixtures(donors, _tied(spec)), key=badness)
 
 
 def _parts(spec: ArchSpec | PyramidSpec) -> tuple[int, ...]:
@@ -292,15 +292,25 @@ def _parts(spec: ArchSpec | PyramidSpec) -> tuple[int, ...]:
     return (spec.head_width, spec.stem_width, *spec.out_widths)
 
 
-def _mixtures(donors: list[A]) -> Iterator[A]:
+def _tied(spec: ArchSpec | PyramidSpec) -> tuple[int, ...]:
+    """For each part the first one that it is to stay as wide as: an even allocation stays even."""
+    parts = _parts(spec)
+    first = len(parts) - spec.num_branches
+    return (*range(first), *(first + parts[first:].index(width) for width in parts[first:]))
+
+
+def _mixtures(donors: list[A], tied: tuple[int, ...]) -> Iterator[A]:
     """Every way to take each part from one of several scalings of one spec, nearest first."""
+    free = sorted(set(tied))
+    most = round(MOST_MIXTURES ** (1 / len(free)))
     options: list[list[Any]] = []  # mypy cannot follow which of both kinds A is
     for column in zip(*map(_parts, donors), strict=True):
         firsts: dict[int, A] = {}  # of donors that agree in a part one is enough
         for width, donor in zip(column, donors, strict=True):
             firsts.setdefault(width, donor)
-        options.append(list(firsts.values())[:MOST_OPTIONS])
-    for head, *rest in product(*options):
+        options.append(list(firsts.values())[:most])
+    for choice in product(*(options[part] for part in free)):
+        head, *rest = (choice[free.index(part)] for part in tied)
         if isinstance(head, PyramidSpec):
             stages = tuple(donor.stages[i] for i, donor in enumerate(rest))
             yield replace(head, stages=stages)  # type: ignore[misc]

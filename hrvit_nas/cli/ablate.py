@@ -227,7 +227,9 @@ def _planned(options: dict[str, Any]) -> tuple[AblationPlan, ArchSpec, bool]:
     plan = load_ablation(options["plan"])
     if options["only"] is not None:
         plan = plan.only(listed(options["only"]))
-    name = options["base"] or plan.base
+    name = plan.base if options["base"] is None else options["base"]
+    if name != plan.base:
+        plan = plan.of_another_base()
     if name is None:
         raise ConfigError(
             f"plan {options['plan']!r} names no base; give one with --base: a preset, a .json file,"
@@ -241,8 +243,11 @@ def _print_costs(options: dict[str, Any]) -> int:
     from ..cost import Cost, estimate_cost
     from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
     from ..search.ablation import make_arms
+    from ..search.config import ConfigError
 
     plan, base, _ = _planned(options)
+    if options["output"] is not None and options["output"].is_dir():
+        raise ConfigError(f"--output must be a file with --cost-only, got {options['output']}")
 
     def cost(spec: Arch) -> Cost:
         return estimate_cost(spec, FULL_SIZE, num_classes=plan.num_classes)
@@ -256,7 +261,9 @@ def _print_costs(options: dict[str, Any]) -> int:
         f" {plan.num_classes} classes",
         notes=(
             "as published: multiply-adds as fvcore counts them, with half of the attention products"
-            " (all of them for MiT); executed: what this program computes, attention in full",
+            " (all of them for MiT); executed: what this program computes, attention in full, less"
+            " where it pads no strip and joins the head's branches before they are resized",
+            *plan.notes,
         ),
     )
     if options["output"] is not None:
@@ -268,7 +275,7 @@ def _print_costs(options: dict[str, Any]) -> int:
 def _created(options: dict[str, Any]) -> AblationRun:
     from pydantic import ValidationError
 
-    from ..arch import Arch, ArchSpec
+    from ..arch import Arch
     from ..cost import estimate_cost
     from ..data import DataConfig, load_data
     from ..search.ablation import make_arms, plan_space
@@ -295,16 +302,14 @@ def _created(options: dict[str, Any]) -> AblationRun:
         made = make_arms(plan, base, factor=factor, macs=macs, controls=not options["cheap"])
         space = supernet = None
         if options["cheap"]:
-            scaled = made.arms[0].spec
-            assert isinstance(scaled, ArchSpec)
-            space = plan_space(plan, scaled)
+            space = plan_space(plan, made.whole)
             supernet = training.plan.supernet.model_dump()
             if options["supernet_steps"] is not None:
                 supernet["steps"] = options["supernet_steps"]
         config = AblationConfig.model_validate(
             {
                 "plan": Path(options["plan"]).stem,
-                "base": options["base"] or plan.base,
+                "base": plan.base if options["base"] is None else options["base"],
                 "factor": factor,
                 "arms": made.arms,
                 "data": where,
@@ -320,7 +325,7 @@ def _created(options: dict[str, Any]) -> AblationRun:
         raise ConfigError(one_line(error)) from error
     _warn(made.warnings)
     directory = options["output"] or default_directory(config.plan)
-    return create_ablation(config, data, directory, space)
+    return create_ablation(config, data, directory, space, made.whole)
 
 
 def _resumed(directory: Path, options: dict[str, Any]) -> AblationRun:
@@ -357,12 +362,13 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
     )
     stage: Origin = "ablation" if config.supernet is None else "inherited"
     interrupted = False
+    notes: list[str] = []
     try:
         with (
             Interrupts() as interrupts,
             SearchProgress(console, run.num_trials, done, stage) as progress,
         ):
-            continue_ablation(run, progress, lambda: interrupts.seen)
+            notes = continue_ablation(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
     except (ConfigError, OSError):
@@ -370,6 +376,7 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
         raise
     finally:
         run.close()
+    _say(console, *notes)
     found = _close(console, run, options)
     if interrupted:
         _say(console, _HINT.format(run.directory))
@@ -395,11 +402,16 @@ def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
         _say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
         return False
     grid = ablation_grid(found, config.arms, title=config.title)
-    write_ablation_csv(found, config.arms, directory / CSV_NAME)
+    write_ablation_csv(found, config.arms, config.conditions, directory / CSV_NAME)
     write_text(directory / MARKDOWN_NAME, grid.to_markdown())
     write_text(directory / LATEX_NAME, grid.to_latex())
     draw_forest(forest_data(found, config.arms, caption=config.title), directory / FIGURE_NAME)
-    _show(grid, options["output_format"], ABLATION_COLUMNS, ablation_rows(found, config.arms))
+    _show(
+        grid,
+        options["output_format"],
+        ABLATION_COLUMNS,
+        ablation_rows(found, config.arms, config.conditions),
+    )
     _say(
         console,
         f"{directory / FIGURE_NAME}, {CSV_NAME}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hrvit_nas.results import (
@@ -50,6 +50,11 @@ ABLATION_COLUMNS: dict[str, Column] = {
     "change": COST_COLUMNS["change"],
     "description": COST_COLUMNS["description"],
     "arch_id": SCHEMA["arch_id"],
+    "data": Column("", "data set that it was trained and scored on"),
+    "image_height": Column("pixel", "of the images"),
+    "image_width": Column("pixel", "of the images"),
+    "steps": SCHEMA["steps"],
+    "width_factor": Column("", "what the widths of the plan's architectures were multiplied by"),
     "criterion": Column("", "score that is compared: a fraction of mIoU, or nats of cross entropy"),
     "score": Column("criterion", "mean over the seeds"),
     "score_low": Column("criterion", "lower end of its interval, from these seeds alone"),
@@ -76,8 +81,16 @@ ABLATION_COLUMNS: dict[str, Column] = {
 """Columns of `ablation.csv`, in order, with their units."""
 
 
-def ablation_rows(ablation: Ablation, texts: Sequence[ArmText]) -> list[dict[str, object]]:
-    """One row an arm with the columns of `ABLATION_COLUMNS`; the first is the base."""
+def ablation_rows(
+    ablation: Ablation, texts: Sequence[ArmText], conditions: Mapping[str, object]
+) -> list[dict[str, object]]:
+    """One row an arm with the columns of `ABLATION_COLUMNS`; the first is the base.
+
+    Args:
+        ablation: From `hrvit_nas.results.ablate`.
+        texts: Of the base and each change, in order.
+        conditions: `data`, `image_height`, `image_width`, `steps`, `width_factor`.
+    """
     rows = []
     for text, arm, row in _arms(ablation, texts):
         latency = _latency_change(arm, ablation.base) if row else None
@@ -86,6 +99,7 @@ def ablation_rows(ablation: Ablation, texts: Sequence[ArmText]) -> list[dict[str
                 "change": text.name,
                 "description": text.description,
                 "arch_id": arm.arch_id,
+                **conditions,
                 "criterion": ablation.criterion,
                 **_mean_cells(arm.mean),
                 "seeds": " ".join(map(str, sorted(arm.scores))),
@@ -111,13 +125,18 @@ def ablation_rows(ablation: Ablation, texts: Sequence[ArmText]) -> list[dict[str
     return rows
 
 
-def write_ablation_csv(ablation: Ablation, texts: Sequence[ArmText], path: str | Path) -> None:
-    """Writes an ablation as CSV, replacing an older file in one step.
+def write_ablation_csv(
+    ablation: Ablation,
+    texts: Sequence[ArmText],
+    conditions: Mapping[str, object],
+    path: str | Path,
+) -> None:
+    """Writes the rows of `ablation_rows` as CSV, replacing an older file in one step.
 
     Raises:
         OSError: The file cannot be written.
     """
-    write_csv(path, ABLATION_COLUMNS, ablation_rows(ablation, texts))
+    write_csv(path, ABLATION_COLUMNS, ablation_rows(ablation, texts, conditions))
 
 
 def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -> Grid:
@@ -162,7 +181,7 @@ def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -
         f"{name}, {'%' if unit == 'points' else unit} [{share}]",
         f"change of {name} {adjusted}",
         *([] if ablation.inherited else [f"at equal MACs {adjusted}"]),
-        *(f"{PUBLISHED[fact]} (full scale)" for fact in shown),
+        *(f"{PUBLISHED[fact]}, full scale" for fact in shown),
     ]
     return Grid(
         title=title,
@@ -180,7 +199,7 @@ def ablation_words(ablation: Ablation) -> list[str]:
     failed = [f"{ablation.num_failed} trials failed"] if ablation.num_failed else []
     unpaired = [row.name for row in ablation.rows if row.effect is None]
     if unpaired:
-        failed.append(f"not yet comparable, for want of a common seed: {', '.join(unpaired)}")
+        failed.append(f"not comparable, for want of a common seed: {', '.join(unpaired)}")
     if math.isnan(ablation.detectable):
         return [*failed, "with fewer than two seeds nothing can be told"]
     trained = f"{' and '.join(map(str, ablation.steps))} steps"
@@ -299,6 +318,8 @@ def _effect_text(effect: Effect | None, scale: float, digits: int) -> str:
 
 
 def _control_text(row: AblationRow, scale: float, digits: int) -> str:
+    if row.beside_control is None and row.effect is not None and row.control is None:
+        return "no control"
     return "the same" if row.control is None else _effect_text(row.beside_control, scale, digits)
 
 

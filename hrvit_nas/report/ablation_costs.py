@@ -15,9 +15,9 @@ from .grid import Grid
 PUBLISHED = {
     "params": "published parameters",
     "macs": "published FLOPs",
-    "imagenet_top1": "published ImageNet top-1",
-    "cityscapes_miou": "published Cityscapes mIoU",
-    "ade20k_miou": "published ADE20K mIoU",
+    "imagenet_top1": "published ImageNet top-1 or its change",
+    "cityscapes_miou": "published Cityscapes mIoU or its change",
+    "ade20k_miou": "published ADE20K mIoU or its change",
 }
 """Facts of a paper, by the name that a plan gives them; shown as text, never computed with."""
 

@@ -131,7 +131,7 @@ def _draw(figure: Figure, data: ForestData) -> None:
             _bar(axes, position + 0.16, row.control, color, "s", filled=False)
         for place, word in ((0.0, row.verdict), (0.42, row.published)):
             beside.text(place, position, word, fontsize=6.5, va="center", color=INK)
-    for place, heading in ((0.0, "this run"), (0.42, data.published_label)):
+    for place, heading in ((0.0, "against\nthe base"), (0.42, data.published_label)):
         beside.text(place, -0.62, heading, fontsize=6.5, va="bottom", color=GREY)
     beside.set_axis_off()
     axes.set_yticks(range(len(data.rows)), [row.name for row in data.rows], fontsize=7)

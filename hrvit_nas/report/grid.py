@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 _MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;"})
 
 
@@ -53,14 +57,16 @@ class Grid:
         return "\n".join(lines).strip() + "\n"
 
     def to_latex(self) -> str:
-        """A `tabular` for the package booktabs; the notes as comments."""
+        """A `table` for the package booktabs, with title and notes as its caption."""
         import pandas as pd
 
         frame = pd.DataFrame([list(row) for row in self.rows], columns=list(self.headings))
         form = "l" + "r" * (len(self.headings) - 1)
-        text: str = frame.to_latex(index=False, escape=True, column_format=form)
-        notes = "".join(f"% {' '.join(note.split())}\n" for note in (self.title, *self.notes))
-        return notes + text
+        caption = ". ".join(" ".join(text.split()) for text in (self.title, *self.notes) if text)
+        text: str = frame.to_latex(
+            index=False, escape=True, column_format=form, caption=caption.translate(_LATEX)
+        )
+        return text
 
 
 def _cell(text: str) -> str:

@@ -25,6 +25,8 @@ from .ranking import pooled_noise
 from .records import LESS_IS_BETTER, Criterion, TrialRecord
 
 ArmRole = Literal["base", "arm"]
+EQUAL_COST = 0.01
+"""Share of its multiply-adds within which an arm is as dear as the base."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +78,7 @@ class AblationRow:
         control: The base at its multiply-adds; None where the base itself is as dear.
         effect: Changed less base; None while they have no seed in common.
         beside_control: Changed less control, the base being its own where there is no other: what
-            the change does at equal multiply-adds. None with the weights of a supernet, which no
-            control inherits.
+            the change does at equal multiply-adds. None where there is nothing of its cost.
     """
 
     name: str
@@ -190,9 +191,11 @@ def ablate(
     for name, changed, control in changes:
         arm = arms[changed.arch_id]
         effect = _effect(arm, of_base, noise, free, count, confidence)
-        beside = None if inherited else effect
+        beside = None
         if control is not None:
             beside = _effect(arm, arms[control.arch_id], noise, free, count, confidence)
+        elif abs(changed.macs / base.macs - 1) <= EQUAL_COST:
+            beside = effect
         rows.append(
             AblationRow(
                 name=name,

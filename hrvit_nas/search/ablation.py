@@ -13,6 +13,7 @@ A plan (`experiments/ablations/NAME.yaml`) holds:
       rival: {arch: cswin_ti}     # another architecture instead of edits
     sweep: {field: "modules.*.branches.*.strip_width", values: [1, 2, 4]}   # design sweep alone
     equal_macs: false             # true: each changed one is brought to the base's multiply-adds
+    notes: [what a reader of the costs should know]
     num_classes: 19               # of the published figures, for the costs at full scale
     seeds: 3
     profile, recipe, data: names, where the command line gives none
@@ -45,20 +46,20 @@ from ..arch import (
 )
 from ..data.config import DataName
 from ..results import TrialStore, summarise
-from ..results.ablation import ArmRole
+from ..results.ablation import EQUAL_COST, ArmRole
 from ..space import SpaceError, Value, apply_edits, edited_fields
 from ..space.genes import Target
 from .config import ConfigError, Frozen, close_to, declaration_names, load_declaration
 
 MIN_SEEDS = 3
 """Seeds below which an interval of a difference says next to nothing."""
-CONTROL_GAP = 0.01
-"""Share of its multiply-adds within which an arm makes do with the base as its control."""
 MOST_FACTORS = 6
 """Changes of a factorial design at most: twice as many arms with each."""
 BASE = "base"
 BASE_NAME = "base.json"
 """File that holds the base beside a plan's space."""
+
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 Design = Literal["leave_one_out", "add_one_in", "factorial", "sweep"]
 Fact = Literal["params", "macs", "imagenet_top1", "cityscapes_miou", "ade20k_miou"]
@@ -106,6 +107,7 @@ class AblationPlan(Frozen):
     sweep: Sweep | None = None
     equal_macs: bool = False
     published: Mapping[Fact, Text] = {}
+    notes: tuple[str, ...] = ()
     num_classes: int = Field(default=19, ge=1)
     seeds: int = 3
     profile: str | None = None
@@ -131,16 +133,30 @@ class AblationPlan(Frozen):
                         f"changes are combined in design {self.design}, so that {name!r} cannot be"
                         " another architecture; give it 'set'"
                     )
-        if BASE in self.changes:
-            raise ValueError(f"a change cannot be called {BASE!r}")
+        for name in self.changes:
+            if name == BASE or not _NAME.fullmatch(name):
+                raise ValueError(
+                    "a change must be called by letters, digits, _, - or ., and not 'base';"
+                    f" got {name!r}"
+                )
         return self
+
+    def of_another_base(self) -> AblationPlan:
+        """The plan without published figures, which are those of its own base."""
+        changes = {
+            name: change.model_copy(update={"published": {}})
+            for name, change in self.changes.items()
+        }
+        return self.model_copy(update={"changes": changes, "published": {}, "notes": ()})
 
     def only(self, names: tuple[str, ...]) -> AblationPlan:
         """The plan with some of its changes.
 
         Raises:
-            ConfigError: It has no change of that name, or has a sweep.
+            ConfigError: None is named, it has no change of that name, or has a sweep.
         """
+        if not names:
+            raise ConfigError(f"name changes of the plan to look at: {', '.join(self.changes)}")
         if self.design == "sweep":
             raise ConfigError("a sweep has no named changes to choose from")
         for name in names:
@@ -180,9 +196,16 @@ class Arm(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Arms:
-    """The architectures of an ablation, the base first, and what there is to say about them."""
+    """The architectures of an ablation, the base first, and what there is to say about them.
+
+    Attributes:
+        arms: The base, then what is compared with it.
+        whole: The plan's base at the scale of the run, before anything is added or removed.
+        warnings: What the user should know before anything is trained.
+    """
 
     arms: tuple[Arm, ...]
+    whole: ArchSpec
     warnings: tuple[str, ...]
 
 
@@ -226,7 +249,7 @@ def find_base(name: str) -> tuple[ArchSpec, bool]:
     Raises:
         ConfigError: There is none, or it is no HRViT.
     """
-    if name in PRESETS or not ("/" in name or ":" in name or Path(name).exists()):
+    if name in PRESETS or not name or not ("/" in name or ":" in name or Path(name).exists()):
         try:
             spec, preset = get_arch(name), True
         except ArchError as error:
@@ -287,13 +310,14 @@ def make_arms(
     if plan.design == "add_one_in":
         stripped = _joined(plan, base, tuple(plan.changes))
     reference = scale(_edited(base, stripped, BASE))
+    assert isinstance(reference, ArchSpec)
     arms = [
         Arm(
             name=BASE,
             role="base",
             description="all parts removed" if stripped else "",
             arch=reference.to_json(),
-            published=plan.published,
+            published={} if stripped else plan.published,
         )
     ]
     seen = {reference.id: BASE}
@@ -309,23 +333,46 @@ def make_arms(
                 f"changes {seen[spec.id]!r} and {name!r} give the same architecture; drop one"
             )
         seen[spec.id] = name
+        gap = macs(spec) / macs(reference) - 1
+        if plan.equal_macs and abs(gap) > EQUAL_COST:
+            warnings.append(
+                f"change {name!r}: widths come in steps, and the closest has {gap:+.1%} of the"
+                " base's multiply-adds"
+            )
         control = None
-        if controls and abs(macs(spec) / macs(reference) - 1) > CONTROL_GAP:
-            near = scale_to_cost(reference, macs, macs(spec))
-            control = near.to_json() if near.id not in (reference.id, spec.id) else None
+        if controls and abs(gap) > EQUAL_COST:
+            control = _control(reference, spec, macs)
+            off = abs(macs(control) / macs(spec) - 1) if control else 1.0
+            if off > EQUAL_COST:
+                warnings.append(
+                    f"change {name!r}: the base cannot be brought to its multiply-adds"
+                    + (f"; the control is {off:.1%} off" if control else ", so it has no control")
+                )
         arms.append(
             Arm(
                 name=name,
                 role="arm",
                 description=description,
                 arch=spec.to_json(),
-                control=control,
+                control=control and control.to_json(),
                 published=published,
             )
         )
     if len(arms) == 1:
         raise ConfigError(f"no change has an effect on the base: {'; '.join(warnings)}")
-    return Arms(arms=tuple(arms), warnings=tuple(warnings))
+    whole = scale(base)
+    assert isinstance(whole, ArchSpec)
+    return Arms(arms=tuple(arms), whole=whole, warnings=tuple(warnings))
+
+
+def _control(base: ArchSpec, spec: Arch, macs: Callable[[Arch], float]) -> ArchSpec | None:
+    """The base at another architecture's multiply-adds; None if it comes no closer."""
+
+    def off(candidate: Arch) -> float:
+        return abs(macs(candidate) / macs(spec) - 1)
+
+    near = scale_to_cost(base, macs, macs(spec))
+    return near if near.id != spec.id and off(near) < off(base) else None
 
 
 def _changed(
@@ -346,7 +393,7 @@ def _changed(
         for name in names:
             others = tuple(other for other in names if other != name)
             spec = _edited(base, _joined(plan, base, others), name)
-            yield name, plan.changes[name].description, spec, plan.changes[name].published
+            yield f"+{name}", f"{name} not removed", spec, {}
     else:
         for count in range(1, len(names) + 1):
             for chosen in combinations(names, count):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 CONTROL_LABEL = "control of {}"
 LATENCY_NAME = "latency.json"
+MOST_SEED = 2**32
 SPACE_NAME = "space.yaml"
 
 
@@ -81,13 +82,15 @@ class AblationConfig(Frozen):
     num_classes: int = Field(ge=1)
     recipe: Recipe
     supernet: SupernetRecipe | None = None
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0)
     seeds: int = Field(le=MOST_SEEDS)
     resources: Resources = Resources()
 
     @model_validator(mode="after")
     def _check(self) -> AblationConfig:
         check_seeds(self.seeds)
+        if self.seed + self.seeds > MOST_SEED:
+            raise ValueError(f"seeds must be below {MOST_SEED}, got {self.seed_range[-1]}")
         image_size_of(self.data, self.recipe)
         return self
 
@@ -102,6 +105,18 @@ class AblationConfig(Frozen):
         scale = "" if self.factor == 1 else f", widths times {self.factor:g}"
         height, width = self.image_size
         return f"{self.plan}: {self.base}{scale}, {self.data.name} at {height}x{width}"
+
+    @property
+    def conditions(self) -> dict[str, object]:
+        """Under which scores were had: data, size, steps and scale."""
+        height, width = self.image_size
+        return {
+            "data": self.data.name,
+            "image_height": height,
+            "image_width": width,
+            "steps": self.recipe.steps if self.supernet is None else self.supernet.steps,
+            "width_factor": self.factor,
+        }
 
     @property
     def seed_range(self) -> range:
@@ -224,6 +239,7 @@ def create_ablation(
     data: SegmentationData,
     directory: Path,
     space: Mapping[str, Any] | None = None,
+    whole: ArchSpec | None = None,
 ) -> AblationRun:
     """Makes the run directory.
 
@@ -232,6 +248,7 @@ def create_ablation(
         data: Its data set, loaded.
         directory: The run directory.
         space: Declaration of the supernets' space (see `plan_space`), where there are such.
+        whole: The base that it is declared over.
 
     Raises:
         ConfigError: The directory holds a run already, or anything else, a network cannot be
@@ -242,8 +259,8 @@ def create_ablation(
     store = TrialStore(directory, write=True)
     run = AblationRun(directory=directory, config=config, data=data, store=store, new=True)
     try:
-        if space is not None:
-            write_text(directory / BASE_NAME, config.arms[0].arch)
+        if space is not None and whole is not None:
+            write_text(directory / BASE_NAME, whole.to_json())
             write_text(directory / SPACE_NAME, yaml.safe_dump(dict(space), sort_keys=False))
             _check_members(config, load_space(directory / SPACE_NAME))
         note_provenance(directory, config.resources, config.seed_range)
@@ -270,6 +287,10 @@ def open_ablation(
     """
     recorded = read_ablation(directory)
     config = read_ablation(directory, {**changes, "resources": resources})
+    if config.seeds < recorded.seeds:
+        raise ConfigError(
+            f"{directory} has {recorded.seeds} seeds; --seeds can only add, got {config.seeds}"
+        )
     data = load_data(config.data)
     store = TrialStore(directory, write=True)
     run = AblationRun(
@@ -321,13 +342,16 @@ def read_ablation(directory: Path, changes: dict[str, Any] | None = None) -> Abl
 
 def continue_ablation(
     run: AblationRun, observer: Observer, interrupted: Callable[[], bool] = lambda: False
-) -> None:
+) -> list[str]:
     """Trains whatever the run's configuration still asks for.
 
     Args:
         run: The run, open for writing.
         observer: Who is told.
         interrupted: Whether the user has asked to stop; looked at once Ray runs.
+
+    Returns:
+        Notes for the user, such as that latencies could not be measured.
 
     Raises:
         InterruptedError: The run was interrupted and can be resumed.
@@ -347,10 +371,10 @@ def continue_ablation(
         else:
             for seed in config.seed_range:
                 _score(run, config.supernet, seed, observer)
-        if not (run.directory / LATENCY_NAME).exists():
-            _measure_latencies(run)
+        notes = [] if (run.directory / LATENCY_NAME).exists() else _measure_latencies(run)
     remove_empty(run.directory / TRAINING_DIR)
     remove_empty(run.directory / WEIGHTS_DIR)
+    return notes
 
 
 def seed_directory(directory: Path, seed: int | str) -> Path:
@@ -422,9 +446,13 @@ def _check_members(config: AblationConfig, space: Space) -> None:
             )
 
 
-def _measure_latencies(run: AblationRun) -> None:
-    """Times every architecture by turns, with the machine's other cores at rest."""
-    from .runner import run_once
+def _measure_latencies(run: AblationRun) -> list[str]:
+    """Times every architecture by turns, with the machine's other cores at rest.
+
+    Returns:
+        Why they could not be measured: a reason to do without them, not to lose the rest.
+    """
+    from .runner import WorkerError, run_once
 
     config = run.config
     specs = {spec.id: spec for _, spec in config.architectures()}
@@ -435,8 +463,12 @@ def _measure_latencies(run: AblationRun) -> None:
         "threads": config.resources.cpus_per_trial,
         "gpus": config.resources.gpus_per_trial,
     }
-    times = run_once(time_architectures, shared, config.resources)
+    try:
+        times = run_once(time_architectures, shared, config.resources)
+    except WorkerError as error:
+        return [f"latencies could not be measured ({error}); --resume tries again"]
     write_json(run.directory / LATENCY_NAME, {**shared, "ms": times})
+    return []
 
 
 def _write_config(directory: Path, config: AblationConfig) -> None:

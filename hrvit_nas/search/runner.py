@@ -41,6 +41,10 @@ MAX_FAILURES = 2
 ANSWER_S = 10
 
 
+class WorkerError(RuntimeError):
+    """A worker failed or died; one line says why."""
+
+
 class TaskSource(Protocol):
     """Where tasks come from."""
 
@@ -275,9 +279,17 @@ def run_once(
         function: At the top level of a module.
         shared: Its argument; plain data.
         resources: What a trial asks for.
+
+    Raises:
+        WorkerError: It failed.
     """
     remote = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
-    return ray.get(remote(function).remote(shared))
+    try:
+        return ray.get(remote(function).remote(shared))
+    except ray.exceptions.RayTaskError as error:
+        raise WorkerError(f"{type(error.cause).__name__}: {first_line(error.cause)}") from error
+    except ray.exceptions.RayError as error:
+        raise WorkerError(first_line(error)) from error
 
 
 def run_tasks(

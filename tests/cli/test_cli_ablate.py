@@ -72,7 +72,7 @@ def test_costs_of_the_published_components_at_full_scale(ablate):
     [
         ("table", "published_components: cost"),
         ("markdown", "**published"),
-        ("latex", "% published"),
+        ("latex", "\\begin{table}"),
     ],
 )
 def test_the_cost_table_in_other_formats(ablate, form, start):
@@ -80,6 +80,7 @@ def test_the_cost_table_in_other_formats(ablate, form, start):
     assert status == 0
     assert out.startswith(start)
     assert "9.93 +22" in out
+    assert "+7.6%" in out.replace("\\", "")
 
 
 def test_costs_go_to_a_file_too(ablate, tmp_path):
@@ -113,6 +114,13 @@ REFUSED = {
     "a plan on resume": (("published_components", "--resume", "run"), "the plan cannot be changed"),
     "nothing to resume": (("--resume", "nowhere"), "nowhere holds no ablation"),
     "no data": (("strip_width", "--data", "camvid"), "camvid"),
+    "no change": (("published_components", "--only", ","), "name changes of the plan to look at"),
+    "an empty base": (("strip_width", "--base", ""), "no architecture is called ''"),
+    "seeds beyond what there is": (
+        ("strip_width", "--seed", 2**32 - 2),
+        "seeds must be below 4294967296, got 4294967296",
+    ),
+    "a folder for costs": (("strip_width", "--cost-only", "--output", "/"), "must be a file"),
     "a format that is none": (("strip_width", "--format", "word"), "--format"),
     "steps that are none": (("strip_width", "--steps", 0), "steps"),
 }
@@ -144,6 +152,12 @@ def test_a_directory_that_holds_something_is_refused(ablate, tmp_path, plan):
     status, _, err = ablate(plan, "--output", "run")
     assert status == 2
     assert "needs a new or empty directory" in err
+
+
+def test_published_figures_are_not_shown_beside_another_base(ablate):
+    _, out, _ = ablate("published_components", "--cost-only", "--base", "hrvit_b3")
+    assert "published ImageNet" not in out
+    assert "28.62" in out
 
 
 def test_help_has_examples(ablate):
@@ -228,6 +242,27 @@ def test_further_seeds_train_no_old_ones_again(copied, ablate):
     assert rows[1]["seeds"] == "0 1 2 3"
     assert "ablating" in err
 
+    status, _, err = ablate("--resume", copied, "--seeds", 3)
+    assert status == 2
+    assert "has 4 seeds; --seeds can only add, got 3" in err
+
+
+@pytest.mark.ray
+def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, monkeypatch):
+    def broken(shared):
+        raise RuntimeError("no memory left")
+
+    (copied / "latency.json").unlink()
+    (copied / "ablation.csv").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("hrvit_nas.search.ablation_run.time_architectures", broken)
+        status, out, _ = ablate("--resume", copied)
+    assert status == 0
+    assert "latencies could not be measured (RuntimeError: no memory left)" in out
+    assert (copied / "ablation.csv").exists()
+    assert ablate("--resume", copied)[0] == 0
+    assert (copied / "latency.json").exists()
+
 
 @pytest.mark.ray
 def test_a_finished_run_is_shown_by_another_score(copied, ablate):
@@ -261,7 +296,7 @@ def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
 def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan, ray_runtime):
     status, out, _ = ablate(
         *(plan, "--only", "des", "--cheap", "--supernet-steps", 2),
-        *("--profile", profile, "--output", "run"),
+        *("--workers", 1, "--profile", profile, "--output", "run"),
     )
     assert status == 0
     assert "scores are with the weights of supernets" in out

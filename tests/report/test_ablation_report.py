@@ -43,6 +43,13 @@ TEXTS = [
     ArmText(name="lost", description="without [b]it[/b]", published={"cityscapes_miou": "-0.81"}),
     ArmText(name="same", description="", published={}),
 ]
+CONDITIONS = {
+    "data": "scenes",
+    "image_height": 64,
+    "image_width": 96,
+    "steps": 100,
+    "width_factor": 0.25,
+}
 
 
 def arm(number, macs):
@@ -135,14 +142,16 @@ def test_cost_table_shows_published_figures_as_they_are(costs):
     assert row["GMACs, as published"] == "16.33 +17%"
     assert row["published parameters"] == "+22%"
     assert row["published FLOPs"] == "+17%"
-    assert "published ADE20K mIoU" not in row
+    assert not any("ADE20K" in heading for heading in row)
 
 
 def test_ablation_rows_are_the_numbers_behind_the_table(found, tmp_path):
-    write_ablation_csv(found(), TEXTS, tmp_path / "a.csv")
+    write_ablation_csv(found(), TEXTS, CONDITIONS, tmp_path / "a.csv")
     base, lost, same = csv.DictReader((tmp_path / "a.csv").open())
     assert list(base) == list(ABLATION_COLUMNS)
     assert base["effect"] == ""
+    for name, value in CONDITIONS.items():
+        assert lost[name] == str(value)
     assert float(lost["effect"]) == pytest.approx(-0.2, abs=0.001)
     assert float(lost["at_equal_macs"]) == pytest.approx(-0.1, abs=0.001)
     assert lost["effect_verdict"] == lost["at_equal_macs_verdict"] == "lower"
@@ -164,9 +173,22 @@ def test_the_table_says_undecided_in_words_and_keeps_published_figures_apart(fou
     assert rows["same"][change].endswith(": undecided")
     assert rows["same"][beside] == "the same"
     assert rows["base"][change] == ""
-    assert rows["lost"]["published Cityscapes mIoU (full scale)"] == "-0.81"
+    assert rows["lost"]["published Cityscapes mIoU or its change, full scale"] == "-0.81"
     assert rows["lost"]["MMACs"] == "0.0005 -50%"
     assert grid.dim == {2}
+
+
+def test_an_arm_of_another_cost_without_a_control_is_not_called_the_same(record):
+    rows = [
+        record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=0.5 + 0.01 * seed)
+        for number in range(2)
+        for seed in range(3)
+    ]
+    found = ablate(arm(0, 1000), [("lost", arm(1, 500), None)], rows)
+    assert found.rows[0].beside_control is None
+    grid = ablation_grid(found, TEXTS[:2], title="t")
+    beside = next(heading for heading in grid.headings if heading.startswith("at equal MACs"))
+    assert dict(zip(grid.headings, grid.rows[1], strict=True))[beside] == "no control"
 
 
 def test_words_name_every_verdict_and_what_cannot_be_told(found):
@@ -193,7 +215,7 @@ def test_a_verdict_that_is_size_is_told(record):
 def test_one_seed_tells_nothing_and_says_so(found):
     words = ablation_words(found(seeds=1))
     assert words == ["with fewer than two seeds nothing can be told"]
-    assert ablation_rows(found(seeds=1), TEXTS)[1]["effect_low"] == ""
+    assert ablation_rows(found(seeds=1), TEXTS, CONDITIONS)[1]["effect_low"] == ""
 
 
 def test_forest_has_both_comparisons_units_seeds_and_steps(found):
@@ -242,16 +264,24 @@ def test_a_grid_shows_hostile_text_as_text():
     row = grid.to_markdown().splitlines()[4]
     assert row == r"| a\|b [red]x[/red] 100% $c_d$ &lt;script> | 1 |"
     latex = grid.to_latex()
-    assert r"100\% \$c\_d\$" in latex
-    assert latex.count("\n% ") + latex.startswith("% ") == 2
+    shown = r"a|b [red]x[/red] 100\% \$c\_d\$ <script>"
+    assert rf"\caption{{{shown}. {shown}}}" in latex
+    assert rf"{shown} & 1 \\" in latex
 
 
 def test_latex_is_a_booktabs_table():
     latex = Grid(title="t", headings=["a", "b"], rows=[["x", "1"], ["y", "2"]]).to_latex()
-    for part in (r"\begin{tabular}{lr}", r"\toprule", r"a & b \\", r"y & 2 \\", r"\bottomrule"):
+    for part in (
+        r"\caption{t}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"a & b \\",
+        r"y & 2 \\",
+        r"\bottomrule",
+    ):
         assert part in latex
 
 
 def test_numbers_that_are_unknown_are_empty_not_nan(found):
-    for row in ablation_rows(found(seeds=1), TEXTS):
+    for row in ablation_rows(found(seeds=1), TEXTS, CONDITIONS):
         assert not any(isinstance(v, float) and math.isnan(v) for v in row.values())
