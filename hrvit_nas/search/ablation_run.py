@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ..arch import Arch, ArchSpec, parse_arch
 from ..cost import estimate_cost
@@ -33,7 +33,7 @@ from .config import (
     Resources,
     SearchConfig,
     image_size_of,
-    one_line,
+    read_run,
 )
 from .folder import (
     RunFolder,
@@ -321,23 +321,7 @@ def read_ablation(directory: Path, changes: dict[str, Any] | None = None) -> Abl
     Raises:
         ConfigError: There is none, or it is damaged.
     """
-    path = directory / CONFIG_NAME
-    changes = dict(changes or {})
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if "ablation" not in content:
-            raise ConfigError(f"{directory} holds no ablation, but a search or a calibration")
-        config = content["ablation"]
-        resources = config["resources"] | changes.pop("resources", {})
-        return AblationConfig.model_validate(config | changes | {"resources": resources})
-    except ConfigError:
-        raise
-    except FileNotFoundError:
-        raise ConfigError(f"{directory} holds no ablation ({CONFIG_NAME} is missing)") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}") from error
+    return read_run(directory, AblationConfig, "ablation", changes, kind="ablation")[0]
 
 
 def continue_ablation(

@@ -35,6 +35,8 @@ Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
 CONFIG_NAME = "config.json"
+COMMANDS = {"config": "hrvit-search", "ablation": "hrvit-ablate"}
+"""Which command a run is of, by the key that its configuration stands at."""
 MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
 """Members below which the interval of a rank correlation does not hold what it says."""
@@ -388,18 +390,45 @@ def read_config(
     Raises:
         ConfigError: There is none, or it is damaged.
     """
+    config, content = read_run(directory, SearchConfig, "config", changes, kind=kind)
+    if not isinstance(content.get("space"), dict):
+        raise ConfigError(f"{directory / CONFIG_NAME} is damaged: it has no space")
+    return config, content["space"]
+
+
+def read_run(
+    directory: Path,
+    model: type[T],
+    key: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    kind: str,
+) -> tuple[T, dict[str, Any]]:
+    """Reads what configures a run of any kind.
+
+    Args:
+        directory: The run directory.
+        model: What the configuration is.
+        key: Where it stands in the file; one of `COMMANDS`.
+        changes: Fields to change before it is checked; `resources` are merged.
+        kind: What the directory should hold, for the message.
+
+    Returns:
+        The configuration, and the whole of the file.
+
+    Raises:
+        ConfigError: There is none, it is of a run of another command, or it is damaged.
+    """
     path = directory / CONFIG_NAME
     changes = dict(changes or {})
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if "ablation" in content:
-            raise ConfigError(f"{directory} holds an ablation; continue it with hrvit-ablate")
-        stored_space: dict[str, Any] = content["space"]
-        config = content["config"]
+        for other, command in COMMANDS.items():
+            if other in content and key not in content:
+                raise ConfigError(f"{directory} holds no {kind}, but a run of {command}")
+        config = content[key]
         resources = config["resources"] | changes.pop("resources", {})
-        return SearchConfig.model_validate(
-            config | changes | {"resources": resources}
-        ), stored_space
+        return model.model_validate(config | changes | {"resources": resources}), content
     except ConfigError:
         raise
     except FileNotFoundError:

@@ -282,13 +282,13 @@ def test_fewer_seeds_than_it_takes_are_refused_on_resume(copied, ablate):
 
 @pytest.mark.ray
 def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
-    with pytest.raises(ValueError, match="holds an ablation; continue it with hrvit-ablate"):
+    with pytest.raises(ValueError, match="holds no run, but a run of hrvit-ablate"):
         open_run(copied, {}, {})
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps({"config": config["ablation"], "space": {}}))
     status, _, err = ablate("--resume", copied)
     assert status == 2
-    assert "holds no ablation, but a search or a calibration" in err
+    assert "holds no ablation, but a run of hrvit-search" in err
 
 
 @pytest.mark.ray

@@ -161,7 +161,7 @@ def test_a_storage_that_cannot_be_used_is_refused(refused, profile):
 
 def test_an_output_that_holds_a_run_is_refused(refused, run_dir, profile):
     line = refused("--profile", profile, "--output", run_dir)
-    assert f"holds a run already; continue it with --resume {run_dir}" in line
+    assert f"holds a run already; continue it with hrvit-search --resume {run_dir}" in line
 
 
 def test_an_output_that_holds_files_is_refused_and_left_alone(refused, tmp_path, profile):
