@@ -12,7 +12,15 @@ import typer
 from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
 from .options import (
     RESOURCES,
+    AddressOption,
+    ClassesOption,
+    CpusPerTrialOption,
     Data,
+    DataRootOption,
+    GpusPerTrialOption,
+    RecipeOption,
+    StepsOption,
+    WorkersOption,
     default_directory,
     given_resources,
     is_given,
@@ -129,32 +137,14 @@ def ablate(
         ),
     ] = None,
     data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Folder of the data set (not for scenes).")
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="YAML file of class names, for --data folder.")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="How each trial is trained: a name or a path. Default: by data set."),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
-    ] = None,
-    cpus_per_trial: Annotated[
-        int | None, typer.Option(help="CPU cores of a trial. Default: the profile's.")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
-    ] = None,
+    data_root: DataRootOption = None,
+    classes: ClassesOption = None,
+    recipe: RecipeOption = None,
+    steps: StepsOption = None,
+    workers: WorkersOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    address: AddressOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/PLAN-DATE-TIME.")
     ] = None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
-    import typer
-
     from ..search.config import Profile, TrainingPlan
 
 RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
@@ -24,6 +24,34 @@ class Data(StrEnum):
     CITYSCAPES = "cityscapes"
     ADE20K = "ade20k"
     FOLDER = "folder"
+
+
+DataRootOption = Annotated[
+    Path | None, typer.Option(help="Folder of the data set (not for scenes).")
+]
+ClassesOption = Annotated[
+    Path | None, typer.Option(help="YAML file of class names, for --data folder.")
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(help="How each trial is trained: a name or a path. Default: by data set."),
+]
+StepsOption = Annotated[
+    int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
+]
+CpusPerTrialOption = Annotated[
+    int | None, typer.Option(help="CPU cores of a trial. Default: the profile's.")
+]
+GpusPerTrialOption = Annotated[
+    float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

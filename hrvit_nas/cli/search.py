@@ -13,7 +13,15 @@ import typer
 from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
 from .options import (
     RESOURCES,
+    AddressOption,
+    ClassesOption,
+    CpusPerTrialOption,
     Data,
+    DataRootOption,
+    GpusPerTrialOption,
+    RecipeOption,
+    StepsOption,
+    WorkersOption,
     default_directory,
     given_resources,
     is_given,
@@ -82,19 +90,10 @@ def search(
         ),
     ] = None,
     data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Folder of the data set (not for scenes).")
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="YAML file of class names, for --data folder.")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="How each trial is trained: a name or a path. Default: by data set."),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
-    ] = None,
+    data_root: DataRootOption = None,
+    classes: ClassesOption = None,
+    recipe: RecipeOption = None,
+    steps: StepsOption = None,
     strategy: Annotated[
         Strategy,
         typer.Option(
@@ -181,19 +180,10 @@ def search(
             " same space, data and recipe."
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
-    ] = None,
-    cpus_per_trial: Annotated[
-        int | None, typer.Option(help="CPU cores of a trial. Default: the profile's.")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of a trial; may be a fraction.")
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
-    ] = None,
+    workers: WorkersOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    address: AddressOption = None,
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
     ] = None,
