@@ -1,6 +1,7 @@
 """The store of trials, provenance, frontier and statistics of a run. No torch, no ray."""
 
 from .ablation import Ablation, AblationRow, ArmCost, ArmScores, Effect, ablate
+from .allocation import Allocation, TraitDifference, branch_traits, compare_allocation
 from .calibration import (
     Calibration,
     CalibrationError,
@@ -11,7 +12,14 @@ from .calibration import (
     score_table,
 )
 from .files import replacing, write_csv, write_text
-from .frontier import MIOU_AND_COST, frontier_probability, hypervolume, pareto_front
+from .frontier import (
+    MIOU_AND_COST,
+    frontier_probability,
+    hypervolume,
+    hypervolume_curve,
+    pareto_front,
+)
+from .importance import GeneImportance, Importance, gene_importance
 from .intervals import (
     Interval,
     PairedDifference,
@@ -32,6 +40,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Ablation",
     "AblationRow",
+    "Allocation",
     "ArchSummary",
     "ArmCost",
     "ArmScores",
@@ -43,24 +52,31 @@ __all__ = [
     "Effect",
     "Estimate",
     "Fidelity",
+    "GeneImportance",
     "HistoryPoint",
+    "Importance",
     "Interval",
     "PairedDifference",
     "RunSummary",
     "ScoreTable",
     "StoreError",
+    "TraitDifference",
     "TrialRecord",
     "TrialStore",
     "Trust",
     "TrustScores",
     "VarianceComponents",
     "ablate",
+    "branch_traits",
     "calibrate",
     "calibrate_criteria",
+    "compare_allocation",
     "format_interval",
     "frontier_probability",
     "gather_trust",
+    "gene_importance",
     "hypervolume",
+    "hypervolume_curve",
     "mean_interval",
     "paired_difference",
     "pareto_front",

@@ -6,6 +6,7 @@ By default an objective pair is (mIoU, cost): the first is maximised, the second
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,6 +91,64 @@ def hypervolume(
     Raises:
         ValueError: There are not two objectives, or the reference is not two finite numbers.
     """
+    losses, corner = _losses_and_corner(points, reference, maximize)
+    losses = losses[(losses < corner).all(axis=1)]  # a NaN compares false
+    if not len(losses):
+        return 0.0
+    front = losses[_front_2d(losses)]
+    front = front[np.argsort(front[:, 0], kind="stable")]
+    widths = np.diff(np.append(front[:, 0], corner[0]))
+    return float(np.sum(widths * (corner[1] - front[:, 1])))
+
+
+def hypervolume_curve(
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] = MIOU_AND_COST
+) -> NDArray[np.float64]:
+    """Hypervolume of the first point, of the first two, and so on, in two objectives.
+
+    The frontier so far is kept in order, so that a point costs a search in it, and its share of
+    what it takes over: O(n log n) but for the moving of memory.
+
+    Args:
+        points: Array (n, 2), an objective a column, in the order in which they came.
+        reference: The worst values that count, in the order of the columns.
+        maximize: For each objective, whether more is better.
+
+    Returns:
+        Array (n,), which never falls.
+
+    Raises:
+        ValueError: As `hypervolume`.
+    """
+    losses, corner = _losses_and_corner(points, reference, maximize)
+    edge, floor = (float(value) for value in corner)
+    lefts: list[float] = []  # rising first losses of the frontier so far
+    levels: list[float] = []  # its second losses, which fall
+    areas = np.empty(len(losses))
+    area = 0.0
+    for number, (left, level) in enumerate(losses.tolist()):
+        if left < edge and level < floor:  # a NaN compares false
+            first = bisect_left(lefts, left)
+            ceiling = levels[first - 1] if first else floor
+            last = first
+            position, gain = left, 0.0
+            while last < len(lefts) and levels[last] >= level:
+                gain += (lefts[last] - position) * (ceiling - level)
+                position, ceiling = lefts[last], levels[last]
+                last += 1
+            following = lefts[last] if last < len(lefts) else edge
+            if ceiling > level and following > position:
+                gain += (following - position) * (ceiling - level)
+            if gain > 0:
+                area += gain
+                lefts[first:last], levels[first:last] = [left], [level]
+        areas[number] = area
+    return areas
+
+
+def _losses_and_corner(
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     losses = _losses(points, maximize)
     if losses.shape[1] != 2 or len(reference) != 2:
         raise ValueError(
@@ -99,13 +158,7 @@ def hypervolume(
     corner = _losses([reference], maximize)[0]
     if not np.isfinite(corner).all():
         raise ValueError(f"the reference of a hypervolume must be finite, got {tuple(reference)}")
-    losses = losses[(losses < corner).all(axis=1)]  # a NaN compares false
-    if not len(losses):
-        return 0.0
-    front = losses[_front_2d(losses)]
-    front = front[np.argsort(front[:, 0], kind="stable")]
-    widths = np.diff(np.append(front[:, 0], corner[0]))
-    return float(np.sum(widths * (corner[1] - front[:, 1])))
+    return losses, corner
 
 
 def _losses(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.float64]:

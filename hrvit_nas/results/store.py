@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JOURNAL_NAME = "trials.jsonl"
 TABLE_NAME = "trials.parquet"
 
+_ID_KEY, _ID_LENGTH = b'"arch_id":"', 12
 _NO_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
 
 _log = logging.getLogger(__name__)
@@ -48,15 +49,18 @@ class TrialStore:
     Args:
         run_dir: The run directory; opening for writing creates it.
         write: Whether trials will be appended.
+        arches: Whether records hold the text of their architecture, half of the memory that a
+            large run takes. Without it `arch` is empty, and `arch_texts` reads what is wanted.
 
     Raises:
         StoreError: Another process is writing; there is nothing to read; a line is damaged or
             has a newer schema version; or the file system refuses.
     """
 
-    def __init__(self, run_dir: str | Path, *, write: bool = False) -> None:
+    def __init__(self, run_dir: str | Path, *, write: bool = False, arches: bool = True) -> None:
         self.run_dir = Path(run_dir)
         self.journal = self.run_dir / JOURNAL_NAME
+        self._arches = arches
         self._records: list[TrialRecord] = []
         self._descriptor: int | None = None
         try:
@@ -99,6 +103,32 @@ class TrialStore:
     def records(self) -> list[TrialRecord]:
         """The records, in the order in which they were appended."""
         return list(self._records)
+
+    def arch_texts(self, arch_ids: Iterable[str]) -> dict[str, str]:
+        """Canonical JSON of some architectures, by id, from the journal.
+
+        Args:
+            arch_ids: Of the architectures; those that have no trial are left out.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        wanted = set(arch_ids)
+        texts: dict[str, str] = {}
+        try:
+            with self.journal.open("rb") as file:
+                for line in file:
+                    if not wanted:
+                        break
+                    # What a line says of its id is found without reading the rest of it.
+                    start = line.find(_ID_KEY) + len(_ID_KEY)
+                    arch_id = line[start : start + _ID_LENGTH].decode("ascii", "replace")
+                    if arch_id in wanted and line.endswith(b"\n"):
+                        texts[arch_id] = _parse(line).arch
+                        wanted.discard(arch_id)
+        except OSError as error:
+            raise StoreError(f"cannot read {self.journal}: {error.strerror}") from error
+        return texts
 
     def completed(self) -> set[TrialKey]:
         """Keys of all complete trials: what need not be trained or scored again."""
@@ -201,7 +231,7 @@ class TrialStore:
                     break
                 size += len(line)
                 try:
-                    record = _parse(line)
+                    record = _parse(line, arches=self._arches)
                 except StoreError as error:
                     raise StoreError(f"{self.journal}, line {number} {error}") from error
                 # Seeds of one architecture share one copy of its text.
@@ -212,7 +242,7 @@ class TrialStore:
         return size
 
 
-def _parse(line: bytes) -> TrialRecord:
+def _parse(line: bytes, *, arches: bool = True) -> TrialRecord:
     try:
         data = from_json(line)
     except ValueError as error:
@@ -225,6 +255,8 @@ def _parse(line: bytes) -> TrialRecord:
             f"has schema version {version!r}, this program reads 1 to {SCHEMA_VERSION};"
             " a newer hrvit_nas may have written it"
         )
+    if not arches and isinstance(data.get("arch"), str):
+        data["arch"] = ""
     try:
         return TrialRecord.model_validate(data)
     except ValidationError as error:

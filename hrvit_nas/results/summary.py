@@ -17,6 +17,8 @@ from .records import TrialRecord
 CostName = Literal["macs", "params", "latency_ms"]
 MIN_FREE = 4
 """Degrees of freedom below which a spread between seeds is not worth using."""
+MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 4_000_000
+"""Draws behind a probability: at most, at least, and the most scores that are drawn at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +123,17 @@ class RunSummary:
         effects, _, _ = self._seed_fit
         means = [fmean(v - effects[s] for s, v in row.all_scores.items()) for row in rows]
         costs = [row.cost(self.cost) for row in rows]
-        draws = score_draws(means, [len(row.all_scores) for row in rows], costs, self.noise)
-        found = frontier_probability(draws, costs)
+        seeds = [len(row.all_scores) for row in rows]
+        # Of a large run, a few draws at a time and fewer in all keep memory and time in bounds.
+        at_once = min(MOST_DRAWS, max(1, MOST_DRAWN // len(rows)))
+        times = 1 if at_once == MOST_DRAWS else -(-LEAST_DRAWS // at_once)
+        parts = [
+            frontier_probability(
+                score_draws(means, seeds, costs, self.noise, draws=at_once, seed=part), costs
+            )
+            for part in range(times)
+        ]
+        found = [fmean(shares) for shares in zip(*parts, strict=True)]
         return {row.arch_id: float(p) for row, p in zip(rows, found, strict=True)}
 
     @cached_property
