@@ -12,6 +12,7 @@ from ..report import (
     draw_trust,
     frontier_table,
     pareto_data,
+    search_verdict,
     trust_data,
     trust_table,
     trust_verdict,
@@ -20,14 +21,11 @@ from ..report import (
     write_trust_csv,
 )
 from ..report.calibration import UNITS
-from ..results import CalibrationError, RunSummary, calibrate_criteria, gather_trust, write_text
+from ..results import CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
-from ..search.config import Standing
-from ..search.plan import calibration_members
+from ..search.plan import trust_scores
 from ..search.run import Run
 
-ROUGH_BELOW = 12
-"""Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
 TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "trust.txt"
 
@@ -90,7 +88,7 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     write_frontier_csv(summary, run.directory / CSV_NAME)
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
-    _say(console, *trust(summary, run.config.seed, run.config.standing))
+    _say(console, *search_verdict(summary, run.config.seed, run.config.standing))
     if run.config.strategy == "supernet":
         _close_supernet(console, run)
     _say(
@@ -110,9 +108,7 @@ def _close_supernet(console: Console, run: Run) -> None:
             " here; --resume with --trust N measures it",
         )
         return
-    members = calibration_members(run.space, config, config.trust)
-    seeds = range(config.seed, config.seed + config.calibration_seeds)
-    scores = gather_trust(run.store.records(), [spec.id for spec in members], seeds)
+    scores = trust_scores(run.store.records(), run.space, config)
     if len(scores.arch_ids) < MIN_FOR_TRUST:
         _say(
             console,
@@ -157,68 +153,6 @@ def _close_calibration(console: Console, run: Run) -> None:
         *calibration_verdict(calibration, config.wanted_tau),
         f"{CALIBRATION_NAME} and trials.parquet are in {run.directory}; a search stands on this"
         f" calibration with --calibration {run.directory}",
-    )
-
-
-def trust(summary: RunSummary, seed: int, standing: Standing | None) -> list[str]:
-    """What the scores can and cannot decide, in words."""
-    failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
-    if not summary.confirmed:
-        known = standing or summary.noise
-        spread = "" if known else " the spread between seeds is unknown here,"
-        return [
-            *failed,
-            f"every score is of one seed ({seed}):{spread} the winners are partly those that were"
-            " lucky, and the order of close members cannot be told; --resume with --confirm N"
-            " trains them with N further seeds",
-            _standing(standing),
-        ]
-    return [
-        *failed,
-        *(_beside(summary, label) for label in summary.reference_labels),
-        _standing(standing),
-    ]
-
-
-def _beside(summary: RunSummary, label: str) -> str:
-    """How the frontier's members fare beside a reference's allocation at their cost."""
-    compared = [
-        (row, *comparison)
-        for row in summary.frontier
-        if (comparison := summary.against_reference(row, label)) is not None
-    ]
-    verdicts = [difference.verdict for _, _, difference in compared]
-    counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
-    cost = summary.cost
-    gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
-    return (
-        f"of {len(compared)} frontier members, beside {label} to within"
-        f" {max(gaps, default=0):.0%} of their cost:"
-        f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
-        f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
-        f" {len(compared)} comparisons)"
-    )
-
-
-def _standing(standing: Standing | None) -> str:
-    if standing is None:
-        return (
-            "this search stands on no calibration of its proxy; --calibrate-proxy N makes one, and"
-            " --calibration names it, also with --resume"
-        )
-    cheap, dear = (macs / 1e9 for macs in standing.macs)
-    rough = (
-        f" (known from {standing.num_free} degrees of freedom only, so that probabilities of"
-        " being on the frontier are rough)"
-        if standing.num_free < ROUGH_BELOW
-        else ""
-    )
-    return (
-        f"this search stands on the calibration in {standing.run}: {standing.num_architectures}"
-        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; beside"
-        " what a seed does to all alike, a score has a deviation of"
-        f" {100 * standing.noise:.2f} points{rough}; tau between two"
-        f" seeds {standing.seed_tau}, without MACs {standing.residual_tau}"
     )
 
 

@@ -53,6 +53,7 @@ from .trust import (
     trust_verdict,
     write_trust_csv,
 )
+from .verdict import search_verdict
 
 __all__ = [
     "ABLATION_COLUMNS",
@@ -94,6 +95,7 @@ __all__ = [
     "remedy_rows",
     "rivals_grid",
     "savings_grid",
+    "search_verdict",
     "strategies_markdown",
     "strategy_differences",
     "strategy_run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,18 @@ def save_figure(
     if kind not in FORMATS:
         allowed = ", ".join(f".{name}" for name in FORMATS)
         raise ReportError(f"a figure's file must end in {allowed}; got {path.name!r}")
+    with replacing(path) as temporary:
+        temporary.write_bytes(figure_bytes(draw, kind, size))
+
+
+def figure_bytes(draw: Callable[[Figure], None], kind: str, size: tuple[float, float]) -> bytes:
+    """Makes a figure, has it drawn and returns the file's content.
+
+    Args:
+        draw: Draws on the empty figure.
+        kind: One of `FORMATS`.
+        size: Width and height, in inches.
+    """
     # Matplotlib takes half a second to import, which readers of tables need not wait for.
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,8 +64,7 @@ def save_figure(
     draw(figure)
     # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-    with (
-        replacing(path) as temporary,
-        matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}),
-    ):
-        figure.savefig(temporary, format=kind, metadata=metadata)
+    file = BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(file, format=kind, metadata=metadata)
+    return file.getvalue()

@@ -22,6 +22,8 @@ from ..results import (
     Criterion,
     TrialRecord,
     TrialStore,
+    TrustScores,
+    gather_trust,
     hypervolume,
     pareto_front,
     summarise,
@@ -223,6 +225,13 @@ def calibration_members(space: Space, config: SearchConfig, count: int) -> list[
     """Members spread over the cost range, the same ones at every call."""
     rng = Random(config.seed)
     return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
+
+
+def trust_scores(records: Iterable[TrialRecord], space: Space, config: SearchConfig) -> TrustScores:
+    """Both kinds of score of the members that tell how far to trust a supernet's."""
+    members = calibration_members(space, config, config.trust)
+    seeds = range(config.seed, config.seed + config.calibration_seeds)
+    return gather_trust(records, [spec.id for spec in members], seeds)
 
 
 def best_inherited(

@@ -1,0 +1,167 @@
+"""A run directory as a report sees it: read only, whatever command made it, also while it goes on.
+
+Of a large run the texts of architectures stay on disk; `ReportedRun.specs` reads those that are
+wanted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.results import RunSummary, TrialRecord, TrialStore, summarise
+from hrvit_nas.search.ablation_run import AblationConfig, read_ablation
+from hrvit_nas.search.config import CONFIG_NAME, SearchConfig, read_config
+from hrvit_nas.space import Space, SpaceError
+
+from .figures import ReportError
+
+Kind = Literal["search", "calibration", "ablation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedRun:
+    """One run.
+
+    Attributes:
+        directory: The run directory.
+        config: What it was to do.
+        store: Its trials; the records hold no texts of architectures.
+        records: The trials, in the order in which they ended.
+        summary: One row an architecture.
+    """
+
+    directory: Path
+    config: SearchConfig | AblationConfig
+    store: TrialStore
+    records: tuple[TrialRecord, ...]
+    summary: RunSummary
+
+    @property
+    def name(self) -> str:
+        """Name of the directory."""
+        return self.directory.resolve().name
+
+    @property
+    def kind(self) -> Kind:
+        """What the run is."""
+        if isinstance(self.config, AblationConfig):
+            return "ablation"
+        return "calibration" if self.config.calibrate else "search"
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+        return self.config.data.name
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.config.image_size
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of any complete trial."""
+        return tuple(sorted({r.seed for r in self.records if r.state == "complete"}))
+
+    @property
+    def started_and_ended(self) -> tuple[datetime, datetime] | None:
+        """Times at which the first and the last trial ended; None without one."""
+        if not self.records:
+            return None
+        return self.records[0].finished_at, self.records[-1].finished_at
+
+    @cached_property
+    def num_classes(self) -> int:
+        """Classes of the networks, from the parameters that a trial has on record.
+
+        Raises:
+            ReportError: There is no trial, or none has the parameters of its architecture.
+        """
+        if isinstance(self.config, AblationConfig):
+            return self.config.num_classes
+        for record in self.records[:1]:
+            spec = self.specs([record.arch_id])[record.arch_id]
+            one, two = (
+                estimate_cost(spec, self.image_size, num_classes=count).params for count in (1, 2)
+            )
+            classes, rest = divmod(record.params - one, two - one)
+            if not rest and classes >= 0:
+                return classes + 1
+        raise ReportError(f"{self.directory}: the number of classes cannot be told from its trials")
+
+    @cached_property
+    def space(self) -> Space | None:
+        """The space that was searched; None for an ablation, or where it has changed since."""
+        if isinstance(self.config, AblationConfig):
+            return None
+        try:
+            return self.config.load_space()
+        except SpaceError:
+            return None
+
+    def specs(self, arch_ids: Iterable[str]) -> dict[str, Arch]:
+        """Architectures by id.
+
+        Raises:
+            ReportError: One is damaged.
+        """
+        try:
+            return {
+                arch_id: parse_arch(text)
+                for arch_id, text in self.store.arch_texts(arch_ids).items()
+            }
+        except ArchError as error:
+            raise ReportError(f"{self.store.journal} is damaged: {error}") from error
+
+    def sampled_specs(self, most: int) -> dict[str, ArchSpec]:
+        """Searched HRViTs by id: those of the frontier, and of the rest as many as are asked for.
+
+        Args:
+            most: At most so many in all, the frontier aside; which, is the same at every call.
+        """
+        searched = [row.arch_id for row in self.summary.rows if row.searched]
+        frontier = [row.arch_id for row in self.summary.frontier]
+        if len(searched) > most:
+            searched = Random(0).sample(searched, most)
+        found = self.specs({*searched, *frontier})
+        return {key: spec for key, spec in found.items() if isinstance(spec, ArchSpec)}
+
+
+def load_run(directory: str | Path) -> ReportedRun:
+    """Reads a run directory.
+
+    Raises:
+        ConfigError: It holds no run, or its configuration is damaged or of a newer version.
+        StoreError: Its trials cannot be read.
+    """
+    directory = Path(directory)
+    config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)[0]
+    store = TrialStore(directory, arches=False)
+    records = tuple(store.records())
+    cost = "macs" if isinstance(config, AblationConfig) else config.cost
+    standing = None if isinstance(config, AblationConfig) else config.standing
+    return ReportedRun(
+        directory=directory,
+        config=config,
+        store=store,
+        records=records,
+        summary=summarise(records, cost=cost, noise=standing and standing.noise),
+    )
+
+
+def _is_ablation(directory: Path) -> bool:
+    """Whether the configuration says so; what is wrong with it is for its reader to say."""
+    try:
+        content = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "ablation" in content

@@ -1,0 +1,81 @@
+"""What the scores of a search decide, and what they cannot, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hrvit_nas.results import RunSummary
+
+if TYPE_CHECKING:
+    from hrvit_nas.search.config import Standing
+
+ROUGH_BELOW = 12
+"""Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
+
+
+def search_verdict(summary: RunSummary, seed: int, standing: Standing | None) -> list[str]:
+    """What the scores of a search can and cannot decide, in words.
+
+    Args:
+        summary: Of the search.
+        seed: That its architectures were proposed and first trained with.
+        standing: The calibration that it stands on.
+    """
+    failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
+    if not summary.confirmed:
+        known = standing or summary.noise
+        spread = "" if known else " the spread between seeds is unknown here,"
+        return [
+            *failed,
+            f"every score is of one seed ({seed}):{spread} the winners are partly those that were"
+            " lucky, and the order of close members cannot be told; --resume with --confirm N"
+            " trains them with N further seeds",
+            _standing(standing),
+        ]
+    return [
+        *failed,
+        *(_beside(summary, label) for label in summary.reference_labels),
+        _standing(standing),
+    ]
+
+
+def _beside(summary: RunSummary, label: str) -> str:
+    """How the frontier's members fare beside a reference's allocation at their cost."""
+    compared = [
+        (row, *comparison)
+        for row in summary.frontier
+        if (comparison := summary.against_reference(row, label)) is not None
+    ]
+    verdicts = [difference.verdict for _, _, difference in compared]
+    counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
+    cost = summary.cost
+    gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
+    return (
+        f"of {len(compared)} frontier members, beside {label} to within"
+        f" {max(gaps, default=0):.0%} of their cost:"
+        f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
+        f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
+        f" {len(compared)} comparisons)"
+    )
+
+
+def _standing(standing: Standing | None) -> str:
+    if standing is None:
+        return (
+            "this search stands on no calibration of its proxy; --calibrate-proxy N makes one, and"
+            " --calibration names it, also with --resume"
+        )
+    cheap, dear = (macs / 1e9 for macs in standing.macs)
+    rough = (
+        f" (known from {standing.num_free} degrees of freedom only, so that probabilities of"
+        " being on the frontier are rough)"
+        if standing.num_free < ROUGH_BELOW
+        else ""
+    )
+    return (
+        f"this search stands on the calibration in {standing.run}: {standing.num_architectures}"
+        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; beside"
+        " what a seed does to all alike, a score has a deviation of"
+        f" {100 * standing.noise:.2f} points{rough}; tau between two"
+        f" seeds {standing.seed_tau}, without MACs {standing.residual_tau}"
+    )
