@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
 from .ranking import MIN_FOR_LINE, pooled_noise, score_draws
 from .records import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CostName = Literal["macs", "params", "latency_ms"]
 MIN_FREE = 4
@@ -164,6 +167,103 @@ class RunSummary:
         """Whether the frontier was drawn among confirmed architectures."""
         return any(row.confirmed and row.on_frontier for row in self.rows)
 
+    @property
+    def best(self) -> ArchSummary | None:
+        """The frontier member with the highest mean score; None without a frontier."""
+        return max(self.frontier, key=lambda row: row.interval.mean, default=None)
+
+    def within(
+        self,
+        *,
+        macs: float | None = None,
+        params: float | None = None,
+        latency_ms: float | None = None,
+    ) -> RunSummary:
+        """The same run as far as a budget reaches, with the frontier of what is left.
+
+        Args:
+            macs: Most multiply-adds an image; None = any.
+            params: Most parameters; None = any.
+            latency_ms: Longest measured latency; what was never measured is then left out. None =
+                any.
+
+        Raises:
+            ValueError: A budget is not a number above 0.
+        """
+        budgets: dict[CostName, float | None] = {
+            "macs": macs,
+            "params": params,
+            "latency_ms": latency_ms,
+        }
+        given = {name: most for name, most in budgets.items() if most is not None}
+        for name, most in given.items():
+            if not most > 0:
+                raise ValueError(f"a budget of {name} must be above 0, got {most:g}")
+        rows = [
+            row for row in self.rows if all(row.cost(name) <= most for name, most in given.items())
+        ]
+        left = {row.arch_id for row in rows}
+        return replace(
+            self,
+            rows=_with_frontier(rows, self.cost),
+            calibrated_noise=self.noise,  # what dear architectures say of it holds for all
+            inherited=tuple(record for record in self.inherited if record.arch_id in left),
+        )
+
+    def rivals(self, row: ArchSummary) -> tuple[tuple[ArchSummary, PairedDifference], ...]:
+        """Compares a row with every other that was proposed and trained under its conditions.
+
+        These are the searched architectures that are confirmed where it is, and share a seed with
+        it. The intervals are not adjusted for their number.
+
+        Args:
+            row: What is compared.
+
+        Returns:
+            Each rival, the best first, and the difference (row minus rival, fraction of mIoU).
+        """
+        others = [
+            other
+            for other in self.rows
+            if other.arch_id != row.arch_id
+            and other.searched
+            and other.confirmed == row.confirmed
+            and other.scores.keys() & row.scores.keys()
+        ]
+        others.sort(key=lambda other: -other.interval.mean)
+        return tuple(
+            (other, paired_difference(row.scores, other.scores, self.confidence))
+            for other in others
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Frontier, confirmed architectures and references by rising cost, to look at.
+
+        One row an architecture, by its id; units stand in the names of the columns. The ends of
+        an interval are NaN for one seed, a probability is where the noise is unknown.
+        """
+        import pandas as pd
+
+        shown = [row for row in self.rows if row.on_frontier or row.reference or row.confirmed]
+        frame = pd.DataFrame(
+            {
+                "architecture": row.arch_id,
+                "label": row.label,
+                "on frontier": row.on_frontier,
+                "GMACs": row.macs / 1e9,
+                "params M": row.params / 1e6,
+                "latency ms": row.cost("latency_ms"),
+                "mIoU %": 100 * row.interval.mean,
+                "low": 100 * row.interval.low,
+                "high": 100 * row.interval.high,
+                "seeds": ", ".join(map(str, sorted(row.scores))),
+                "in search %": math.nan if row.search_miou is None else 100 * row.search_miou,
+                "P(frontier)": self.probabilities.get(row.arch_id, math.nan),
+            }
+            for row in shown
+        )
+        return frame.set_index("architecture") if shown else frame
+
     def against_reference(
         self, row: ArchSummary, label: str
     ) -> tuple[ArchSummary, PairedDifference] | None:
@@ -236,16 +336,8 @@ def summarise(
         _summarise_arch(group, inherited.get(arch_id), confidence)
         for arch_id, group in groups.items()
     ]
-    searched = any(row.searched for row in rows)
-    candidates = [row for row in rows if (row.searched if searched else not row.reference)]
-    members = _front(candidates, cost, lambda row: row.search_miou)
-    if all(row.confirmed for row in candidates if row.arch_id in members):
-        confirmed = [row for row in candidates if row.confirmed]
-        members = _front(confirmed, cost, lambda row: row.interval.mean)
-    rows = [replace(row, on_frontier=True) if row.arch_id in members else row for row in rows]
-    rows.sort(key=lambda row: (row.cost(cost), row.interval.mean, row.arch_id))
     return RunSummary(
-        rows=tuple(rows),
+        rows=_with_frontier(rows, cost),
         cost=cost,
         confidence=confidence,
         num_failed=failed,
@@ -253,6 +345,20 @@ def summarise(
         calibrated_noise=noise,
         inherited=tuple(inherited.values()),
     )
+
+
+def _with_frontier(rows: Iterable[ArchSummary], cost: CostName) -> tuple[ArchSummary, ...]:
+    """The rows by rising cost, with those on their frontier marked (see `summarise`)."""
+    rows = list(rows)
+    searched = any(row.searched for row in rows)
+    candidates = [row for row in rows if (row.searched if searched else not row.reference)]
+    members = _front(candidates, cost, lambda row: row.search_miou)
+    if all(row.confirmed for row in candidates if row.arch_id in members):
+        confirmed = [row for row in candidates if row.confirmed]
+        members = _front(confirmed, cost, lambda row: row.interval.mean)
+    marked = [replace(row, on_frontier=row.arch_id in members) for row in rows]
+    marked.sort(key=lambda row: (row.cost(cost), row.interval.mean, row.arch_id))
+    return tuple(marked)
 
 
 def _front(

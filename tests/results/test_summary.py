@@ -211,3 +211,70 @@ def test_frontier_is_the_non_dominated_rows(record, scores):
     front = pareto_front([(r.miou, r.macs) for r in records])
     expected = {r.arch_id for r, on_front in zip(records, front, strict=True) if on_front}
     assert {row.arch_id for row in summary.frontier} == expected
+
+
+def test_within_a_budget_the_frontier_is_drawn_anew(trials):
+    summary = summarise(trials)
+    cheap = summary.within(macs=15)
+    assert [row.arch_id for row in cheap.rows] == [A, REF]
+    assert [row.arch_id for row in cheap.frontier] == [A]
+    assert cheap.best.arch_id == A
+    assert summary.best.arch_id == B
+    assert summary.within(macs=9).best is None
+    assert summary.within() == summary
+
+
+def test_budgets_combine_and_may_bring_others_to_the_frontier(record):
+    summary = summarise(
+        [
+            record(arch_id=A, macs=10, params=9, miou=0.5),
+            record(arch_id=B, macs=20, params=5, miou=0.4, latency_ms=3.0),
+            record(arch_id=C, macs=30, params=4, miou=0.3),
+        ]
+    )
+    assert [row.arch_id for row in summary.frontier] == [A]
+    assert [row.arch_id for row in summary.within(params=5).frontier] == [B]
+    assert summary.within(macs=15, params=5).rows == ()
+    # What was never measured is not known to be within.
+    assert [row.arch_id for row in summary.within(latency_ms=4).rows] == [B]
+
+
+def test_a_budget_keeps_what_all_architectures_say_of_the_noise(trials, record):
+    more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2 + n / 50) for n in range(6)]
+    again = [
+        r.model_copy(update={"seed": 1, "miou": r.miou + (-1) ** n / 50})
+        for n, r in enumerate(more)
+    ]
+    summary = summarise([*trials, *more, *again])
+    assert summary.noise
+    cheap = summary.within(macs=15)
+    assert cheap.noise == summary.noise
+    assert cheap.probabilities.keys() == {row.arch_id for row in cheap.rows if row.searched}
+
+
+@pytest.mark.parametrize("budget", [0, -1, float("nan")])
+def test_a_budget_that_is_none_is_refused(trials, budget):
+    with pytest.raises(ValueError, match="a budget of params must be above 0"):
+        summarise(trials).within(params=budget)
+
+
+def test_rivals_are_those_of_the_same_conditions_the_best_first(confirmed, trials):
+    ((rival, difference),) = summarise(confirmed).rivals(by_id(summarise(confirmed))[A])
+    assert rival.arch_id == B  # neither the reference nor C, which was not confirmed
+    assert difference.interval.mean == pytest.approx(0.01)
+    assert difference.interval.num_values == 2
+    alone = summarise(trials)
+    found = alone.rivals(by_id(alone)[B])
+    assert [rival.arch_id for rival, _ in found] == [C, A]
+    assert {difference.verdict for _, difference in found} == {"undecided"}  # one seed
+
+
+def test_the_frame_has_units_and_marks_what_is_unknown(confirmed, trials):
+    frame = summarise(confirmed).to_frame()
+    assert list(frame.index) == [A, REF, B]
+    row = frame.loc[A]
+    assert (row["seeds"], row["on frontier"], row["GMACs"]) == ("1, 2", True, 10 / 1e9)
+    assert row["mIoU %"] == pytest.approx(29)
+    assert row["low"] < row["mIoU %"] < row["high"]
+    assert summarise(trials).to_frame()[["low", "latency ms", "P(frontier)"]].isna().all(axis=None)
+    assert summarise([]).to_frame().empty
