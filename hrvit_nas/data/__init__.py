@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .config import IGNORE_INDEX, AugmentConfig, DataConfig, DataError
 from .dataset import SegmentationData, load_data
 from .scenes import SCENE_CLASSES, draw_scene
-from .sheet import contact_sheet
+from .sheet import contact_sheet, mask_sheet
 from .splits import Selection, Split, class_shares
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "contact_sheet",
     "draw_scene",
     "load_data",
+    "mask_sheet",
     "train_batches",
     "val_batches",
 ]

@@ -162,11 +162,16 @@ def _collate(items: list[NamedSample | DataError]) -> Batch | DataError:
                 f" {first} has {_text(first_labels.shape)} pixels,"
                 f" {name} has {_text(labels.shape)}; set image_size (or, to train, crop_size)"
             )
-    images = torch.from_numpy(np.stack([image for image, _ in samples])).permute(0, 3, 1, 2)
     targets = torch.from_numpy(np.stack([labels for _, labels in samples]))
+    return normalised(np.stack([image for image, _ in samples])), targets.long()
+
+
+def normalised(images: NDArray[np.uint8]) -> Tensor:
+    """Images (B, h, w, 3) as networks take them: float32 (B, 3, h, w), channels last in memory."""
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2)
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
     deviation = torch.tensor(DEVIATION).view(1, 3, 1, 1)
-    return images.float().sub_(mean).div_(deviation), targets.long()
+    return batch.float().sub_(mean).div_(deviation)
 
 
 def _text(shape: tuple[int, ...]) -> str:

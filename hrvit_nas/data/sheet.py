@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ _FAMILIAR = {
 
 _COLUMNS = 4
 _GAP = 6
+_HEADING = 24
 _BACKGROUND = (255, 255, 255)
 _INK = (30, 30, 30)
 
@@ -84,6 +86,38 @@ def contact_sheet(
     sheet.paste(legend, (0, y))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
+
+
+def mask_sheet(
+    image: NDArray[np.uint8],
+    masks: Mapping[str, NDArray[np.uint8]],
+    class_names: tuple[str, ...],
+    *,
+    tile_width: int = 320,
+) -> Image.Image:
+    """One image beside masks of it in colour, each under its name, with a legend.
+
+    Args:
+        image: (H, W, 3).
+        masks: Labels (H, W) by name, such as `prediction` and `label`.
+        class_names: Names of the classes, by label.
+        tile_width: Width of one picture in pixels; its height keeps the aspect.
+    """
+    colours = label_colours(class_names)
+    size = (tile_width, round(image.shape[0] * tile_width / image.shape[1]))
+    tiles = {"image": Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)}
+    for name, labels in masks.items():
+        tiles[name] = Image.fromarray(colours[labels]).resize(size, Image.Resampling.NEAREST)
+    width = len(tiles) * (tile_width + _GAP) + _GAP
+    legend = _legend(class_names, colours, width)
+    sheet = Image.new("RGB", (width, _HEADING + size[1] + _GAP + legend.height), _BACKGROUND)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
+    for column, (name, tile) in enumerate(tiles.items()):
+        x = _GAP + column * (tile_width + _GAP)
+        draw.text((x, _HEADING / 2), name, fill=_INK, font=font, anchor="lm")
+        sheet.paste(tile, (x, _HEADING))
+    sheet.paste(legend, (0, _HEADING + size[1] + _GAP))
+    return sheet
 
 
 def _legend(names: tuple[str, ...], colours: NDArray[np.uint8], width: int) -> Image.Image:

@@ -8,7 +8,14 @@ from .confusion import (
     mean_iou,
     pixel_accuracy,
 )
-from .inference import evaluate, inference, is_boundary, mixed_precision, sliding_logits
+from .inference import (
+    evaluate,
+    inference,
+    is_boundary,
+    mixed_precision,
+    predict,
+    sliding_logits,
+)
 from .inherited import InheritedScores, score_inherited
 from .latency import Latency, compare_latencies, measure_latency
 
@@ -27,6 +34,7 @@ __all__ = [
     "measure_latency",
     "mixed_precision",
     "pixel_accuracy",
+    "predict",
     "score_inherited",
     "sliding_logits",
 ]

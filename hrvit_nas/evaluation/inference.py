@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..data.batches import normalised
 from .confusion import Evaluation, confusion_matrix
 
 BOUNDARY_PIXELS = 2
@@ -86,6 +89,42 @@ def evaluate(
         boundary=boundary.cpu().numpy(),
         cross_entropy=float(cross_entropy / confusion.sum()),
     )
+
+
+def predict(
+    model: nn.Module,
+    image: NDArray[np.uint8],
+    *,
+    device: str | torch.device = "cpu",
+    window: tuple[int, int] | None = None,
+    stride: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """The class of every pixel of one image, as it comes from a split.
+
+    Args:
+        model: Maps (B, 3, H, W) to logits (B, num_classes, H, W); already on `device`.
+        image: (H, W, 3), red, green, blue in 0..255.
+        device: Where to run.
+        window: Height and width of a sliding window, in pixels; None = the whole image.
+        stride: Rows and columns from one window to the next; by default the window's.
+
+    Returns:
+        Labels (H, W).
+
+    Raises:
+        ValueError: The image is of another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"an image must be (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+    device = torch.device(device)
+    with inference(model, device):
+        batch = normalised(image[None].copy()).to(device)  # a cached image is read-only
+        if window is None:
+            logits = model(batch)
+        else:
+            logits = sliding_logits(model, batch, window, stride or window)
+    labels: NDArray[np.uint8] = logits.argmax(1)[0].to("cpu", torch.uint8).numpy()
+    return labels
 
 
 def is_boundary(labels: Tensor, ignore_index: int, distance: int = BOUNDARY_PIXELS) -> Tensor:

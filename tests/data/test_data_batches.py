@@ -14,6 +14,7 @@ from hrvit_nas.data import (
     cache,
     contact_sheet,
     load_data,
+    mask_sheet,
     train_batches,
     val_batches,
 )
@@ -149,6 +150,20 @@ def test_contact_sheet_shows_images_and_legend(data, tmp_path):
         assert sheet.height > 2 * round(32 * 64 / 40)
         colours = {colour for _, colour in sheet.getcolors(1 << 20)}
     assert {(135, 190, 235), (25, 110, 190), (215, 40, 60)} <= colours  # sky, canal, person
+
+
+def test_mask_sheet_shows_an_image_beside_its_masks(data):
+    image, labels = data.val.load(0)
+    sky, ignored = np.zeros_like(labels), np.full_like(labels, 255)
+    sheet = mask_sheet(
+        image, {"prediction": sky, "label": ignored}, data.class_names, tile_width=80
+    )
+    assert sheet.width == 3 * (80 + 6) + 6
+    left = [6 + column * 86 for column in range(3)]
+    pictures = [np.asarray(sheet.crop((x, 24, x + 80, 24 + 64))) for x in left]
+    assert abs(pictures[0].mean() - image.mean()) < 2
+    assert (pictures[1] == (135, 190, 235)).all()
+    assert not pictures[2].any()
 
 
 def test_configuration_and_loading_need_no_torch():

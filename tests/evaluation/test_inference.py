@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from hrvit_nas.evaluation import evaluate, is_boundary, sliding_logits
+from hrvit_nas.data.transforms import DEVIATION, MEAN
+from hrvit_nas.evaluation import evaluate, is_boundary, predict, sliding_logits
 
 IGNORE = 255
 
@@ -141,3 +143,30 @@ def test_sliding_evaluation_feeds_windows():
 def test_stride_larger_than_the_window_is_refused():
     with pytest.raises(ValueError, match=r"1 to the window's size \(4, 4\), got \(5, 4\)"):
         sliding_logits(nn.Identity(), torch.zeros(1, 3, 8, 8), (4, 4), (5, 4))
+
+
+class Brightness(nn.Module):
+    """Class 1 where the first channel, brought back to 0..255, is above 100."""
+
+    def forward(self, images):
+        level = images[:, 0] * DEVIATION[0] + MEAN[0]
+        return torch.stack([100.5 - level, level - 100.5], 1)
+
+
+@pytest.mark.parametrize("window", [None, (4, 5)])
+def test_prediction_of_one_image(window):
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image.flags.writeable = False  # as it comes from a cache
+    model = Brightness().train()
+    found = predict(model, image, window=window)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, image[..., 0] > 100)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((6, 8), "uint8"), ((3, 6, 8), "uint8"), ((6, 8, 3), "float32")]
+)
+def test_what_is_no_image_is_refused(shape, kind):
+    with pytest.raises(ValueError, match=r"must be \(H, W, 3\) of uint8, got"):
+        predict(Brightness(), np.zeros(shape, kind))
