@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from ..arch import parse_arch
 from ..data import SegmentationData
 from ..evaluation import compare_latencies, measure_latency
-from ..models import build_segmentor, tie_initialisation
+from ..models import Segmentor, build_segmentor, tie_initialisation
 from ..results import HistoryPoint
 from ..training import (
     Check,
@@ -23,6 +22,7 @@ from ..training import (
     Recipe,
     TrainingFailedError,
     TrainResult,
+    save_trained,
     train,
 )
 from .tasks import Outcome, Task, failed
@@ -98,7 +98,8 @@ def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outc
         latency = None
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
-        _keep_weights(model, task, data, context.run_dir / WEIGHTS_DIR / task.file_name)
+        weights = context.run_dir / WEIGHTS_DIR / task.file_name
+        save_trained(weights, model, data.class_names, task.seed)
     except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         seconds = time.perf_counter() - started
         return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds}
@@ -148,7 +149,7 @@ def _finite(score: float) -> float | None:
 
 def _trained(
     task: Task, data: SegmentationData, context: TrialContext, checkpoint: Path
-) -> tuple[torch.nn.Module, TrainResult]:
+) -> tuple[Segmentor, TrainResult]:
     torch.manual_seed(task.seed)
     recipe = context.recipe
     model = build_segmentor(task.spec, data.num_classes, drop_path_rate=recipe.drop_path_rate)
@@ -158,18 +159,3 @@ def _trained(
         model, data, recipe, seed=task.seed, device=context.device, checkpoint=checkpoint
     )
     return model, result
-
-
-def _keep_weights(model: torch.nn.Module, task: Task, data: SegmentationData, path: Path) -> None:
-    """Writes architecture and weights, readable with `torch.load(weights_only=True)`."""
-    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    content = {
-        "arch": task.spec.to_json(),
-        "class_names": list(data.class_names),
-        "seed": task.seed,
-        "model": state,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(content, partial)
-    partial.replace(path)

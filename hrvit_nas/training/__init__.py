@@ -15,6 +15,7 @@ from .supernet import (
     save_supernet,
     train_supernet,
 )
+from .trained import Trained, load_trained, save_trained
 
 __all__ = [
     "Check",
@@ -26,15 +27,18 @@ __all__ = [
     "SupernetProgress",
     "SupernetRecipe",
     "TrainResult",
+    "Trained",
     "TrainingFailedError",
     "build_optimizer",
     "class_weights",
     "find_ends",
     "learning_rate_factor",
     "load_supernet",
+    "load_trained",
     "parameter_groups",
     "read_progress",
     "save_supernet",
+    "save_trained",
     "segmentation_loss",
     "set_learning_rate",
     "train",
