@@ -7,7 +7,8 @@ from pathlib import Path
 from ..results import CalibrationError, TrialStore, calibrate
 from .config import ConfigError, SearchConfig, Standing, read_config
 
-_RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
+RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
+"""Fields of a recipe that change no score."""
 
 
 def standing(directory: Path, config: SearchConfig) -> Standing:
@@ -61,6 +62,6 @@ def _what_counts(config: SearchConfig) -> dict[str, object]:
         **{
             f"recipe.{name}": value
             for name, value in config.recipe
-            if name not in _RESULT_DEPENDS_NOT_ON
+            if name not in RESULT_DEPENDS_NOT_ON
         },
     }

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
-from ..models import Supernet, build_supernet
+from ..models import Segmentor, Supernet, build_supernet, extract
 from ..results import write_csv
 from ..training import (
     MemberScorer,
@@ -20,6 +21,7 @@ from ..training import (
     save_supernet,
     train_supernet,
 )
+from ..training.supernet import calibration_batches
 from .config import ConfigError, SearchConfig
 from .folder import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
 from .trial import TRAINING_DIR
@@ -193,3 +195,31 @@ def load_scorer(
     supernet.to(device)
     scorer = MemberScorer(supernet, data, config.recipe, config.supernet, torch.device(device))
     return scorer, progress.step
+
+
+def extract_member(
+    run_dir: Path, config: SearchConfig, data: SegmentationData, spec: ArchSpec
+) -> Segmentor:
+    """A member of a run's supernet as a network of its own, on the CPU and in eval mode.
+
+    Its batch statistics are estimated as they were when the run scored it.
+
+    Args:
+        run_dir: Run directory, with its `supernet.pt`.
+        config: The run's configuration.
+        data: Its data set.
+        spec: The member.
+
+    Raises:
+        ConfigError: The run has no supernet.
+        CheckpointError: Its file is corrupt, or of another space or number of classes.
+        SpaceError: The architecture is not a member of the run's space.
+    """
+    path = run_dir / SUPERNET_NAME
+    if not path.is_file():
+        raise ConfigError(f"{run_dir} has no {SUPERNET_NAME}; a search by trials trains none")
+    supernet = build_from(config, data.num_classes)
+    load_supernet(path, supernet)
+    device = torch.device("cpu")
+    supernet.calibrate(spec, calibration_batches(data, config.recipe, config.supernet, device))
+    return extract(supernet, spec).eval()

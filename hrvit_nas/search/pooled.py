@@ -1,0 +1,124 @@
+"""Several finished or unfinished searches, looked at as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..arch import ArchSpec, parse_arch
+from ..data import SegmentationData
+from ..models import Segmentor
+from ..results import ArchSummary, CostName, RunSummary, TrialRecord, TrialStore, summarise
+from .config import ConfigError, SearchConfig, read_config
+from .folder import SUPERNET_NAME
+from .standing import RESULT_DEPENDS_NOT_ON
+from .supernet import extract_member
+from .trial import WEIGHTS_DIR
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledRuns:
+    """Searches whose scores can be compared: of the same data, trained by the same recipe.
+
+    Attributes:
+        directories: Run directories, in the order given.
+        configs: Their configurations.
+        records: Trials of all of them.
+    """
+
+    directories: tuple[Path, ...]
+    configs: tuple[SearchConfig, ...]
+    records: tuple[TrialRecord, ...]
+
+    @property
+    def config(self) -> SearchConfig:
+        """Configuration of the first run."""
+        return self.configs[0]
+
+    def summary(self, cost: CostName | None = None) -> RunSummary:
+        """The architectures of all runs, and their common frontier.
+
+        Args:
+            cost: What to set mIoU against; None = what the first run minimised.
+        """
+        standing = self.config.standing
+        noise = standing.noise if standing else None
+        return summarise(self.records, cost=cost or self.config.cost, noise=noise)
+
+    def weights(self, row: ArchSummary) -> Path:
+        """The file of an architecture as trained with the lowest of the seeds that it is scored by.
+
+        Raises:
+            ConfigError: No run has kept its weights.
+        """
+        for seed in sorted(row.scores):
+            for directory in self.directories:
+                path = directory / WEIGHTS_DIR / f"{row.arch_id}-s{seed}.pt"
+                if path.is_file():
+                    return path
+        raise ConfigError(
+            f"no weights of {row.arch_id} in {', '.join(map(str, self.directories))}; a run keeps"
+            " those of its frontier and references alone"
+        )
+
+    def extract(self, row: ArchSummary, data: SegmentationData) -> Segmentor | None:
+        """An architecture with the weights of the first run's supernet that has it.
+
+        Args:
+            row: The architecture.
+            data: The runs' data set, whose images its batch statistics are estimated from.
+
+        Returns:
+            A network of its own, in eval mode; None where no supernet has it.
+
+        Raises:
+            CheckpointError: The file of a supernet is corrupt, or does not fit its run.
+        """
+        spec = parse_arch(row.arch)
+        for directory, config in zip(self.directories, self.configs, strict=True):
+            trained = (directory / SUPERNET_NAME).is_file()
+            if trained and isinstance(spec, ArchSpec) and config.load_space().contains(spec):
+                return extract_member(directory, config, data, spec)
+        return None
+
+
+def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
+    """Reads searches to be looked at as one; they may be going on.
+
+    Args:
+        directories: Run directories, one at least.
+
+    Raises:
+        ConfigError: There is none, one holds no search, or two differ in data or recipe, so that
+            their scores cannot be compared.
+        StoreError: The trials of one cannot be read.
+    """
+    paths = tuple(map(Path, directories))
+    if not paths:
+        raise ConfigError("name at least one run directory, got none")
+    configs = tuple(read_config(path)[0] for path in paths)
+    for path, config in zip(paths, configs, strict=True):
+        if config.calibrate:
+            raise ConfigError(f"{path} holds a calibration, which has no frontier")
+        mine, first = _what_counts(config), _what_counts(configs[0])
+        for name in mine:
+            if mine[name] != first[name]:
+                raise ConfigError(
+                    f"{path} and {paths[0]} differ in {name} ({mine[name]!r} and {first[name]!r}),"
+                    " so their scores cannot be compared"
+                )
+    records = tuple(record for path in paths for record in TrialStore(path).records())
+    return PooledRuns(directories=paths, configs=configs, records=records)
+
+
+def _what_counts(config: SearchConfig) -> dict[str, object]:
+    """What a score depends on beside architecture and seed, by name."""
+    return {
+        **{f"data.{name}": value for name, value in config.data},
+        **{
+            f"recipe.{name}": value
+            for name, value in config.recipe
+            if name not in RESULT_DEPENDS_NOT_ON
+        },
+    }
