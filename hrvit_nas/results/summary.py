@@ -211,22 +211,22 @@ class RunSummary:
         )
 
     def rivals(self, row: ArchSummary) -> tuple[tuple[ArchSummary, PairedDifference], ...]:
-        """Compares a row with every other that was proposed and trained under its conditions.
+        """Compares a row with every other one that was trained under its conditions.
 
-        These are the searched architectures that are confirmed where it is, and share a seed with
-        it. The intervals are not adjusted for their number.
+        These are confirmed where it is, and share a seed with it. References are among them: one
+        may be better than all that was found. The intervals are not adjusted for their number.
 
         Args:
             row: What is compared.
 
         Returns:
-            Each rival, the best first, and the difference (row minus rival, fraction of mIoU).
+            Each rival, the highest mean first, and the difference (row minus rival, fraction of
+            mIoU).
         """
         others = [
             other
             for other in self.rows
             if other.arch_id != row.arch_id
-            and other.searched
             and other.confirmed == row.confirmed
             and other.scores.keys() & row.scores.keys()
         ]
@@ -240,7 +240,8 @@ class RunSummary:
         """Frontier, confirmed architectures and references by rising cost, to look at.
 
         One row an architecture, by its id; units stand in the names of the columns. The ends of
-        an interval are NaN for one seed, a probability is where the noise is unknown.
+        an interval are NaN for one seed. Latency and probability have a column only where there
+        is one.
         """
         import pandas as pd
 
@@ -262,7 +263,11 @@ class RunSummary:
             }
             for row in shown
         )
-        return frame.set_index("architecture") if shown else frame
+        if not shown:
+            return frame
+        frame = frame.set_index("architecture")
+        unknown = [name for name in ("latency ms", "P(frontier)") if frame[name].isna().all()]
+        return frame.drop(columns=unknown)
 
     def against_reference(
         self, row: ArchSummary, label: str
