@@ -237,11 +237,7 @@ def check_seeds(seeds: int) -> None:
 
 
 def find_base(name: str) -> tuple[ArchSpec, bool]:
-    """An architecture by preset, file or run.
-
-    Args:
-        name: A preset; a `.json` file with an architecture; a run directory, of which it is the
-            frontier member with the highest mean mIoU; or `RUN:ID`, another member of it.
+    """The architecture that an ablation changes; as `find_arch`.
 
     Returns:
         The architecture, and whether it is a preset, which a profile may bring to its scale.
@@ -249,26 +245,42 @@ def find_base(name: str) -> tuple[ArchSpec, bool]:
     Raises:
         ConfigError: There is none, or it is no HRViT.
     """
-    if name in PRESETS or not name or not ("/" in name or ":" in name or Path(name).exists()):
-        try:
-            spec, preset = get_arch(name), True
-        except ArchError as error:
-            raise ConfigError(f"{error}; or a .json file, a run directory, or RUN:ID") from error
-    elif name.endswith(".json"):
-        try:
-            spec, preset = parse_arch(Path(name).read_text(encoding="utf-8")), False
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{name} holds no architecture: {error}") from error
-    else:
-        spec, preset = _from_run(name), False
+    spec, preset = find_arch(name)
     if not isinstance(spec, ArchSpec):
         raise ConfigError(f"the base of an ablation must be an HRViT, got {name!r}")
     return spec, preset
 
 
+def find_arch(name: str) -> tuple[Arch, bool]:
+    """An architecture by preset, file or run.
+
+    Args:
+        name: A preset; a `.json` file with an architecture; a run directory, of which it is the
+            frontier member with the highest mean mIoU; or `RUN:ID`, another member of it.
+
+    Returns:
+        The architecture, and whether it is a preset.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name in PRESETS or not name or not ("/" in name or ":" in name or Path(name).exists()):
+        try:
+            return get_arch(name), True
+        except ArchError as error:
+            raise ConfigError(f"{error}; or a .json file, a run directory, or RUN:ID") from error
+    if name.endswith(".json"):
+        try:
+            return parse_arch(Path(name).read_text(encoding="utf-8")), False
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{name} holds no architecture: {error}") from error
+    return _from_run(name), False
+
+
 def _from_run(name: str) -> Arch:
     path, _, arch_id = name.partition(":")
-    summary = summarise(TrialStore(Path(path)).records())
+    store = TrialStore(Path(path), arches=False)
+    summary = summarise(store.records())
     if arch_id:
         found = [row for row in summary.rows if row.arch_id == arch_id]
         if not found:
@@ -277,7 +289,8 @@ def _from_run(name: str) -> Arch:
         found = sorted(summary.frontier, key=lambda row: row.interval.mean)
         if not found:
             raise ConfigError(f"{path} has no frontier to take a member of")
-    return parse_arch(found[-1].arch)
+    wanted = found[-1].arch_id
+    return parse_arch(store.arch_texts([wanted])[wanted])
 
 
 def make_arms(

@@ -1,0 +1,195 @@
+"""The table of architectures of a page: figures, drawing, cost by branch, and the spec to copy."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hrvit_nas.arch import Arch, ArchSpec
+from hrvit_nas.cost import Cost, estimate_cost
+from hrvit_nas.results import ArchSummary, format_interval
+
+from ..drawing import DrawingData, difference_data, drawing_data, drawing_svg
+from ..run import ReportedRun
+
+MOST_DRAWINGS = 24
+"""Architectures of a run that are drawn on a page; `--arch` draws any other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawing as an image that needs no file.
+
+    Attributes:
+        source: A `data:` address.
+        text: What it shows, for who does not see it.
+        width: Pixels that it is drawn for.
+    """
+
+    source: str
+    text: str
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One row of the table.
+
+    Attributes:
+        arch_id: Id of the architecture.
+        cells: By heading of the table.
+        gmacs: Multiply-adds an image, in billions, to filter by.
+        params: Millions of parameters, to filter by.
+        spec: Canonical JSON, to copy.
+        picture: Its drawing; None beyond the first `MOST_DRAWINGS`.
+        branches: Rows of (branch, MMACs, share of them, parameters).
+    """
+
+    arch_id: str
+    cells: dict[str, str]
+    gmacs: float
+    params: float
+    spec: str
+    picture: Picture | None
+    branches: tuple[tuple[str, str, str, str], ...]
+
+
+def search_members(run: ReportedRun) -> list[Member]:
+    """Frontier, references and what was confirmed beside them, by rising cost."""
+    summary = run.summary
+    rows = [row for row in summary.rows if row.on_frontier or row.reference or row.confirmed]
+    first = [row.arch_id for row in rows if row.on_frontier][:MOST_DRAWINGS]
+    drawn = {*first, *[row.arch_id for row in rows][: MOST_DRAWINGS - len(first)]}
+    specs = run.specs(row.arch_id for row in rows)
+    return [
+        _member(run, row.label, specs[row.arch_id], _cells(run, row), row.arch_id in drawn)
+        for row in rows
+        if row.arch_id in specs
+    ]
+
+
+def ablation_members(run: ReportedRun, arms: Iterable[tuple[str, Arch]]) -> list[Member]:
+    """The arms of an ablation, in the order of its plan."""
+    rows = {row.arch_id: row for row in run.summary.rows}
+    members = []
+    for number, (name, spec) in enumerate(arms):
+        row = rows.get(spec.id)
+        score = {"mIoU %": format_interval(row.interval)} if row else {}
+        members.append(_member(run, name, spec, score, number < MOST_DRAWINGS))
+    return members
+
+
+def beside_reference(run: ReportedRun) -> tuple[Picture, ...]:
+    """The reference, the best member, and their difference; empty where there are no two."""
+    frontier = [row for row in run.summary.frontier if not row.reference]
+    if not frontier:
+        return ()
+    best = max(frontier, key=lambda row: row.interval.mean)
+    cost = run.summary.cost
+    references = sorted(
+        run.summary.references, key=lambda row: abs(row.cost(cost) - best.cost(cost))
+    )
+    specs = run.specs([best.arch_id, *(row.arch_id for row in references)])
+    found = [row for row in references if isinstance(specs.get(row.arch_id), ArchSpec)]
+    second = specs.get(best.arch_id)
+    if not found or not isinstance(second, ArchSpec):
+        return ()
+    first = specs[found[0].arch_id]
+    assert isinstance(first, ArchSpec)
+    names = f"{found[0].label} at the run's scale", f"best member {best.arch_id}"
+    size, classes = run.image_size, run.num_classes
+    panels = [
+        drawing_data(first, names[0], image_size=size, num_classes=classes),
+        drawing_data(second, names[1], image_size=size, num_classes=classes),
+        difference_data(
+            first, second, (found[0].label, "best"), image_size=size, num_classes=classes
+        ),
+    ]
+    return tuple(_picture(panel) for panel in panels)
+
+
+def _cells(run: ReportedRun, row: ArchSummary) -> dict[str, str]:
+    summary = run.summary
+    roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference or ["dominated"]
+    cells = {"role": " and ".join(roles), "mIoU %": format_interval(row.interval)}
+    if summary.confirmed:
+        found = "" if row.search_miou is None else f"{100 * row.search_miou:.2f}"
+        cells["in the search %"] = found
+    if summary.inherited:
+        cells["inherited %"] = (
+            "" if row.inherited_miou is None else f"{100 * row.inherited_miou:.2f}"
+        )
+    if summary.probabilities:
+        chance = summary.probabilities.get(row.arch_id, math.nan)
+        cells["P(frontier)"] = "" if math.isnan(chance) else f"{chance:.2f}"
+    for label in summary.reference_labels:
+        compared = summary.against_reference(row, label)
+        cells[f"less {label}, nearest in cost, points"] = (
+            "" if compared is None else compared[1].describe()
+        )
+    if row.latency_ms is not None:
+        cells["latency ms"] = f"{row.latency_ms:.3g}"
+    cells["seeds"] = ", ".join(map(str, sorted(row.scores)))
+    return cells
+
+
+def _member(run: ReportedRun, name: str, spec: Arch, scores: dict[str, str], drawn: bool) -> Member:
+    cost = estimate_cost(spec, run.image_size, num_classes=run.num_classes)
+    picture = None
+    if drawn:
+        panel = drawing_data(
+            spec, name or spec.id, image_size=run.image_size, num_classes=run.num_classes
+        )
+        picture = _picture(panel)
+    return Member(
+        arch_id=spec.id,
+        cells={
+            "architecture": f"{name} ({spec.id})" if name else spec.id,
+            **scores,
+            "GMACs": f"{cost.macs / 1e9:.4g}",
+            "params M": f"{cost.params / 1e6:.3g}",
+            "activations MiB": f"{cost.peak_activation_bytes / 2**20:.3g}",
+        },
+        gmacs=cost.macs / 1e9,
+        params=cost.params / 1e6,
+        spec=spec.to_json(),
+        picture=picture,
+        branches=_by_branch(cost),
+    )
+
+
+def _by_branch(cost: Cost) -> tuple[tuple[str, str, str, str], ...]:
+    sums: dict[int, list[int]] = {}
+    for entry in cost.entries:
+        macs_and_params = sums.setdefault(entry.branch, [0, 0])
+        macs_and_params[0] += entry.macs
+        macs_and_params[1] += entry.params
+    return tuple(
+        (
+            f"branch {branch}" if branch else "stem and head",
+            f"{macs / 1e6:.4g}",
+            f"{macs / cost.macs:.1%}",
+            f"{params:,}",
+        )
+        for branch, (macs, params) in sorted(sums.items(), key=lambda item: item[0] or math.inf)
+    )
+
+
+def _picture(panel: DrawingData) -> Picture:
+    svg = drawing_svg(panel)
+    return Picture(
+        source=f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}",
+        text=_spoken(panel),
+        width=96 * panel.num_columns + 120,
+    )
+
+
+def _spoken(panel: DrawingData) -> str:
+    """The drawing in words: title, then the cells, branch by branch."""
+    cells: Sequence[str] = [
+        f"branch {cell.row + 1}, {panel.column_name} {cell.column + 1}: {', '.join(cell.lines)}"
+        for cell in sorted(panel.cells, key=lambda cell: (cell.row, cell.column))
+    ]
+    return f"{' '.join(panel.title.split())}. {'; '.join(cells)}"

@@ -1,0 +1,86 @@
+"""Parallel coordinates of a search: one line an architecture, one axis a gene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hrvit_nas.space import SpaceError
+
+from .run import ReportedRun
+
+MOST_LINES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelAxis:
+    """One axis.
+
+    Attributes:
+        name: Of the gene or figure, with its unit.
+        values: One a line: numbers, or places in `choices`.
+        choices: Texts of the choices, in order; empty for numbers.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelData:
+    """Everything that the figure shows.
+
+    Attributes:
+        axes: Genes that vary, then multiply-adds and mIoU.
+        arch_ids: The architecture of each line.
+        miou: mIoU (%) of each line.
+        caption: Data, numbers of lines and seeds.
+    """
+
+    axes: tuple[ParallelAxis, ...]
+    arch_ids: tuple[str, ...]
+    miou: tuple[float, ...]
+    caption: str
+
+
+def parallel_data(run: ReportedRun) -> ParallelData | None:
+    """Genes of the searched architectures; None where there are none, or no space to tell them."""
+    space = run.space
+    specs = run.sampled_specs(MOST_LINES)
+    rows = [row for row in run.summary.rows if row.arch_id in specs]
+    if space is None or not rows:
+        return None
+    try:
+        genes = [space.genes_of(specs[row.arch_id]) for row in rows]
+    except SpaceError:
+        return None
+    axes = []
+    for gene in space.genes:
+        values = [values[gene.name] for values in genes]
+        present = [choice for choice in gene.choices if choice in values]
+        if len(set(values)) < 2:
+            continue
+        choices: Sequence[object] = [*present, *([None] if None in values else [])]
+        places = {choice: float(place) for place, choice in enumerate(choices)}
+        axes.append(
+            ParallelAxis(
+                name=gene.name,
+                values=tuple(places[value] for value in values),
+                choices=tuple("inactive" if c is None else str(c) for c in choices),
+            )
+        )
+    miou = tuple(100 * row.interval.mean for row in rows)
+    axes += [
+        ParallelAxis(name="GMACs", values=tuple(row.macs / 1e9 for row in rows)),
+        ParallelAxis(name="mIoU (%)", values=miou),
+    ]
+    searched = sum(row.searched for row in run.summary.rows)
+    part = "" if len(rows) == searched else f" of {searched:,}, the frontier among them"
+    return ParallelData(
+        axes=tuple(axes),
+        arch_ids=tuple(row.arch_id for row in rows),
+        miou=miou,
+        caption=f"{run.dataset}, n = {len(rows):,} architectures{part}; seeds"
+        f" {', '.join(map(str, run.seeds))}; genes that do not vary are left out",
+    )
