@@ -18,11 +18,13 @@ from .options import (
     Data,
     DataRootOption,
     GpusPerTrialOption,
+    MlflowOption,
     RecipeOption,
     StepsOption,
     WorkersOption,
     default_directory,
     given_resources,
+    given_tracking,
     is_given,
     listed,
     option,
@@ -145,6 +147,7 @@ def ablate(
     cpus_per_trial: CpusPerTrialOption = None,
     gpus_per_trial: GpusPerTrialOption = None,
     address: AddressOption = None,
+    mlflow: MlflowOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/PLAN-DATE-TIME.")
     ] = None,
@@ -152,7 +155,8 @@ def ablate(
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --seeds, --criterion, --format,"
-            " --workers, --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+            " --mlflow, --workers, --cpus-per-trial, --gpus-per-trial and --address may be given"
+            " with it."
         ),
     ] = None,
 ) -> int:
@@ -183,7 +187,7 @@ def main() -> None:
 
 
 _HINT = "interrupted; nothing is lost. Continue with: hrvit-ablate --resume {}"
-_WITH_RESUME = {"resume", "seeds", "criterion", "output_format", *RESOURCES}
+_WITH_RESUME = {"resume", "seeds", "criterion", "output_format", "mlflow", *RESOURCES}
 _WITH_COST_ONLY = {"plan", "cost_only", "output_format", "base", "only", "output"}
 
 
@@ -309,6 +313,7 @@ def _created(options: dict[str, Any]) -> AblationRun:
                 "seed": options["seed"],
                 "seeds": plan.seeds if options["seeds"] is None else options["seeds"],
                 "resources": training.resources,
+                **given_tracking(options),
             }
         )
     except ValidationError as error:
@@ -322,6 +327,7 @@ def _resumed(directory: Path, options: dict[str, Any]) -> AblationRun:
     from ..search.ablation_run import open_ablation
 
     changes = {"seeds": options["seeds"]} if options["seeds"] is not None else {}
+    changes |= given_tracking(options)
     return open_ablation(directory, changes, given_resources(options))
 
 

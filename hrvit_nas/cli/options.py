@@ -52,6 +52,13 @@ AddressOption = Annotated[
     str | None,
     typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
 ]
+MlflowOption = Annotated[
+    str | None,
+    typer.Option(
+        help="MLflow to copy trials to, such as http://HOST:5000 or sqlite:///mlflow.db; none ends"
+        " it. Default: none."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,17 @@ def training_of(options: dict[str, Any]) -> Training:
 def given_resources(options: dict[str, Any]) -> dict[str, Any]:
     """The resources that were given."""
     return {name: options[name] for name in RESOURCES if options[name] is not None}
+
+
+def given_tracking(options: dict[str, Any]) -> dict[str, Any]:
+    """The tracking URI, if `--mlflow` was given; `none` stands for none."""
+    uri = options["mlflow"]
+    if uri is None:
+        return {}
+    # Otherwise a run that is resumed from elsewhere would start another database there.
+    if (path := uri.removeprefix("sqlite:///")) != uri and path:
+        uri = f"sqlite:///{Path(path).resolve()}"
+    return {"mlflow": None if uri == "none" else uri}
 
 
 def is_given(context: typer.Context, name: str) -> bool:

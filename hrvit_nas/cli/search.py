@@ -19,11 +19,13 @@ from .options import (
     Data,
     DataRootOption,
     GpusPerTrialOption,
+    MlflowOption,
     RecipeOption,
     StepsOption,
     WorkersOption,
     default_directory,
     given_resources,
+    given_tracking,
     is_given,
     listed,
     option,
@@ -46,6 +48,7 @@ Examples:
   hrvit-search --space heterogeneous_branches --strategy supernet --trust 6
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
+  hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
@@ -187,6 +190,7 @@ def search(
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
     ] = None,
+    mlflow: MlflowOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/SPACE-DATE-TIME.")
     ] = None,
@@ -194,8 +198,8 @@ def search(
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --trials, --confirm, --retrain, --trust,"
-            " --calibration, --calibration-seeds, --wanted-tau, --workers, --cpus-per-trial,"
-            " --gpus-per-trial and --address may be given with it."
+            " --calibration, --calibration-seeds, --wanted-tau, --mlflow, --workers,"
+            " --cpus-per-trial, --gpus-per-trial and --address may be given with it."
         ),
     ] = None,
 ) -> int:
@@ -237,7 +241,7 @@ _LIMITS = {
     "max_params": "params",
     "max_activation_bytes": "peak_activation_bytes",
 }
-_WITH_RESUME = {*_GOALS, *RESOURCES, "calibration"}
+_WITH_RESUME = {*_GOALS, *RESOURCES, "calibration", "mlflow"}
 
 
 def _check_kind(given: set[str], strategy: Strategy) -> None:
@@ -268,6 +272,7 @@ def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
     for name in sorted(given - _WITH_RESUME - {"resume"}):
         raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
     changes = {name: options[name] for name in _GOALS if options[name] is not None}
+    changes |= given_tracking(options)
     return open_run(directory, changes, given_resources(options), options["calibration"])
 
 
@@ -335,6 +340,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 **({} if references is None else {"references": listed(references)}),
                 "storage": options["storage"],
                 "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
+                **given_tracking(options),
                 "resources": training.resources,
             }
         )

@@ -32,6 +32,7 @@ from .config import (
     Frozen,
     Resources,
     SearchConfig,
+    TrackingUri,
     image_size_of,
     read_run,
 )
@@ -71,6 +72,7 @@ class AblationConfig(Frozen):
             each arm is trained alone.
         seed: First seed.
         seeds: Number of seeds.
+        mlflow: MLflow's tracking URI, to which trials are copied; None = to none.
         resources: What a trial asks of the machine.
     """
 
@@ -84,6 +86,7 @@ class AblationConfig(Frozen):
     supernet: SupernetRecipe | None = None
     seed: int = Field(default=0, ge=0)
     seeds: int = Field(le=MOST_SEEDS)
+    mlflow: TrackingUri | None = None
     resources: Resources = Resources()
 
     @model_validator(mode="after")
@@ -264,6 +267,7 @@ def create_ablation(
             write_text(directory / SPACE_NAME, yaml.safe_dump(dict(space), sort_keys=False))
             _check_members(config, load_space(directory / SPACE_NAME))
         note_provenance(directory, config.resources, config.seed_range)
+        run.start_tracking(config.mlflow)
         _write_config(directory, config)
     except BaseException:
         run.discard_if_unused()
@@ -302,6 +306,7 @@ def open_ablation(
     )
     try:
         run.check_journal()
+        run.start_tracking(config.mlflow)
         if changes:
             _write_config(directory, config.model_copy(update={"resources": recorded.resources}))
         note_provenance(directory, config.resources, config.seed_range)

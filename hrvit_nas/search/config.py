@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._files import declarations_dir, load_yaml
 from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
@@ -44,6 +45,18 @@ MIN_CALIBRATION = 6
 
 class ConfigError(ValueError):
     """A profile, recipe or option is not usable; one line that says which and what is allowed."""
+
+
+def _tracking_uri(uri: str) -> str:
+    if not re.match(r"[A-Za-z][\w+.-]*:(//.|/.)", uri):
+        raise ValueError(
+            f"a tracking URI must be such as http://HOST:5000 or sqlite:///mlflow.db, got {uri!r}"
+        )
+    return uri
+
+
+TrackingUri = Annotated[str, AfterValidator(_tracking_uri)]
+"""Where MLflow keeps its runs."""
 
 
 class Frozen(BaseModel):
@@ -164,6 +177,7 @@ class SearchConfig(Frozen):
         supernet: How the supernet is trained.
         storage: URL of Optuna's storage; None = an SQLite file in the run directory.
         study: Name of the study there, which no other run of the same storage may have.
+        mlflow: MLflow's tracking URI, to which trials are copied; None = to none.
         resources: What a trial asks of the machine.
     """
 
@@ -189,6 +203,7 @@ class SearchConfig(Frozen):
     supernet: SupernetRecipe = SupernetRecipe()
     storage: str | None = None
     study: str = "search"
+    mlflow: TrackingUri | None = None
     resources: Resources = Resources()
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from ..results import TrialRecord, TrialStore, provenance, write_text
 from ..training import Recipe
 from .config import CONFIG_NAME, ConfigError, Resources
 from .tasks import Outcome, Task
+from .tracking import Tracking
 from .trial import TRAINING_DIR
 
 PROVENANCE_NAME = "provenance.json"
@@ -46,20 +48,37 @@ class RunFolder:
     new: bool = False
     resources_changed: bool = False
     _table_due: float = field(default=0.0, repr=False)
+    _tracking: Tracking = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._tracking = Tracking(self.directory)
+
+    def start_tracking(self, mlflow: str | None) -> None:
+        """Opens MLflow, if there is a URI, and shows other tools the trials they have missed.
+
+        Raises:
+            ConfigError: MLflow is not installed, the URI does not answer, or the run is damaged.
+        """
+        # How the run began tells it from others, also once its directory has been moved.
+        began = json.dumps(_sittings(self.directory)[:1]).encode()
+        digest = hashlib.sha256(began).hexdigest()[:12]
+        self._tracking.start(self.store.records(), mlflow, self.directory.resolve().name, digest)
 
     def keep(self, task: Task, outcome: Outcome, image_size: tuple[int, int]) -> TrialRecord:
         """Writes what came of a task; from then on it need not be done again."""
         record = self._record(task, outcome, image_size)
         self.store.append(record)
+        self._tracking.add(record)
         (self.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
         self._write_table_if_due()
         return record
 
     def close(self) -> None:
-        """Writes the table once more and lets others write."""
+        """Writes the table once more, lets others write, and sends what could not be sent."""
         if self.store.records():
             self.store.write_parquet()
         self.store.close()
+        self._tracking.close()
 
     def check_journal(self) -> None:
         """Refuses a journal that lost trials which the table beside it has.
@@ -160,6 +179,18 @@ def shared_by_trials(
 
 def note_provenance(directory: Path, resources: Resources, seeds: Sequence[int]) -> None:
     """Adds this sitting to `provenance.json`; several machines may have run a resumed run."""
+    sittings = _sittings(directory)
+    device = "cuda" if resources.gpus_per_trial else "cpu"
+    sittings.append({**provenance(device=device), "seeds": list(seeds)})
+    write_json(directory / PROVENANCE_NAME, sittings)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes plain data, replacing an older file in one step."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _sittings(directory: Path) -> list[Any]:
     path = directory / PROVENANCE_NAME
     try:
         sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
@@ -167,14 +198,7 @@ def note_provenance(directory: Path, resources: Resources, seeds: Sequence[int])
             raise ValueError(f"it must hold a list, not a {type(sittings).__name__}")
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
-    device = "cuda" if resources.gpus_per_trial else "cpu"
-    sittings.append({**provenance(device=device), "seeds": list(seeds)})
-    write_json(path, sittings)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Writes plain data, replacing an older file in one step."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    return sittings
 
 
 def remove_empty(folder: Path) -> None:

@@ -1,10 +1,10 @@
 """A search from its configuration to its run directory, interruptible at any time.
 
 The run directory holds `config.json` (as resolved), `provenance.json`, Optuna's study
-(`study.db`, unless it is stored elsewhere), the trials (`trials.jsonl`, `trials.parquet`), a
-supernet and its loss curve where there is one (`supernet.pt`, `supernet.csv`), the weights of
-frontier members and references (`checkpoints/`), and the frontier as `frontier.csv` and
-`frontier.png`.
+(`study.db`, unless it is stored elsewhere), the trials (`trials.jsonl`, `trials.parquet`, and for
+TensorBoard `tensorboard/`), a supernet and its loss curve where there is one (`supernet.pt`,
+`supernet.csv`), the weights of frontier members and references (`checkpoints/`), and the frontier
+as `frontier.csv` and `frontier.png`.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ def create_run(config: SearchConfig, directory: Path, supernet: Path | None = No
     run = Run(directory=directory, config=config, space=space, data=data, store=store, new=True)
     try:
         note_provenance(directory, config.resources, _seeds(config))
+        run.start_tracking(config.mlflow)
         _write_config(run, config)
         if supernet is not None:
             with replacing(directory / SUPERNET_NAME) as temporary:
@@ -183,6 +184,7 @@ def open_run(
     )
     try:
         run.check_journal()
+        run.start_tracking(config.mlflow)
         if changes:
             _write_config(run, config.model_copy(update={"resources": recorded}))
         note_provenance(directory, config.resources, _seeds(config))
