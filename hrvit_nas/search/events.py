@@ -1,7 +1,7 @@
 """A trial as an event file of TensorBoard.
 
 `tensorboardX.SummaryWriter` is left aside for what it is made of: it writes from a thread, which a
-full disk ends, and then waits for that thread for ever.
+full disk can end, and then waits for that thread for ever.
 """
 
 from __future__ import annotations
