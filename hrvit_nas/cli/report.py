@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,6 +113,7 @@ def _write(directories: list[Path], output: Path) -> int:
     for directory in directories:
         loaded.append(load_run(directory))
         _progress(f"{directory}: {len(loaded[-1].records):,} trials")
+    gc.freeze()  # what was read is needed to the end; searching it for garbage takes seconds
     page = build_page(loaded)
     write_text(output, page)
     print(f"{output} ({len(page.encode()) / 2**20:.1f} MiB); it opens in any browser")

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ARCHITECTURES = 2000
-"""Dominated architectures that a frontier is compared with, at most."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AllocationData:
@@ -46,7 +43,7 @@ def allocation_data(run: ReportedRun) -> AllocationData:
         ReportError: There is no frontier, or nothing beside it.
     """
     frontier = {row.arch_id for row in run.summary.frontier}
-    specs = run.sampled_specs(MOST_ARCHITECTURES)
+    specs = run.sample
     mine = [spec for key, spec in specs.items() if key in frontier]
     rest = [spec for key, spec in specs.items() if key not in frontier]
     if not mine or not rest:

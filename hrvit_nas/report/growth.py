@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,14 +77,20 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         runs: Searches of one space, data set and number of steps, with one cost.
         confidence: Coverage of the intervals.
     """
-    tracks = {
-        (label, seed): track
-        for run in runs
-        if (track := _track(run)) is not None
-        for label, seed in [_label(run, runs)]
-    }
-    if not tracks:
+    found = [(run, track) for run in runs if (track := _track(run)) is not None]
+    if not found:
         return None
+    # Runs that share sampler and seed are told apart by their names.
+    twins = Counter((run.config.sampler, run.config.seed) for run, _ in found)
+    tracks = {
+        (
+            run.config.sampler
+            if twins[run.config.sampler, run.config.seed] == 1
+            else f"{run.config.sampler}, {run.name}",
+            run.config.seed,
+        ): track
+        for run, track in found
+    }
     corner = max(float(points[:, 1].max()) for points, _ in tracks.values())
     areas = {
         key: 100 * hypervolume_curve(points, (0.0, corner), MIOU_AND_COST) / corner
@@ -114,15 +121,6 @@ def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
             key = (config.space, run.dataset, run.image_size, config.recipe.steps, config.cost)
             groups.setdefault(key, []).append(run)
     return list(groups.values())
-
-
-def _label(run: ReportedRun, runs: Sequence[ReportedRun]) -> tuple[str, int]:
-    """Sampler and seed; runs that share both are told apart by their names."""
-    config = run.config
-    mine = config.sampler, config.seed
-    same = [other for other in runs if (other.config.sampler, other.config.seed) == mine]
-    alone = [other for other in same if _track(other) is not None] == [run]
-    return (config.sampler if alone else f"{config.sampler}, {run.name}"), config.seed
 
 
 def _track(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

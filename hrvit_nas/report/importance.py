@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrvit_nas.results import Importance, gene_importance
-from hrvit_nas.space import SpaceError
 
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
 from .run import ReportedRun
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ARCHITECTURES = 2000
-"""Searched architectures that importance is taken from, at most."""
 MOST_GENES = 12
 """Genes that a figure has room for."""
 
@@ -46,19 +43,14 @@ def importance_data(run: ReportedRun) -> ImportanceData:
     Raises:
         ReportError: The run has no space, or too few architectures were searched.
     """
-    space = run.space
-    if space is None:
-        raise ReportError(
-            f"{run.directory}: importance is of genes, and the run's space is not there (any more)"
-        )
-    specs = run.sampled_specs(MOST_ARCHITECTURES)
-    rows = [row for row in run.summary.rows if row.arch_id in specs]
-    scored = [row for row in rows if row.search_miou is not None]
-    try:
-        genes = [space.genes_of(specs[row.arch_id]) for row in scored]
-    except SpaceError as error:
-        raise ReportError(f"{run.directory}: {error}") from error
-    by_gene = {gene.name: [values[gene.name] for values in genes] for gene in space.genes}
+    genes = run.genes
+    scored = [
+        row for row in run.summary.rows if row.arch_id in genes and row.search_miou is not None
+    ]
+    assert run.space is not None
+    by_gene = {
+        gene.name: [genes[row.arch_id][gene.name] for row in scored] for gene in run.space.genes
+    }
     try:
         targets = {
             "mIoU": gene_importance(by_gene, [row.search_miou or 0.0 for row in scored]),

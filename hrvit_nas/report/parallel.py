@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from hrvit_nas.space import SpaceError
-
+from .figures import ReportError
 from .run import ReportedRun
 
 MOST_LINES = 1000
@@ -44,19 +44,20 @@ class ParallelData:
     caption: str
 
 
-def parallel_data(run: ReportedRun) -> ParallelData | None:
-    """Genes of the searched architectures; None where there are none, or no space to tell them."""
-    space = run.space
-    specs = run.sampled_specs(MOST_LINES)
-    rows = [row for row in run.summary.rows if row.arch_id in specs]
-    if space is None or not rows:
-        return None
-    try:
-        genes = [space.genes_of(specs[row.arch_id]) for row in rows]
-    except SpaceError:
-        return None
+def parallel_data(run: ReportedRun) -> ParallelData:
+    """Genes of the searched architectures.
+
+    Raises:
+        ReportError: Nothing was searched, or the run's space is not there any more.
+    """
+    shown = dict(islice(run.genes.items(), MOST_LINES))  # the frontier comes first
+    rows = [row for row in run.summary.rows if row.arch_id in shown]
+    if not rows:
+        raise ReportError(f"{run.directory}: no searched architecture is complete")
+    genes = [shown[row.arch_id] for row in rows]
+    assert run.space is not None
     axes = []
-    for gene in space.genes:
+    for gene in run.space.genes:
         values = [values[gene.name] for values in genes]
         present = [choice for choice in gene.choices if choice in values]
         if len(set(values)) < 2:

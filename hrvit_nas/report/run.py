@@ -6,9 +6,11 @@ wanted.
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +23,12 @@ from hrvit_nas.results import RunSummary, TrialRecord, TrialStore, summarise
 from hrvit_nas.search.ablation_run import AblationConfig, read_ablation
 from hrvit_nas.search.config import CONFIG_NAME, SearchConfig, read_config
 from hrvit_nas.space import Space, SpaceError
+from hrvit_nas.space.genes import Value
 
 from .figures import ReportError
+
+MOST_SAMPLED = 1000
+"""Architectures beside the frontier that genes and allocation are looked at in."""
 
 Kind = Literal["search", "calibration", "ablation"]
 
@@ -44,6 +50,7 @@ class ReportedRun:
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
+    _read: dict[str, Arch] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -108,32 +115,54 @@ class ReportedRun:
         except SpaceError:
             return None
 
+    @cached_property
+    def sample(self) -> dict[str, ArchSpec]:
+        """Searched HRViTs by id: all of the frontier, and at most `MOST_SAMPLED` of the others.
+
+        Which, is the same at every call. Raises as `specs`.
+        """
+        frontier = [row.arch_id for row in self.summary.frontier]
+        members = {*frontier}
+        rest = [r.arch_id for r in self.summary.rows if r.searched and r.arch_id not in members]
+        if len(rest) > MOST_SAMPLED:
+            rest = Random(0).sample(rest, MOST_SAMPLED)
+        found = self.specs([*frontier, *rest])
+        return {key: spec for key, spec in found.items() if isinstance(spec, ArchSpec)}
+
+    @cached_property
+    def genes(self) -> dict[str, dict[str, Value | None]]:
+        """Genes of the sample, by id of the architecture.
+
+        Raises:
+            ReportError: The space has changed since the run was started.
+        """
+        if self.space is None:
+            raise ReportError(
+                f"{self.directory}: its space is not there (any more), and genes are of a space"
+            )
+        try:
+            return {key: self.space.genes_of(spec) for key, spec in self.sample.items()}
+        except SpaceError as error:
+            raise ReportError(f"{self.directory}: {error}") from error
+
     def specs(self, arch_ids: Iterable[str]) -> dict[str, Arch]:
-        """Architectures by id.
+        """Architectures by id, each read once.
 
         Raises:
             ReportError: One is damaged.
         """
-        try:
-            return {
-                arch_id: parse_arch(text)
-                for arch_id, text in self.store.arch_texts(arch_ids).items()
-            }
-        except ArchError as error:
-            raise ReportError(f"{self.store.journal} is damaged: {error}") from error
-
-    def sampled_specs(self, most: int) -> dict[str, ArchSpec]:
-        """Searched HRViTs by id: those of the frontier, and of the rest as many as are asked for.
-
-        Args:
-            most: At most so many in all, the frontier aside; which, is the same at every call.
-        """
-        searched = [row.arch_id for row in self.summary.rows if row.searched]
-        frontier = [row.arch_id for row in self.summary.frontier]
-        if len(searched) > most:
-            searched = Random(0).sample(searched, most)
-        found = self.specs({*searched, *frontier})
-        return {key: spec for key, spec in found.items() if isinstance(spec, ArchSpec)}
+        wanted = list(arch_ids)
+        missing = {arch_id for arch_id in wanted if arch_id not in self._read}
+        if missing:
+            # A pass over the journal costs the same for one or for all that will be asked for.
+            rows = self.summary.rows
+            missing |= {r.arch_id for r in rows if r.on_frontier or r.reference or r.confirmed}
+            try:
+                for arch_id, text in self.store.arch_texts(missing - self._read.keys()).items():
+                    self._read[arch_id] = parse_arch(text)
+            except ArchError as error:
+                raise ReportError(f"{self.store.journal} is damaged: {error}") from error
+        return {arch_id: self._read[arch_id] for arch_id in wanted if arch_id in self._read}
 
 
 def load_run(directory: str | Path) -> ReportedRun:
@@ -145,17 +174,27 @@ def load_run(directory: str | Path) -> ReportedRun:
     """
     directory = Path(directory)
     config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)[0]
-    store = TrialStore(directory, arches=False)
-    records = tuple(store.records())
     cost = "macs" if isinstance(config, AblationConfig) else config.cost
     standing = None if isinstance(config, AblationConfig) else config.standing
+    with _no_collection():
+        store = TrialStore(directory, arches=False)
+        records = tuple(store.records())
+        summary = summarise(records, cost=cost, noise=standing and standing.noise)
     return ReportedRun(
-        directory=directory,
-        config=config,
-        store=store,
-        records=records,
-        summary=summarise(records, cost=cost, noise=standing and standing.noise),
+        directory=directory, config=config, store=store, records=records, summary=summary
     )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spares the search for cycles while millions of objects are made that have none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _is_ablation(directory: Path) -> bool:

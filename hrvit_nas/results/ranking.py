@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -448,7 +448,20 @@ def score_draws(
     draws: int = 4000,
     seed: int = 0,
 ) -> Floats:
-    """Draws what the true scores may be, given noisy means: (draws, num_architectures).
+    """Draws what the true scores may be, given noisy means, as `score_draw_batches` all at once."""
+    return next(score_draw_batches(means, num_seeds, costs, noise, draws, draws, seed))
+
+
+def score_draw_batches(
+    means: ArrayLike,
+    num_seeds: ArrayLike,
+    costs: ArrayLike,
+    noise: float,
+    draws: int,
+    at_once: int,
+    seed: int = 0,
+) -> Iterator[Floats]:
+    """Draws what the true scores may be, given noisy means: (at_once, num_architectures) a batch.
 
     The winner of many noisy scores is partly the luckiest, so that its score flatters it. Here
     true scores are taken to scatter normally around a line in the logarithm of cost, and each
@@ -461,7 +474,8 @@ def score_draws(
         num_seeds: (num_architectures,) seeds behind each.
         costs: (num_architectures,), positive.
         noise: Standard deviation of one score between seeds.
-        draws: How many.
+        draws: How many in all, at least.
+        at_once: How many a batch, which bounds the memory.
         seed: Of the draws.
 
     Raises:
@@ -495,15 +509,16 @@ def score_draws(
         lines.append(line)
         factors.append(np.linalg.cholesky(np.linalg.inv(precision)))
     odds = np.exp(log_odds - log_odds.max())
-    chosen = rng.choice(GRID, size=draws, p=odds / odds.sum())
-    steps = rng.standard_normal((draws, design.shape[1], 1))
-    drawn_lines = np.asarray(lines)[chosen] + (np.asarray(factors)[chosen] @ steps)[..., 0]
-    prior = drawn_lines @ design.T
-    variance = scatters[chosen, None] ** 2
-    share = variance / (variance + own)
-    centre = prior + share * (y - prior)
-    truth: Floats = centre + np.sqrt(share * own) * rng.standard_normal(centre.shape)
-    return truth
+    for _ in range(-(-draws // at_once)):
+        chosen = rng.choice(GRID, size=at_once, p=odds / odds.sum())
+        steps = rng.standard_normal((at_once, design.shape[1], 1))
+        drawn_lines = np.asarray(lines)[chosen] + (np.asarray(factors)[chosen] @ steps)[..., 0]
+        prior = drawn_lines @ design.T
+        variance = scatters[chosen, None] ** 2
+        share = variance / (variance + own)
+        centre = prior + share * (y - prior)
+        truth: Floats = centre + np.sqrt(share * own) * rng.standard_normal(centre.shape)
+        yield truth
 
 
 def _table(scores: ArrayLike) -> Floats:

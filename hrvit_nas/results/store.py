@@ -220,6 +220,7 @@ class TrialStore:
         """Reads the journal; returns the number of bytes that whole lines take."""
         size = 0
         arches: dict[str, str] = {}
+        fields = set(TrialRecord.model_fields)
         with self.journal.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -234,11 +235,13 @@ class TrialStore:
                     record = _parse(line, arches=self._arches)
                 except StoreError as error:
                     raise StoreError(f"{self.journal}, line {number} {error}") from error
-                # Seeds of one architecture share one copy of its text.
+                # Seeds of one architecture share one copy of its text, and all records one note of
+                # which fields were given, which would take half of a record without text.
                 shared = arches.setdefault(record.arch, record.arch)
-                self._records.append(
-                    record if shared is record.arch else record.model_copy(update={"arch": shared})
-                )
+                if shared is not record.arch:
+                    record = record.model_copy(update={"arch": shared})
+                object.__setattr__(record, "__pydantic_fields_set__", fields)
+                self._records.append(record)
         return size
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
-from .ranking import MIN_FOR_LINE, pooled_noise, score_draws
+from .ranking import MIN_FOR_LINE, pooled_noise, score_draw_batches
 from .records import TrialRecord
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CostName = Literal["macs", "params", "latency_ms"]
 MIN_FREE = 4
 """Degrees of freedom below which a spread between seeds is not worth using."""
-MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 4_000_000
+MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 2_000_000
 """Draws behind a probability: at most, at least, and the most scores that are drawn at once."""
 
 
@@ -129,13 +129,9 @@ class RunSummary:
         seeds = [len(row.all_scores) for row in rows]
         # Of a large run, a few draws at a time and fewer in all keep memory and time in bounds.
         at_once = min(MOST_DRAWS, max(1, MOST_DRAWN // len(rows)))
-        times = 1 if at_once == MOST_DRAWS else -(-LEAST_DRAWS // at_once)
-        parts = [
-            frontier_probability(
-                score_draws(means, seeds, costs, self.noise, draws=at_once, seed=part), costs
-            )
-            for part in range(times)
-        ]
+        draws = MOST_DRAWS if at_once == MOST_DRAWS else LEAST_DRAWS
+        batches = score_draw_batches(means, seeds, costs, self.noise, draws, at_once)
+        parts = [frontier_probability(batch, costs) for batch in batches]
         found = [fmean(shares) for shares in zip(*parts, strict=True)]
         return {row.arch_id: float(p) for row, p in zip(rows, found, strict=True)}
 
@@ -147,17 +143,17 @@ class RunSummary:
             for seed, score in row.all_scores.items()
         )
 
-    @property
+    @cached_property
     def frontier(self) -> tuple[ArchSummary, ...]:
         """Frontier members by rising cost."""
         return tuple(row for row in self.rows if row.on_frontier)
 
-    @property
+    @cached_property
     def references(self) -> tuple[ArchSummary, ...]:
         """Reference architectures by rising cost."""
         return tuple(row for row in self.rows if row.reference)
 
-    @property
+    @cached_property
     def reference_labels(self) -> tuple[str, ...]:
         """Names of the reference architectures, each of which may be there at several costs."""
         return tuple(sorted({row.label for row in self.references}))
@@ -361,7 +357,11 @@ def _with_frontier(rows: Iterable[ArchSummary], cost: CostName) -> tuple[ArchSum
     if all(row.confirmed for row in candidates if row.arch_id in members):
         confirmed = [row for row in candidates if row.confirmed]
         members = _front(confirmed, cost, lambda row: row.interval.mean)
-    marked = [replace(row, on_frontier=row.arch_id in members) for row in rows]
+    marked = [
+        row if row.on_frontier == on else replace(row, on_frontier=on)
+        for row in rows
+        for on in [row.arch_id in members]
+    ]
     marked.sort(key=lambda row: (row.cost(cost), row.interval.mean, row.arch_id))
     return tuple(marked)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,9 @@ PLAN = {
 
 
 @pytest.fixture
-def ablate(monkeypatch, capsys, tmp_path):
-    """Runs `hrvit-ablate` in this process, in an empty folder: (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def ablate(*arguments):
-        monkeypatch.setattr(sys, "argv", [NAME, *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        output = capsys.readouterr()
-        return caught.value.code, output.out, output.err
-
-    return ablate
+def ablate(run_command):
+    """Runs `hrvit-ablate`: (status, stdout, stderr)."""
+    return partial(run_command, main)
 
 
 @pytest.fixture(scope="module")

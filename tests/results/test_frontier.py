@@ -5,12 +5,12 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from optuna._hypervolume import compute_hypervolume
 
-from hrvit_nas.results import hypervolume, pareto_front
+from hrvit_nas.results import hypervolume, hypervolume_curve, pareto_front
 
 # Few distinct values, so that ties are common; now and then no number at all.
 coordinates = st.one_of(st.integers(0, 5).map(float), st.sampled_from([math.nan, math.inf]))
@@ -91,3 +91,26 @@ def test_hypervolume_refuses_other_than_two_finite_objectives():
         hypervolume([[1, 2, 3]], (0, 0, 0), (True, True, True))
     with pytest.raises(ValueError, match="must be finite, got"):
         hypervolume([[1, 2]], (0, math.inf))
+
+
+@settings(deadline=None)
+@given(
+    points=hnp.arrays(np.float64, st.tuples(st.integers(0, 25), st.just(2)), elements=coordinates),
+    reference=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+)
+def test_the_curve_is_the_hypervolume_of_each_beginning(points, reference):
+    points[np.isinf(points)] = -1.0
+    found = hypervolume_curve(points, reference, (False, False))
+    expected = [
+        hypervolume(points[: count + 1], reference, (False, False)) for count in range(len(points))
+    ]
+    assert found.tolist() == pytest.approx(expected)
+
+
+def test_the_curve_of_many_points_ends_at_their_hypervolume():
+    rng = np.random.default_rng(0)
+    points = np.stack([rng.random(20_000), rng.random(20_000)], axis=1)
+    curve = hypervolume_curve(points, (0.0, 1.0))
+    assert (np.diff(curve) >= 0).all()
+    assert curve[-1] == pytest.approx(hypervolume(points, (0.0, 1.0)))
+    assert curve[-1] == pytest.approx(compute_hypervolume(points * (-1, 1), np.array([0.0, 1.0])))

@@ -308,3 +308,18 @@ def test_a_journal_line_is_plain_json(tmp_path, record):
     lines = store.journal.read_bytes().split(b"\n")
     assert len(lines) == 2
     assert json.loads(lines[0])["schema_version"] == SCHEMA_VERSION
+
+
+def test_texts_of_architectures_can_stay_on_disk(tmp_path, record):
+    b1, b2 = get_arch("hrvit_b1"), get_arch("hrvit_b2")
+    with TrialStore(tmp_path, write=True) as store:
+        for number, spec in enumerate((b1, b2, b1)):
+            store.append(record(number=number, arch_id=spec.id, arch=spec.to_json(), seed=number))
+    light, whole = TrialStore(tmp_path, arches=False), TrialStore(tmp_path)
+    assert {r.arch for r in light.records()} == {""}
+    assert [r.model_copy(update={"arch": ""}) for r in whole.records()] == light.records()
+    assert light.arch_texts([b2.id, "0" * 12]) == {b2.id: b2.to_json()}
+    assert light.arch_texts([]) == {}
+    light.journal.unlink()
+    with pytest.raises(StoreError, match="cannot read"):
+        light.arch_texts([b1.id])

@@ -1,5 +1,7 @@
 """One row an architecture: whose score counts, and who is on the frontier."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -284,3 +286,18 @@ def test_the_frame_has_units_and_marks_what_is_unknown(confirmed, trials, record
     assert frame["latency ms"].max() == 3
     assert frame["P(frontier)"].max() > 0
     assert summarise([]).to_frame().empty
+
+
+def test_probabilities_of_a_large_run_are_drawn_in_parts(record, monkeypatch):
+    rng = random.Random(0)
+    records = [
+        record(arch_id=f"{n:012x}", macs=1000 + 100 * n, miou=0.3 + 0.01 * n + rng.gauss(0, 0.02))
+        for n in range(20)
+    ]
+    whole = summarise(records, noise=0.02).probabilities
+    monkeypatch.setattr("hrvit_nas.results.summary.MOST_DRAWN", 20 * 100)
+    monkeypatch.setattr("hrvit_nas.results.summary.LEAST_DRAWS", 2000)
+    parts = summarise(records, noise=0.02).probabilities
+    assert parts.keys() == whole.keys()
+    assert parts != whole
+    assert list(parts.values()) == pytest.approx(list(whole.values()), abs=0.06)

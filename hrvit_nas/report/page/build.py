@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -88,7 +88,10 @@ def build_page(runs: Sequence[ReportedRun], *, live: str = "") -> str:
         runs: At least one.
         live: Version of what is shown, where the page is served and refreshes; empty for a file.
     """
-    chapters = [*_comparison(runs), *(_chapter(n, run) for n, run in enumerate(runs))]
+    chapters = [_chapter(number, run) for number, run in enumerate(runs)]
+    # Of several runs, what sets them side by side comes first.
+    chapters.insert(0 if len(runs) > 1 else 1, _comparison(runs))
+    chapters = [chapter for chapter in chapters if chapter.sections]
     shown = [chart for chapter in chapters for part in chapter.sections for chart in part.charts]
     parallels = {
         part.id: {
@@ -125,7 +128,7 @@ def build_page(runs: Sequence[ReportedRun], *, live: str = "") -> str:
     )
 
 
-def _comparison(runs: Sequence[ReportedRun]) -> Iterator[Chapter]:
+def _comparison(runs: Sequence[ReportedRun]) -> Chapter:
     """Hypervolume of all searches that may be compared."""
     sections = []
     for number, group in enumerate(comparable(runs)):
@@ -159,8 +162,7 @@ def _comparison(runs: Sequence[ReportedRun]) -> Iterator[Chapter]:
                 ],
             )
         )
-    if sections:
-        yield Chapter(id="growth", title="How the searches grew", sections=sections)
+    return Chapter(id="growth", title="How hypervolume grew", sections=sections)
 
 
 def _growth_caption(caption: str, runs: Sequence[ReportedRun]) -> str:
@@ -305,10 +307,8 @@ def _published(prefix: str, run: ReportedRun) -> Section | None:
     )
 
 
-def _parallel(prefix: str, run: ReportedRun) -> Section | None:
+def _parallel(prefix: str, run: ReportedRun) -> Section:
     data = parallel_data(run)
-    if data is None:
-        return None
     return Section(
         id=f"{prefix}-parallel",
         title="Genes",
@@ -462,7 +462,9 @@ def _ablation(prefix: str, run: ReportedRun) -> Section:
                 id=f"{prefix}-forest",
                 title="forest plot",
                 figure=charts.forest_figure(data),
-                caption=data.caption,
+                caption=f"{data.caption.partition(chr(10))[0]}; thick: {ablation.confidence:.0%}"
+                f" interval; thin: adjusted for {ablation.num_comparisons} comparisons; shaded: too"
+                " small to be told",
             )
         ],
         grids=[Grid(title=grid.title, headings=grid.headings, rows=grid.rows, dim=grid.dim)],

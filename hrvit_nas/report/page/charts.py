@@ -82,7 +82,8 @@ def pareto_figure(data: ParetoData) -> go.Figure:
         figure.add_trace(
             go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         )
-    bars = f" ({data.confidence:.0%} interval)"
+    has_bars = any(not math.isnan(point.low) for point in (*data.frontier, *data.references))
+    bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
     for points, name, color, symbol in (
         (data.confirmed_dominated, "confirmed, dominated", GREY, "circle-open"),
         (data.frontier, f"frontier{bars}", BLUE, "circle"),
