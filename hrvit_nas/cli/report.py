@@ -124,8 +124,11 @@ def _draw(names: list[str], directories: list[Path], output: Path) -> int:
     from ..arch import ArchSpec
     from ..report.drawing import difference_data, draw_architectures, drawing_data
 
-    specs = [_find(name, directories) for name in names]
-    titles = [_title(name, spec) for name, spec in zip(names, specs, strict=True)]
+    found = [_find(name, directories) for name in names]
+    specs = [spec for spec, _ in found]
+    titles = [
+        name if is_preset else spec.id for name, (spec, is_preset) in zip(names, found, strict=True)
+    ]
     panels = [drawing_data(spec, title) for spec, title in zip(specs, titles, strict=True)]
     if len(specs) == 2:
         first, second = specs
@@ -138,18 +141,19 @@ def _draw(names: list[str], directories: list[Path], output: Path) -> int:
     return 0
 
 
-def _find(name: str, directories: list[Path]) -> Arch:
+def _find(name: str, directories: list[Path]) -> tuple[Arch, bool]:
+    """The architecture of a name, and whether it is a preset."""
     from ..arch import parse_arch
     from ..results import TrialStore
     from ..search.ablation import find_arch
 
     if name.lstrip().startswith("{"):
-        return parse_arch(name)
+        return parse_arch(name), False
     if _is_id(name) and not Path(name).exists():
         for directory in directories:
             texts = TrialStore(directory, arches=False).arch_texts([name])
             if name in texts:
-                return parse_arch(texts[name])
+                return parse_arch(texts[name]), False
         where = ", ".join(map(str, directories))
         raise _usage(
             f"no trial of an architecture {name!r} in {where}"
@@ -157,18 +161,11 @@ def _find(name: str, directories: list[Path]) -> Arch:
             else f"to draw the architecture {name!r}, name its run too: RUN --arch {name}, or"
             f" --arch RUN:{name}"
         )
-    return find_arch(name)[0]
+    return find_arch(name)
 
 
 def _is_id(name: str) -> bool:
     return len(name) == 12 and all(digit in "0123456789abcdef" for digit in name)
-
-
-def _title(name: str, spec: Arch) -> str:
-    """A short name: that of a preset, else the id."""
-    from ..arch import PRESETS
-
-    return name if name in PRESETS else spec.id
 
 
 def _serve(directories: list[Path], port: int) -> int:

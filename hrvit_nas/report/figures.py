@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -65,6 +66,11 @@ def figure_bytes(draw: Callable[[Figure], None], kind: str, size: tuple[float, f
     # Type 42 fonts stay text in a PDF, which publishers ask for; no date keeps files equal.
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     file = BytesIO()
-    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+    with (
+        matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        if kind == "svg":  # its texts are drawn by who shows it, with fonts of their own
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format=kind, metadata=metadata)
     return file.getvalue()

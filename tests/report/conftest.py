@@ -1,0 +1,91 @@
+"""Run directories as searches leave them, with made-up scores."""
+
+import json
+import random
+
+import pytest
+
+from hrvit_nas.arch import scale_widths
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.results import HistoryPoint, TrialStore
+from hrvit_nas.search.config import CONFIG_NAME
+
+NUM_CLASSES = 8
+IMAGE_SIZE = (32, 48)
+
+
+@pytest.fixture(scope="session")
+def write_run(record, make_config):
+    """Writes a run directory: (directory, records, fields of the configuration)."""
+
+    def write(directory, records, **changes):
+        config = make_config(**changes)
+        directory.mkdir(parents=True, exist_ok=True)
+        with TrialStore(directory, write=True) as store:
+            for item in records:
+                store.append(item)
+        content = {
+            "config": config.model_dump(mode="json"),
+            "space": config.load_space().to_dict(),
+        }
+        (directory / CONFIG_NAME).write_text(json.dumps(content))
+        return directory
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trials_of(record, make_config):
+    """Makes records of members of the tiny space, with fields by number."""
+    space = make_config().load_space()
+
+    def make(count, seed=0, **fields):
+        rng, found = random.Random(seed), {}
+        while len(found) < count:
+            spec = space.sample(rng)
+            found.setdefault(spec.id, spec)
+        return [
+            trial(spec, number=number, miou=0.2 + 0.01 * number + rng.gauss(0, 0.01), **fields)
+            for number, spec in enumerate(found.values())
+        ]
+
+    def trial(spec, **fields):
+        cost = estimate_cost(spec, IMAGE_SIZE, num_classes=NUM_CLASSES)
+        costs = ("macs", "published_macs", "params", "peak_activation_bytes")
+        miou = fields.get("miou") or 0.3
+        history = tuple(HistoryPoint(step=s, miou=miou * s / 3) for s in (1, 2, 3))
+        if fields.get("state") == "failed":
+            history, fields["miou"] = (), None
+        return record(
+            arch_id=spec.id,
+            arch=spec.to_json(),
+            history=history,
+            **{name: getattr(cost, name) for name in costs},
+            **fields,
+        )
+
+    make.trial = trial
+    return make
+
+
+@pytest.fixture(scope="session")
+def whole_run(write_run, trials_of, tmp_path_factory):
+    """A search of 16 members, with two confirming seeds and a reference."""
+    from hrvit_nas.arch import get_hrvit
+    from hrvit_nas.results import summarise
+
+    searched = trials_of(16)
+    frontier = {row.arch_id for row in summarise(searched).frontier}
+    reference = scale_widths(get_hrvit("hrvit_b1"), 0.25)
+    records = [*searched, trials_of.trial(reference, origin="reference", label="hrvit_b1")]
+    for seed in (1, 2):
+        again = [item for item in records if item.seed == 0 and item.origin != "confirm"]
+        records += [
+            item.model_copy(
+                update={"seed": seed, "origin": "confirm", "miou": item.miou + 0.005 * seed}
+            )
+            for item in again
+            if item.arch_id in frontier or item.label
+        ]
+    directory = tmp_path_factory.mktemp("whole") / "search"
+    return write_run(directory, records, trials=16, sampler="nsga2")

@@ -1,0 +1,172 @@
+"""A run directory as a report reads it, and the figures that are made from it."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from hrvit_nas.report import ReportError
+from hrvit_nas.report.allocation import allocation_data, draw_allocation
+from hrvit_nas.report.growth import comparable, growth_data
+from hrvit_nas.report.importance import draw_importance, importance_data
+from hrvit_nas.report.learning import learning_data
+from hrvit_nas.report.parallel import parallel_data
+from hrvit_nas.report.published import published_results
+from hrvit_nas.report.run import load_run
+from hrvit_nas.results import StoreError, hypervolume
+from hrvit_nas.search.config import ConfigError
+
+
+@pytest.fixture(scope="module")
+def run(whole_run):
+    return load_run(whole_run)
+
+
+def test_a_run_knows_what_it_is(run):
+    assert (run.name, run.kind, run.dataset, run.image_size) == (
+        "search",
+        "search",
+        "scenes",
+        (32, 48),
+    )
+    assert run.seeds == (0, 1, 2)
+    assert run.num_classes == 8
+    assert run.space.name == "heterogeneous_branches"
+    assert {record.arch for record in run.records} == {""}
+
+
+def test_the_sample_holds_the_frontier_first_and_specs_have_their_ids(run):
+    sample = run.sample
+    frontier = [row.arch_id for row in run.summary.frontier]
+    assert list(sample)[: len(frontier)] == frontier
+    assert len(sample) == 16
+    assert all(spec.id == arch_id for arch_id, spec in sample.items())
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path, write_run, trials_of):
+    with pytest.raises(ConfigError, match=r"holds no run \(config.json is missing\)"):
+        load_run(tmp_path)
+    run = write_run(tmp_path / "newer", trials_of(1))
+    journal = run / "trials.jsonl"
+    whole = journal.read_text()
+    journal.write_text(whole.replace('"schema_version":4', '"schema_version":99'))
+    with pytest.raises(StoreError, match=r"has schema version 99.*a newer hrvit_nas"):
+        load_run(run)
+    journal.write_text(whole)
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["of_tomorrow"] = 1
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="of_tomorrow"):
+        load_run(run)
+
+
+def test_importance_and_allocation_say_what_they_come_from(run, tmp_path):
+    importance = importance_data(run)
+    assert "16 searched architectures" in importance.caption
+    assert set(importance.targets) == {"mIoU", "few multiply-adds"}
+    names = {gene.gene for gene in importance.targets["mIoU"].genes}
+    assert "width_1" in names
+    assert "stem_width" not in names  # it has one choice
+    allocation = allocation_data(run)
+    assert "seeds 0, 1, 2" in allocation.caption
+    assert allocation.words[-1].endswith("no comparison at equal cost")
+    for draw, data, name in (
+        (draw_importance, importance, "importance.png"),
+        (draw_allocation, allocation, "allocation.png"),
+    ):
+        draw(data, tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            assert image.width == 1050  # 3.5 inches, a column of a paper
+
+
+def test_few_architectures_have_no_importance(write_run, trials_of, tmp_path):
+    run = load_run(write_run(tmp_path / "few", trials_of(5)))
+    with pytest.raises(ReportError, match="at least 12 architectures, got shape"):
+        importance_data(run)
+
+
+def test_lines_of_parallel_coordinates_are_the_genes_of_their_architectures(run):
+    data = parallel_data(run)
+    space = run.space
+    width = next(axis for axis in data.axes if axis.name == "width_1")
+    for arch_id, value in zip(data.arch_ids, width.values, strict=True):
+        genes = space.genes_of(run.sample[arch_id])
+        assert width.choices[int(value)] == str(genes["width_1"])
+    assert [axis.name for axis in data.axes[-2:]] == ["GMACs", "mIoU (%)"]
+    assert "n = 16 architectures; seeds 0, 1, 2" in data.caption
+
+
+def test_learning_curves_are_those_of_the_history(run):
+    chosen = [row.arch_id for row in run.summary.frontier]
+    data = learning_data(run, chosen)
+    assert {curve.steps for curve in data.curves} == {(1, 2, 3)}
+    records = [r for r in run.records if r.arch_id == chosen[0]]
+    mine = [curve for curve in data.curves if curve.name == chosen[0]]
+    assert [curve.seed for curve in mine] == sorted(record.seed for record in records)
+    assert mine[0].miou[-1] == pytest.approx(100 * records[0].history[-1].miou)
+    assert all(low <= high for low, high in zip(data.low, data.high, strict=True))
+
+
+def test_trials_with_one_evaluation_have_no_learning_curves(write_run, record, tmp_path):
+    run = load_run(write_run(tmp_path / "once", [record()]))
+    assert learning_data(run, ["0123456789ab"]) is None
+
+
+def samplers(write_run, trials_of, folder, **settings):
+    runs = []
+    for sampler, gain in (("random", 0.0), ("nsga2", 0.05)):
+        for seed in range(3):
+            records = [
+                item.model_copy(update={"miou": item.miou + gain, "seconds": 2.0, "seed": seed})
+                for item in trials_of(6 + seed, seed)
+            ]
+            name = folder / f"{sampler}-{seed}"
+            runs.append(load_run(write_run(name, records, sampler=sampler, seed=seed, **settings)))
+    return runs
+
+
+def test_growth_is_the_hypervolume_so_far_and_beside_random_search(write_run, trials_of, tmp_path):
+    runs = samplers(write_run, trials_of, tmp_path)
+    assert [len(group) for group in comparable(runs)] == [6]
+    data = growth_data(runs)
+    curves = {curve.label: curve for curve in data.by_evaluations}
+    assert curves["random"].seeds == (0, 1, 2)
+    assert curves["random"].x == (1, 2, 3, 4, 5, 6)  # as far as the shortest goes
+    corner = max(record.macs for run in runs for record in run.records)
+    areas = [
+        100 * hypervolume([(r.miou, r.macs) for r in run.records[:4]], (0.0, corner)) / corner
+        for run in runs[:3]
+    ]
+    assert curves["random"].mean[3] == pytest.approx(sum(areas) / 3)
+    assert curves["random"].low[3] < curves["random"].mean[3] < curves["random"].high[3]
+    assert [curve.x[0] for curve in data.by_seconds] == [2.0, 2.0]
+    assert len(data.words) == 1
+    assert data.words[0].startswith("nsga2 less random search after 6 evaluations, paired by seed")
+    assert data.words[0].endswith("higher")
+
+
+def test_without_a_random_search_nothing_is_claimed(run):
+    data = growth_data([run])
+    assert "no random search" in data.words[0]
+    assert data.by_evaluations[0].seeds == (0,)
+
+
+def test_searches_of_other_spaces_or_steps_are_not_compared(write_run, trials_of, tmp_path, run):
+    other = write_run(tmp_path / "other", trials_of(2), recipe={**_recipe(run), "steps": 7})
+    assert [len(group) for group in comparable([run, load_run(other)])] == [1, 1]
+
+
+def _recipe(run):
+    return run.config.recipe.model_dump()
+
+
+def test_published_results_are_of_their_data_sets_alone(reference_dir):
+    page = (reference_dir / "hrvit.md").read_text()
+    for dataset in ("ade20k", "cityscapes"):
+        results = published_results(dataset)
+        assert len(results) == 11
+        for result in results:
+            # The page writes 81.0 and 50.20 so; every figure of ours stands there.
+            assert any(f"{result.miou:.{digits}f}" in page for digits in (1, 2))
+            assert f"{result.gmacs:.1f}" in page
+    assert published_results("camvid") == ()
