@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint wheel clean
+.PHONY: help setup search test test-ray test-rest browser lint wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -27,8 +27,27 @@ setup: $(READY) ## make the virtual environment, where missing or older than its
 search: $(READY) ## search heterogeneous branches on the embedded data; the results go under runs/
 	@$(BIN)/hrvit-search --space heterogeneous_branches $(SEARCH_ARGS)
 
-test: $(READY) ## run every test
+# Tests with a Ray runtime mostly wait for its processes, so they run beside the others; with
+# PYTEST_ARGS there is one run.
+test: $(READY) browser ## run every test
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-ray test-rest
+else
 	@$(BIN)/pytest $(PYTEST_ARGS)
+endif
+
+test-ray:
+	@$(BIN)/pytest -m ray
+
+test-rest:
+	@$(BIN)/pytest -m "not ray"
+
+browser: ## install Debian's chromium for the tests of pages, which are skipped without it
+	@command -v chromium > /dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+		echo "Installing chromium for the tests of pages" && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } || \
+		echo "no chromium, and none can be installed here: tests of pages will be skipped"
 
 lint: $(READY) ## check style, format and types
 	$(BIN)/ruff check .
