@@ -94,7 +94,7 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     _say(
         console,
         f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
-        f" checkpoints are in {run.directory}",
+        f" checkpoints are in {run.directory}; hrvit-report {run.directory} shows it as a page",
     )
 
 
