@@ -195,8 +195,9 @@ def _chapter(number: int, run: ReportedRun) -> Chapter:
             section = part(prefix, run)
         except ReportError as error:
             name = part.__name__.strip("_")
+            reason = str(error).removeprefix(f"{run.directory}: ")
             section = Section(
-                id=f"{prefix}-{name}", title=name.capitalize(), words=[f"not shown: {error}"]
+                id=f"{prefix}-{name}", title=name.capitalize(), words=[f"not shown: {reason}"]
             )
         if section is not None:
             sections.append(section)

@@ -30,6 +30,8 @@ MOST_POINTS = 3000
 """Points that are drawn one by one; more are counted in bins."""
 BINS = (64, 40)
 LONGEST_NAME = 60
+_DARKER = [[0, "#b4c4d3"], [1, "#062a4d"]]
+"""A scale on which more is darker, and nothing is lost on white."""
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _INKS = (BLUE, VERMILION, INK, GREY, "#5b9bd0", "#e0a070")
@@ -128,6 +130,7 @@ def growth_figure(curves: Sequence[GrowthCurve], data: GrowthData, x_label: str)
                 go.Scatter(
                     x=[*curve.x, *curve.x[::-1]],
                     y=[*curve.high, *curve.low[::-1]],
+                    mode="lines",
                     fill="toself",
                     fillcolor=_faded(color, 0.15),
                     line={"width": 0, "shape": "hv"},
@@ -168,7 +171,7 @@ def parallel_figure(data: ParallelData) -> go.Figure:
             unselected={"line": {"color": FAINT, "opacity": 0.08}},
             line={
                 "color": list(data.miou),
-                "colorscale": "Cividis",
+                "colorscale": _DARKER,
                 "colorbar": {"title": {"text": "mIoU (%)"}, "thickness": 12},
                 "showscale": True,
             },
@@ -263,6 +266,7 @@ def learning_figure(data: LearningData) -> go.Figure:
             go.Scatter(
                 x=[*steps, *steps[::-1]],
                 y=[*data.high, *data.low[::-1]],
+                mode="lines",
                 fill="toself",
                 fillcolor=_faded(GREY, 0.18),
                 line={"width": 0},
