@@ -14,6 +14,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RAY_LOG := $(VENV)/test-ray.log
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-cpu.txt
 
 .DEFAULT_GOAL := help
@@ -27,17 +28,17 @@ setup: $(READY) ## make the virtual environment, where missing or older than its
 search: $(READY) ## search heterogeneous branches on the embedded data; the results go under runs/
 	@$(BIN)/hrvit-search --space heterogeneous_branches $(SEARCH_ARGS)
 
-# Tests with a Ray runtime mostly wait for its processes, so they run beside the others; with
-# PYTEST_ARGS there is one run.
+# Tests with a Ray runtime mostly wait for its processes, so they run beside the others, and are
+# shown when they have ended; with PYTEST_ARGS there is one run.
 test: $(READY) browser ## run every test
 ifeq ($(strip $(PYTEST_ARGS)),)
-	@$(MAKE) --no-print-directory -j2 --output-sync=line test-ray test-rest
+	@$(MAKE) --no-print-directory -j2 test-rest test-ray
 else
 	@$(BIN)/pytest $(PYTEST_ARGS)
 endif
 
 test-ray:
-	@$(BIN)/pytest -m ray
+	@$(BIN)/pytest -m ray > $(RAY_LOG) 2>&1; status=$$?; cat $(RAY_LOG); exit $$status
 
 test-rest:
 	@$(BIN)/pytest -m "not ray"
