@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -172,8 +171,6 @@ def _is_id(name: str) -> bool:
 def _serve(directories: list[Path], port: int) -> int:
     from ..report.page import LivePage, make_server
 
-    # Ctrl-C is the way to end it, also where a shell started it with the signal ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     page = LivePage(directories)
     page.content()  # a run that cannot be read is told at once
     with make_server(page, port) as server:
