@@ -37,7 +37,7 @@ class AllocationData:
 
 
 def allocation_data(run: ReportedRun) -> AllocationData:
-    """Compares the frontier's members with the architectures that they dominate.
+    """Compares the frontier's members with the other architectures that were searched.
 
     Raises:
         ReportError: There is no frontier, or nothing beside it.
@@ -48,14 +48,16 @@ def allocation_data(run: ReportedRun) -> AllocationData:
     rest = [spec for key, spec in specs.items() if key not in frontier]
     if not mine or not rest:
         raise ReportError(
-            f"{run.directory}: an allocation compares a frontier with what it dominates, got"
-            f" {len(mine)} members and {len(rest)} others"
+            f"{run.directory}: an allocation compares a frontier with the other searched"
+            f" architectures, got {len(mine)} members and {len(rest)} others"
         )
     found = compare_allocation(mine, rest)
-    scores = "confirmed frontier" if run.summary.confirmed else "frontier by scores of one seed"
+    confirmed = run.summary.num_confirmed
+    scores = f"frontier, {confirmed} of {len(mine)} members confirmed"
     return AllocationData(
         allocation=found,
-        caption=f"{run.dataset}, {scores}: {found.num_frontier} members, {found.num_others} others;"
+        caption=f"{run.dataset}, {scores}; {found.num_others:,} other searched architectures"
+        f"{run.of_how_many};"
         f" seeds {', '.join(map(str, run.seeds))}; intervals of the difference hold with"
         f" {found.confidence:.0%} for all {len(found.differences)} together",
         words=_words(found),
@@ -133,7 +135,7 @@ def _draw_trait(axes: Axes, trait: str, rows: list[TraitDifference]) -> None:
             color=FAINT,
             hatch="///",
             edgecolor="white",
-            label="dominated" if item is rows[0] else None,
+            label="others" if item is rows[0] else None,
         )
         if item.verdict != "undecided":
             top = max(item.frontier_mean + half, item.other_mean)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hrvit_nas.arch import Arch, ArchSpec, BranchSpec, PyramidSpec, PyramidStage
 from hrvit_nas.cost import Cost, estimate_cost
 
-from .figures import BLUE, FAINT, GREY, INK, VERMILION, figure_bytes, save_figure
+from .figures import BLUE, FAINT, GREY, INK, VERMILION, figure_bytes, one_line, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ def drawing_data(
     ]
     height, width = image_size
     return DrawingData(
-        title=f"{_short(name)}\n{cost.macs / 1e9:.3g} GMACs, {cost.params / 1e6:.3g} M parameters",
+        title=f"{_name(name)}\n{cost.macs / 1e9:.3g} GMACs, {cost.params / 1e6:.3g} M parameters",
         cells=tuple(
             DrawnCell(
                 row=row,
@@ -187,17 +187,20 @@ def difference_data(
     ratio = costs[1].macs / costs[0].macs - 1
     params = costs[1].params / costs[0].params - 1
     return DrawingData(
-        title=f"{_short(names[1])} less {_short(names[0])}\n{ratio:+.1%} multiply-adds,"
+        title=f"{_name(names[1])} less {_name(names[0])}\n{ratio:+.1%} multiply-adds,"
         f" {params:+.1%} parameters",
         cells=tuple(cells),
         edges=(),
         num_rows=1 + max(cell.row for cell in cells),
         num_columns=1 + max(cell.column for cell in cells),
         column_name="module",
-        caption="points: change of the share of the multiply-adds, in points of a percentage\n"
+        caption=f"points: change of the share of the multiply-adds at {image_size[0]}"
+        f"\N{MULTIPLICATION SIGN}{image_size[1]}, {costs[0].num_classes} classes, in points of a"
+        " percentage\n"
         "shade: how large it is, blue for more; outlined: changed; stem "
         f"{_changed_word(first.stem_width, second.stem_width)}, head "
-        f"{_changed_word(first.head_width, second.head_width)} channels",
+        f"{_changed_word(first.head_width, second.head_width)} channels\n"
+        f"{_fusion_changes(first, second)}",
         difference=True,
     )
 
@@ -282,14 +285,21 @@ def _changes(
     return (*found, *rest)
 
 
+def _fusion_changes(first: ArchSpec, second: ArchSpec) -> str:
+    changed = [
+        f"module {number} {_changed_word(old.fusion, new.fusion)}"
+        for number, (old, new) in enumerate(zip(first.modules, second.modules, strict=False), 1)
+        if old.fusion != new.fusion
+    ]
+    return f"fusion: {', '.join(changed) or 'the same'}"
+
+
 def _changed_word(old: object, new: object) -> str:
     return str(new) if old == new else f"{old}\N{RIGHTWARDS ARROW}{new}"
 
 
-def _short(name: str, length: int = 40) -> str:
-    # Names come from users: no line breaks, and none wider than its panel.
-    line = " ".join(name.split())
-    return line if len(line) <= length else line[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _name(name: str) -> str:
+    return one_line(name, 40)
 
 
 _CELL_W, _CELL_H = 1.12, 0.86

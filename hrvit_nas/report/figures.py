@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from io import BytesIO
@@ -18,6 +19,20 @@ FORMATS = ("png", "pdf", "svg")
 # Ink, and blue and vermilion of Okabe and Ito's palette, which differ in lightness as well.
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#a9b4be"
 BLUE, VERMILION = "#0b4f8a", "#c04e00"
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def one_line(text: str, length: int) -> str:
+    """A text of a user's as a figure can hold it: one line, not too long, nothing that no XML may.
+
+    Args:
+        text: The text.
+        length: Characters that it may have.
+    """
+    line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    return line if len(line) <= length else line[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 class ReportError(ValueError):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrvit_nas.results import (
     MIOU_AND_COST,
-    PairedDifference,
     hypervolume_curve,
     mean_interval,
     paired_difference,
 )
+from hrvit_nas.search.standing import searched_under
 
 from .run import ReportedRun
 
@@ -65,91 +66,123 @@ class GrowthData:
     y_label: str = "mean attainable mIoU (%)"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Track:
+    """One search: its (mIoU, cost) by trial, NaN where one failed, and seconds spent by its end."""
+
+    label: str
+    sampler: str
+    seed: int
+    points: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
 def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> GrowthData | None:
     """Turns searches that trained each proposal alone into curves; None if there is none.
 
     The hypervolume of frontier and (mIoU 0, dearest cost of all runs), over that cost, is the mIoU
     that is to be had at a budget, averaged over budgets. Scores are those of the search, one seed
     each, so that all curves flatter, the longer ones more. Runs of one sampler are averaged as far
-    as the shortest goes.
+    as the shortest goes. A search with a supernet is left out: what it proposes has another score.
 
     Args:
-        runs: Searches of one space, data set and number of steps, with one cost.
+        runs: Searches that `comparable` puts together.
         confidence: Coverage of the intervals.
     """
-    found = [(run, track) for run in runs if (track := _track(run)) is not None]
-    if not found:
+    tracks = _tracks(runs)
+    if not tracks:
         return None
-    # Runs that share sampler and seed are told apart by their names.
-    twins = Counter((run.config.sampler, run.config.seed) for run, _ in found)
-    tracks = {
-        (
-            run.config.sampler
-            if twins[run.config.sampler, run.config.seed] == 1
-            else f"{run.config.sampler}, {run.name}",
-            run.config.seed,
-        ): track
-        for run, track in found
-    }
-    corner = max(float(points[:, 1].max()) for points, _ in tracks.values())
-    areas = {
-        key: 100 * hypervolume_curve(points, (0.0, corner), MIOU_AND_COST) / corner
-        for key, (points, _) in tracks.items()
-    }
-    by_trial: dict[str, dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
-    by_second: dict[str, dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
-    for (label, seed), area in areas.items():
-        counts = np.arange(1, len(area) + 1, dtype=np.float64)
-        by_trial.setdefault(label, {})[seed] = counts, area
-        by_second.setdefault(label, {})[seed] = tracks[label, seed][1], area
+    corner = max(float(np.nanmax(track.points[:, 1])) for track in tracks)
+    areas = [
+        100 * hypervolume_curve(track.points, (0.0, corner), MIOU_AND_COST) / corner
+        for track in tracks
+    ]
+    words = _words(list(zip(tracks, areas, strict=True)), confidence)
+    supernets = [run.name for run in runs if run.config.strategy == "supernet"]
+    if supernets:
+        words.append(
+            f"left out, since scores with a supernet's weights are another quantity:"
+            f" {', '.join(supernets)}"
+        )
+    several = "" if len(tracks) == 1 else f"; lines are means, bands {confidence:.0%} intervals"
+    seeds = sorted({track.seed for track in tracks})
+    cost = {"macs": "multiply-adds", "params": "parameters", "latency_ms": "latency"}
     return GrowthData(
-        by_evaluations=_curves(by_trial, confidence),
-        by_seconds=_curves(by_second, confidence),
-        words=tuple(_words(areas, confidence)),
-        caption="scores of the search, one seed an architecture, which flatter; area under the"
-        f" frontier over 0 to the dearest cost; n = {len(tracks)} run"
-        + ("" if len(tracks) == 1 else "s, lines are means, bands 95% intervals where several"),
+        by_evaluations=_curves(
+            [
+                (track, np.arange(1, len(area) + 1, dtype=np.float64), area)
+                for track, area in zip(tracks, areas, strict=True)
+            ],
+            confidence,
+        ),
+        by_seconds=_curves(
+            [(track, track.seconds, area) for track, area in zip(tracks, areas, strict=True)],
+            confidence,
+        ),
+        words=tuple(words),
+        caption=f"{runs[0].dataset}; scores of the search, one seed an architecture, which flatter;"
+        f" area under the frontier from 0 to the highest {cost[runs[0].summary.cost]} of all, over"
+        f" that; n = {len(tracks)} run{'' if len(tracks) == 1 else 's'} with seed"
+        f"{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}{several}",
     )
 
 
 def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
-    """Groups searches that may be compared: space, data, steps, size and cost alike."""
-    groups: dict[tuple[object, ...], list[ReportedRun]] = {}
-    for run in runs:
-        config = run.config
-        if run.kind == "search" and not hasattr(config, "arms"):
-            key = (config.space, run.dataset, run.image_size, config.recipe.steps, config.cost)
+    """Groups searches that may be compared: space, narrowing, data, recipe and cost alike.
+
+    A run that is given twice counts once.
+    """
+    groups: dict[str, list[ReportedRun]] = {}
+    for run in {run.directory.resolve(): run for run in runs}.values():
+        if run.kind == "search":
+            key = f"{searched_under(run.config)} {run.stored_space} {run.summary.cost}"
             groups.setdefault(key, []).append(run)
     return list(groups.values())
 
 
-def _track(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """(mIoU, cost) of each complete trial of a search, and the seconds spent by its end."""
-    if run.kind != "search" or run.config.strategy != "trials":
+def _tracks(runs: Sequence[ReportedRun]) -> list[_Track]:
+    """A track a search; those that share sampler and seed are told apart by their names."""
+    found = [(run, *track) for run in runs if (track := _points(run)) is not None]
+    twins = Counter((run.config.sampler, run.config.seed) for run, _, _ in found)
+    names = Counter(run.name for run, _, _ in found)
+    tracks = []
+    for run, points, seconds in found:
+        sampler, seed = run.config.sampler, run.config.seed
+        name = run.name if names[run.name] == 1 else str(run.directory)
+        label = sampler if twins[sampler, seed] == 1 else f"{sampler}, {name}"
+        tracks.append(
+            _Track(label=label, sampler=sampler, seed=seed, points=points, seconds=seconds)
+        )
+    return tracks
+
+
+def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    if run.config.strategy != "trials":
         return None
     points, spent, seconds = [], [], 0.0
     for record in run.records:
-        if record.origin != "search":
-            continue
-        seconds += record.seconds
-        cost = getattr(record, run.summary.cost)
-        if record.miou is not None and cost is not None:
-            points.append((record.miou, float(cost)))
+        if record.origin == "search":
+            seconds += record.seconds
+            cost = getattr(record, run.summary.cost)
+            known = record.miou is not None and cost is not None
+            points.append((record.miou, float(cost)) if known else (math.nan, math.nan))
             spent.append(seconds)
-    if not points:
+    if all(math.isnan(cost) for _, cost in points):
         return None
     return np.array(points), np.array(spent)
 
 
 def _curves(
-    groups: Mapping[str, Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]]],
-    confidence: float,
+    tracks: Sequence[tuple[_Track, NDArray[np.float64], NDArray[np.float64]]], confidence: float
 ) -> tuple[GrowthCurve, ...]:
+    groups: dict[str, list[tuple[_Track, NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for item in tracks:
+        groups.setdefault(item[0].label, []).append(item)
     curves = []
     for label, runs in groups.items():
-        start = max(float(x[0]) for x, _ in runs.values())
-        end = min(float(x[-1]) for x, _ in runs.values())
-        known = np.unique(np.concatenate([x for x, _ in runs.values()]))
+        start = max(float(x[0]) for _, x, _ in runs)
+        end = min(float(x[-1]) for _, x, _ in runs)
+        known = np.unique(np.concatenate([x for _, x, _ in runs]))
         known = known[(known >= start) & (known <= end)]
         if not len(known):
             known = np.array([start])
@@ -157,7 +190,7 @@ def _curves(
             known = known[np.unique(np.linspace(0, len(known) - 1, MOST_POINTS).astype(int))]
         # A curve keeps its level until its next trial ends.
         levels = np.stack(
-            [area[np.searchsorted(x, known, side="right") - 1] for x, area in runs.values()]
+            [area[np.searchsorted(x, known, side="right") - 1] for _, x, area in runs]
         )
         intervals = [mean_interval(column, confidence) for column in levels.T.tolist()]
         curves.append(
@@ -167,35 +200,40 @@ def _curves(
                 mean=tuple(i.mean for i in intervals),
                 low=tuple(i.low for i in intervals),
                 high=tuple(i.high for i in intervals),
-                seeds=tuple(sorted(runs)),
+                seeds=tuple(sorted(track.seed for track, _, _ in runs)),
             )
         )
     return tuple(curves)
 
 
-def _words(areas: Mapping[tuple[str, int], NDArray[np.float64]], confidence: float) -> list[str]:
-    labels = list(dict.fromkeys(label for label, _ in areas))
-    if BASELINE not in labels:
+def _words(found: Sequence[tuple[_Track, NDArray[np.float64]]], confidence: float) -> list[str]:
+    baseline = [(track, area) for track, area in found if track.sampler == BASELINE]
+    if not baseline:
         return [
-            "no random search of the same space, data and steps is among the runs, so nothing is"
+            "no random search of the same space, data and recipe is among the runs, so nothing is"
             " said of what the sampler is worth; hrvit-search --sampler random makes one"
         ]
     words = []
-    for label in labels:
-        if label == BASELINE:
-            continue
-        seeds = sorted(s for name, s in areas if name == label and (BASELINE, s) in areas)
-        if not seeds:
+    for label in dict.fromkeys(t.label for t, _ in found if t.sampler != BASELINE):
+        mine = {track.seed: area for track, area in found if track.label == label}
+        theirs = {
+            seed: [area for track, area in baseline if track.seed == seed]
+            for seed in mine
+            if any(track.seed == seed for track, _ in baseline)
+        }
+        if not theirs:
             words.append(f"{label} and random search have no seed in common: not compared")
             continue
-        evaluations = min(len(areas[name, s]) for name in (label, BASELINE) for s in seeds)
-        first, second = (
-            {s: float(areas[name, s][evaluations - 1]) for s in seeds} for name in (label, BASELINE)
+        lengths = [len(area) for seed in theirs for area in (mine[seed], *theirs[seed])]
+        last = min(lengths) - 1
+        difference = paired_difference(
+            {seed: float(mine[seed][last]) for seed in theirs},
+            {seed: fmean(float(area[last]) for area in areas) for seed, areas in theirs.items()},
+            confidence,
         )
-        found: PairedDifference = paired_difference(first, second, confidence)
         words.append(
-            f"{label} less random search after {evaluations} evaluations, paired by seed, points:"
-            f" {found.describe(scale=1)}"
-            + ("; one seed decides nothing" if math.isnan(found.interval.low) else "")
+            f"{label} less random search after {last + 1} evaluations, paired by seed, points:"
+            f" {difference.describe(scale=1)}"
+            + ("" if difference.interval.known else "; one seed decides nothing")
         )
     return words

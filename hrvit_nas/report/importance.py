@@ -45,7 +45,7 @@ def importance_data(run: ReportedRun) -> ImportanceData:
     """
     genes = run.genes
     scored = [
-        row for row in run.summary.rows if row.arch_id in genes and row.search_miou is not None
+        row for row in run.summary.rows if row.arch_id in run.drawn and row.search_miou is not None
     ]
     assert run.space is not None
     by_gene = {
@@ -62,7 +62,8 @@ def importance_data(run: ReportedRun) -> ImportanceData:
     return ImportanceData(
         targets=targets,
         x_label="Pearson divergence of choices,\nbest quarter from all",
-        caption=f"{run.dataset}, {found.num_architectures} searched architectures,"
+        caption=f"{run.dataset}, {found.num_architectures:,} searched architectures"
+        f"{run.of_how_many},"
         f" the best {found.num_best}; scores of one seed each;"
         f" bars: {found.confidence:.0%} bootstrap; dashed: largest by chance in"
         f" {found.confidence:.0%} of shufflings",
@@ -115,6 +116,8 @@ def _draw_target(axes: Axes, name: str, found: Importance) -> None:
     if genes:
         axes.axvline(found.threshold, color=VERMILION, linestyle="--", linewidth=0.9)
     axes.set_yticks(range(len(genes)), [gene.gene for gene in genes], fontsize=6.5, color=INK)
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # names come from users
     axes.invert_yaxis()
     axes.set_title(f"for {name}", loc="left", fontsize=7.5, color=INK)
     axes.tick_params(axis="x", labelsize=6.5, color=GREY, labelcolor=INK)

@@ -34,7 +34,7 @@ class ParallelData:
     Attributes:
         axes: Genes that vary, then multiply-adds and mIoU.
         arch_ids: The architecture of each line.
-        miou: mIoU (%) of each line.
+        miou: mIoU (%) of each line in the search, before confirmation.
         caption: Data, numbers of lines and seeds.
     """
 
@@ -51,7 +51,7 @@ def parallel_data(run: ReportedRun) -> ParallelData:
         ReportError: Nothing was searched, or the run's space is not there any more.
     """
     shown = dict(islice(run.genes.items(), MOST_LINES))  # the frontier comes first
-    rows = [row for row in run.summary.rows if row.arch_id in shown]
+    rows = [row for row in run.summary.rows if row.arch_id in shown and row.search_miou is not None]
     if not rows:
         raise ReportError(f"{run.directory}: no searched architecture is complete")
     genes = [shown[row.arch_id] for row in rows]
@@ -71,10 +71,11 @@ def parallel_data(run: ReportedRun) -> ParallelData:
                 choices=tuple("inactive" if c is None else str(c) for c in choices),
             )
         )
-    miou = tuple(100 * row.interval.mean for row in rows)
+    # Of some there are confirmed means too, which flatter less: one axis holds one kind.
+    miou = tuple(100 * (row.search_miou or 0.0) for row in rows)
     axes += [
         ParallelAxis(name="GMACs", values=tuple(row.macs / 1e9 for row in rows)),
-        ParallelAxis(name="mIoU (%)", values=miou),
+        ParallelAxis(name="mIoU in the search (%)", values=miou),
     ]
     searched = sum(row.searched for row in run.summary.rows)
     part = "" if len(rows) == searched else f" of {searched:,}, the frontier among them"
@@ -82,6 +83,11 @@ def parallel_data(run: ReportedRun) -> ParallelData:
         axes=tuple(axes),
         arch_ids=tuple(row.arch_id for row in rows),
         miou=miou,
-        caption=f"{run.dataset}, n = {len(rows):,} architectures{part}; seeds"
-        f" {', '.join(map(str, run.seeds))}; genes that do not vary are left out",
+        caption=f"{run.dataset}, n = {len(rows):,} architectures{part}; scores of the search, seed"
+        f" {_seed(run)}, before confirmation; genes that do not vary are left out",
     )
+
+
+def _seed(run: ReportedRun) -> str:
+    seeds = {record.seed for record in run.records if record.origin == "search"}
+    return ", ".join(map(str, sorted(seeds)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hrvit_nas.results import ArchSummary, CostName, RunSummary
 
-from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
+from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, one_line, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,19 @@ def pareto_data(
         ReportError: No architecture has both a score and the cost.
     """
     rows = [row for row in summary.rows if not math.isnan(row.cost(summary.cost))]
-    if not rows:
+    inherited = tuple(
+        ParetoPoint(
+            arch_id=record.arch_id,
+            label="",
+            cost=getattr(record, summary.cost) * _COST_SCALE[summary.cost],
+            miou=100 * record.miou,
+            low=math.nan,
+            high=math.nan,
+        )
+        for record in summary.inherited
+        if record.miou is not None and getattr(record, summary.cost) is not None
+    )
+    if not rows and not inherited:
         what = "no trial is complete"
         if summary.rows:
             what = f"no complete trial has {summary.cost}"
@@ -106,24 +118,14 @@ def pareto_data(
         raise ReportError(f"there is nothing to draw: {what}")
     frontier = tuple(_member(row, summary) for row in rows if row.on_frontier)
     costs = [row.cost(summary.cost) * _COST_SCALE[summary.cost] for row in rows]
+    costs += [point.cost for point in inherited]
     return ParetoData(
         searched=tuple(
             _point(row, summary.cost, before=True)
             for row in rows
             if row.searched and row.search_miou is not None
         ),
-        inherited=tuple(
-            ParetoPoint(
-                arch_id=record.arch_id,
-                label="",
-                cost=getattr(record, summary.cost) * _COST_SCALE[summary.cost],
-                miou=100 * record.miou,
-                low=math.nan,
-                high=math.nan,
-            )
-            for record in summary.inherited
-            if record.miou is not None and getattr(record, summary.cost) is not None
-        ),
+        inherited=inherited,
         frontier=frontier,
         confirmed_dominated=tuple(
             _member(row, summary)
@@ -203,10 +205,17 @@ def _x_label(cost: CostName, image_size: tuple[int, int] | None) -> str:
 
 def _caption(summary: RunSummary, dataset: str) -> str:
     searched = [row for row in summary.rows if row.searched]
+    unmeasured = sum(math.isnan(row.cost(summary.cost)) for row in searched)
     parts = [dataset] if dataset else []
     if summary.inherited:
         parts.append(f"{len(summary.inherited):,} scored with inherited weights")
-    parts.append(_count(len(searched), "architecture") + (" trained" if summary.inherited else ""))
+    parts.append(
+        _count(len(searched), "architecture")
+        + (" trained" if summary.inherited else "")
+        + (f", {unmeasured} of them not drawn, for want of a {summary.cost}" if unmeasured else "")
+    )
+    if not summary.rows:
+        return " · ".join(parts)
     if summary.confirmed:
         confirmed = [row for row in summary.rows if row.confirmed]
         parts.append(_seeds(confirmed, "confirming seed"))
@@ -286,7 +295,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
     _set_axes(axes, data)
     axes.set_title(
-        _one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=GREY, parse_math=False
+        one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=GREY, parse_math=False
     )
     groups = len(axes.get_legend_handles_labels()[0])
     figure.legend(
@@ -400,7 +409,7 @@ def _label_references(figure: Figure, axes: Axes, data: ParetoData) -> None:
         choices = []
         for x, y in _LABEL_OFFSETS:
             text = axes.annotate(
-                _one_line(point.label, _LABEL_LENGTH),
+                one_line(point.label, _LABEL_LENGTH),
                 (point.cost, point.miou),
                 xytext=(x, y),
                 textcoords="offset points",
@@ -439,9 +448,3 @@ def _drawn_points(data: ParetoData) -> list[tuple[float, float]]:
     for (x0, y0), (x1, y1) in pairwise(data.staircase):
         points += [(x0 + (x1 - x0) * t / 60, y0 + (y1 - y0) * t / 60) for t in range(61)]
     return points
-
-
-def _one_line(text: str, length: int) -> str:
-    # Names come from users: no line breaks, and no name wider than the figure.
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
@@ -28,7 +29,7 @@ from hrvit_nas.space.genes import Value
 from .figures import ReportError
 
 MOST_SAMPLED = 1000
-"""Architectures beside the frontier that genes and allocation are looked at in."""
+"""Searched architectures that genes and allocation are looked at in, beside the frontier."""
 
 Kind = Literal["search", "calibration", "ablation"]
 
@@ -43,6 +44,7 @@ class ReportedRun:
         store: Its trials; the records hold no texts of architectures.
         records: The trials, in the order in which they ended.
         summary: One row an architecture.
+        stored_space: The space as it was when the run was started; empty for an ablation.
     """
 
     directory: Path
@@ -50,12 +52,13 @@ class ReportedRun:
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
+    stored_space: Mapping[str, Any] = field(repr=False)
     _read: dict[str, Arch] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
-        """Name of the directory."""
-        return self.directory.resolve().name
+        """Name of the directory; what UTF-8 cannot hold becomes a question mark."""
+        return self.directory.resolve().name.encode("utf-8", "replace").decode("utf-8")
 
     @property
     def kind(self) -> Kind:
@@ -111,23 +114,31 @@ class ReportedRun:
         if isinstance(self.config, AblationConfig):
             return None
         try:
-            return self.config.load_space()
+            space = self.config.load_space()
         except SpaceError:
             return None
+        return space if json.loads(json.dumps(space.to_dict())) == self.stored_space else None
+
+    @cached_property
+    def drawn(self) -> frozenset[str]:
+        """Ids of searched architectures with a cost: all, or `MOST_SAMPLED` drawn at random."""
+        cost = self.summary.cost
+        rows = [r for r in self.summary.rows if r.searched and not math.isnan(r.cost(cost))]
+        ids = [row.arch_id for row in rows]
+        return frozenset(ids if len(ids) <= MOST_SAMPLED else Random(0).sample(ids, MOST_SAMPLED))
 
     @cached_property
     def sample(self) -> dict[str, ArchSpec]:
-        """Searched HRViTs by id: all of the frontier, and at most `MOST_SAMPLED` of the others.
-
-        Which, is the same at every call. Raises as `specs`.
-        """
+        """HRViTs by id: all of the frontier first, then those of `drawn`. Raises as `specs`."""
         frontier = [row.arch_id for row in self.summary.frontier]
-        members = {*frontier}
-        rest = [r.arch_id for r in self.summary.rows if r.searched and r.arch_id not in members]
-        if len(rest) > MOST_SAMPLED:
-            rest = Random(0).sample(rest, MOST_SAMPLED)
-        found = self.specs([*frontier, *rest])
+        found = self.specs([*frontier, *sorted(self.drawn.difference(frontier))])
         return {key: spec for key, spec in found.items() if isinstance(spec, ArchSpec)}
+
+    @property
+    def of_how_many(self) -> str:
+        """What `drawn` was drawn from, for a caption; empty where it is all."""
+        searched = sum(row.searched for row in self.summary.rows)
+        return "" if len(self.drawn) == searched else f" of {searched:,}"
 
     @cached_property
     def genes(self) -> dict[str, dict[str, Value | None]]:
@@ -138,7 +149,8 @@ class ReportedRun:
         """
         if self.space is None:
             raise ReportError(
-                f"{self.directory}: its space is not there (any more), and genes are of a space"
+                f"{self.directory}: its space has changed or is not there any more, and genes are"
+                " of a space"
             )
         try:
             return {key: self.space.genes_of(spec) for key, spec in self.sample.items()}
@@ -173,7 +185,12 @@ def load_run(directory: str | Path) -> ReportedRun:
         StoreError: Its trials cannot be read.
     """
     directory = Path(directory)
-    config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)[0]
+    config: SearchConfig | AblationConfig
+    space: dict[str, Any] = {}
+    if _is_ablation(directory):
+        config = read_ablation(directory)
+    else:
+        config, space = read_config(directory)
     cost = "macs" if isinstance(config, AblationConfig) else config.cost
     standing = None if isinstance(config, AblationConfig) else config.standing
     with _no_collection():
@@ -181,7 +198,12 @@ def load_run(directory: str | Path) -> ReportedRun:
         records = tuple(store.records())
         summary = summarise(records, cost=cost, noise=standing and standing.noise)
     return ReportedRun(
-        directory=directory, config=config, store=store, records=records, summary=summary
+        directory=directory,
+        config=config,
+        store=store,
+        records=records,
+        summary=summary,
+        stored_space=space,
     )
 
 

@@ -22,6 +22,20 @@ def search_verdict(summary: RunSummary, seed: int, standing: Standing | None) ->
         standing: The calibration that it stands on.
     """
     failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
+    partly = (
+        [
+            f"{summary.num_confirmed} of {len(summary.frontier)} frontier members are confirmed so"
+            " far: means of confirming seeds and scores of one flattering seed stand side by side"
+        ]
+        if 0 < summary.num_confirmed < len(summary.frontier)
+        else []
+    )
+    single = [row for row in summary.frontier if row.confirmed and not row.interval.known]
+    if single:
+        partly.append(
+            f"{len(single)} frontier members have one confirming seed: their intervals are unknown,"
+            " and close ones cannot be told apart"
+        )
     if not summary.confirmed:
         known = standing or summary.noise
         spread = "" if known else " the spread between seeds is unknown here,"
@@ -34,6 +48,7 @@ def search_verdict(summary: RunSummary, seed: int, standing: Standing | None) ->
         ]
     return [
         *failed,
+        *partly,
         *(_beside(summary, label) for label in summary.reference_labels),
         _standing(standing),
     ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
+import numpy as np
+from numpy.typing import NDArray
 
 from hrvit_nas.arch import ArchSpec
 
 from .intervals import Interval, Verdict, verdict_of
+
+Floats = NDArray[np.float64]
+SHUFFLINGS = 2000
 
 TRAITS: Mapping[str, str] = {
     "width": "width (channels)",
@@ -30,8 +34,7 @@ class TraitDifference:
         branch: Branch, from 1 (the finest).
         frontier_mean: Mean over frontier members, in the unit of the trait.
         other_mean: Mean over the others.
-        difference: Of the means, with an interval adjusted for all differences of the comparison;
-            unknown where a group has one member, or neither varies.
+        difference: Of the means, with an interval adjusted for all differences of the comparison.
         verdict: `higher` or `lower` (of the frontier), or `undecided`.
     """
 
@@ -79,48 +82,73 @@ def branch_traits(spec: ArchSpec) -> dict[tuple[str, int], float]:
 
 
 def compare_allocation(
-    frontier: Iterable[ArchSpec], others: Iterable[ArchSpec], confidence: float = 0.95
+    frontier: Iterable[ArchSpec],
+    others: Iterable[ArchSpec],
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Allocation:
     """Compares the traits of two groups of architectures.
 
-    Intervals are Welch's, adjusted for the number of traits compared (Bonferroni). Members are
-    taken as independent draws, and membership as certain, which a frontier of noisy scores is not;
-    a frontier spans all costs, so that this is no comparison at equal cost.
+    Traits have few values and a frontier few members, so no spread within a group can be relied on.
+    Who belongs to the frontier is shuffled instead: a difference is decided where it exceeds, in
+    units of the trait's spread over all, what the largest of all traits' differences stays below
+    in `confidence` of the shufflings (Westfall and Young, Resampling-Based Multiple Testing, 1993).
+    Intervals take a difference to shift all members alike. Membership is taken as certain, which
+    that of a frontier of noisy scores is not; and a frontier spans all costs, so that this is no
+    comparison at equal cost.
 
     Args:
         frontier: Members of the frontier.
         others: Architectures that are not on it.
         confidence: Coverage of all intervals together.
+        seed: Of the shuffling.
     """
     mine = [branch_traits(spec) for spec in frontier]
     rest = [branch_traits(spec) for spec in others]
+    everyone = [*mine, *rest]
     keys = sorted(
-        {key for traits in (*mine, *rest) for key in traits},
+        {key for traits in everyone for key in traits},
         key=lambda key: (list(TRAITS).index(key[0]), key[1]),
     )
-    groups = [
-        (
-            key,
-            [traits[key] for traits in mine if key in traits],
-            [traits[key] for traits in rest if key in traits],
-        )
-        for key in keys
-    ]
-    varying = [(key, a, b) for key, a, b in groups if a and b and len({*a, *b}) > 1]
-    tail = (1 - confidence) / 2 / max(1, len(varying))
-    differences = []
-    for (trait, branch), a, b in varying:
-        difference = _welch(a, b, tail, confidence)
-        differences.append(
-            TraitDifference(
-                trait=trait,
-                branch=branch,
-                frontier_mean=math.fsum(a) / len(a),
-                other_mean=math.fsum(b) / len(b),
-                difference=difference,
-                verdict=verdict_of(difference),
+    table = np.array([[traits.get(key, np.nan) for key in keys] for traits in everyone])
+    table = table.reshape(len(everyone), len(keys))
+    belongs = np.arange(len(everyone)) < len(mine)
+    differences: list[TraitDifference] = []
+    if mine and rest:
+        varies = [np.unique(column[~np.isnan(column)]).size > 1 for column in table.T]
+        keys = [key for key, varying in zip(keys, varies, strict=True) if varying]
+        table = table[:, varies]
+        means, others_means, errors = _two_means(table, belongs)
+        rng = np.random.default_rng(seed)
+        largest = np.empty(SHUFFLINGS)
+        for number in range(SHUFFLINGS):
+            first, second, scale = _two_means(table, rng.permutation(belongs))
+            largest[number] = np.nanmax(np.abs(first - second) / scale, initial=0.0)
+        limit = float(np.quantile(largest, confidence, method="higher"))
+        for (trait, branch), mean, other, error in zip(
+            keys, means, others_means, errors, strict=True
+        ):
+            if np.isnan(mean - other):
+                continue  # one of the groups has nothing of this trait
+            # What equals the limit but for rounding does not exceed it.
+            half = limit * float(error) * (1 + 1e-9)
+            difference = Interval(
+                mean=float(mean - other),
+                low=float(mean - other) - half,
+                high=float(mean - other) + half,
+                num_values=len(everyone),
+                confidence=confidence,
             )
-        )
+            differences.append(
+                TraitDifference(
+                    trait=trait,
+                    branch=branch,
+                    frontier_mean=float(mean),
+                    other_mean=float(other),
+                    difference=difference,
+                    verdict=verdict_of(difference),
+                )
+            )
     return Allocation(
         differences=tuple(differences),
         num_frontier=len(mine),
@@ -129,26 +157,14 @@ def compare_allocation(
     )
 
 
-def _welch(a: Sequence[float], b: Sequence[float], tail: float, confidence: float) -> Interval:
-    """Difference of two means, with the interval that leaves `tail` on each side."""
-    means = [math.fsum(values) / len(values) for values in (a, b)]
-    half = math.nan
-    if min(len(a), len(b)) > 1:
-        parts = [
-            math.fsum((x - mean) ** 2 for x in values) / (len(values) - 1) / len(values)
-            for values, mean in zip((a, b), means, strict=True)
-        ]
-        # Two groups without spread say nothing of how they would vary.
-        if sum(parts) > 0:
-            free = sum(parts) ** 2 / math.fsum(
-                part**2 / (len(values) - 1) for part, values in zip(parts, (a, b), strict=True)
-            )
-            half = float(stdtrit(free, 1 - tail)) * math.sqrt(sum(parts))
-    mean = means[0] - means[1]
-    return Interval(
-        mean=mean,
-        low=mean - half,
-        high=mean + half,
-        num_values=len(a) + len(b),
-        confidence=confidence,
-    )
+def _two_means(table: Floats, belongs: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Means of both groups by trait, and the error of their difference from the spread over all."""
+    known = ~np.isnan(table)
+    counts = [(known & group[:, None]).sum(0) for group in (belongs, ~belongs)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second = (
+            np.where(group[:, None] & known, table, 0.0).sum(0) / count
+            for group, count in zip((belongs, ~belongs), counts, strict=True)
+        )
+        error = np.nanstd(table, axis=0, ddof=1) * np.sqrt(1 / counts[0] + 1 / counts[1])
+    return first, second, error

@@ -160,8 +160,13 @@ class RunSummary:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the frontier was drawn among confirmed architectures."""
-        return any(row.confirmed and row.on_frontier for row in self.rows)
+        """Whether a frontier member is confirmed, all of them once confirming is done."""
+        return self.num_confirmed > 0
+
+    @cached_property
+    def num_confirmed(self) -> int:
+        """Frontier members that are confirmed."""
+        return sum(row.confirmed for row in self.frontier)
 
     @property
     def best(self) -> ArchSummary | None:

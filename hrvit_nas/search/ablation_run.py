@@ -232,9 +232,18 @@ def found(
         (arm.name, cost(arm.spec), None if arm.control is None else cost(parse_arch(arm.control)))
         for arm in arms
     ]
-    path = directory / LATENCY_NAME
-    latencies = json.loads(path.read_text(encoding="utf-8"))["ms"] if path.exists() else None
+    latencies = _read_latencies(directory / LATENCY_NAME)
     return ablate(cost(base.spec), changes, records, criterion, latencies)
+
+
+def _read_latencies(path: Path) -> dict[str, list[float]] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(arch_id): [float(ms) for ms in row] for arch_id, row in content["ms"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged: {error!r}") from error
 
 
 def create_ablation(

@@ -12,7 +12,7 @@ from ..models import Segmentor
 from ..results import ArchSummary, CostName, RunSummary, TrialRecord, TrialStore, summarise
 from .config import ConfigError, SearchConfig, read_config
 from .folder import SUPERNET_NAME
-from .standing import RESULT_DEPENDS_NOT_ON
+from .standing import training_conditions
 from .supernet import extract_member
 from .trial import WEIGHTS_DIR
 
@@ -101,7 +101,7 @@ def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
     for path, config in zip(paths, configs, strict=True):
         if config.calibrate:
             raise ConfigError(f"{path} holds a calibration, which has no frontier")
-        mine, first = _what_counts(config), _what_counts(configs[0])
+        mine, first = training_conditions(config), training_conditions(configs[0])
         for name in mine:
             if mine[name] != first[name]:
                 raise ConfigError(
@@ -110,15 +110,3 @@ def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
                 )
     records = tuple(record for path in paths for record in TrialStore(path).records())
     return PooledRuns(directories=paths, configs=configs, records=records)
-
-
-def _what_counts(config: SearchConfig) -> dict[str, object]:
-    """What a score depends on beside architecture and seed, by name."""
-    return {
-        **{f"data.{name}": value for name, value in config.data},
-        **{
-            f"recipe.{name}": value
-            for name, value in config.recipe
-            if name not in RESULT_DEPENDS_NOT_ON
-        },
-    }

@@ -7,8 +7,7 @@ from pathlib import Path
 from ..results import CalibrationError, TrialStore, calibrate
 from .config import ConfigError, SearchConfig, Standing, read_config
 
-RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
-"""Fields of a recipe that change no score."""
+_RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
 
 
 def standing(directory: Path, config: SearchConfig) -> Standing:
@@ -26,7 +25,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
     theirs, _ = read_config(directory, kind="calibration")
     if not theirs.calibrate:
         raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
-    mine, other = _what_counts(config), _what_counts(theirs)
+    mine, other = searched_under(config), searched_under(theirs)
     for name in mine | other:
         if mine.get(name) != other.get(name):
             raise ConfigError(
@@ -50,18 +49,25 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
     )
 
 
-def _what_counts(config: SearchConfig) -> dict[str, object]:
-    """What the noise of a score depends on, by name."""
+def training_conditions(config: SearchConfig) -> dict[str, object]:
+    """What a score depends on beside architecture and seed, by name."""
+    return {
+        **{f"data.{name}": value for name, value in config.data},
+        **{
+            f"recipe.{name}": value
+            for name, value in config.recipe
+            if name not in _RESULT_DEPENDS_NOT_ON
+        },
+    }
+
+
+def searched_under(config: SearchConfig) -> dict[str, object]:
+    """What a search finds, and the noise of its scores, depend on beside seeds, by name."""
     limits = [limit.model_dump(exclude={"num_classes"}) for limit in config.narrowing.limits]
     return {
         "space": config.space,
         **{f"space.{name}": choices for name, choices in config.narrowing.choices.items()},
         "space.base": config.narrowing.base,
         "space.limits": limits,
-        **{f"data.{name}": value for name, value in config.data},
-        **{
-            f"recipe.{name}": value
-            for name, value in config.recipe
-            if name not in RESULT_DEPENDS_NOT_ON
-        },
+        **training_conditions(config),
     }

@@ -92,8 +92,8 @@ def test_lines_of_parallel_coordinates_are_the_genes_of_their_architectures(run)
     for arch_id, value in zip(data.arch_ids, width.values, strict=True):
         genes = space.genes_of(run.sample[arch_id])
         assert width.choices[int(value)] == str(genes["width_1"])
-    assert [axis.name for axis in data.axes[-2:]] == ["GMACs", "mIoU (%)"]
-    assert "n = 16 architectures; seeds 0, 1, 2" in data.caption
+    assert [axis.name for axis in data.axes[-2:]] == ["GMACs", "mIoU in the search (%)"]
+    assert "n = 16 architectures; scores of the search, seed 0" in data.caption
 
 
 def test_learning_curves_are_those_of_the_history(run):

@@ -18,6 +18,7 @@ from hrvit_nas.results import CalibrationError, calibrate_criteria
 from hrvit_nas.results.allocation import TRAITS
 from hrvit_nas.results.trust import MIN_FOR_TRUST
 from hrvit_nas.search.ablation_run import AblationConfig, found
+from hrvit_nas.search.config import ConfigError, SearchConfig
 from hrvit_nas.search.plan import trust_scores
 
 from ..ablation import ablation_grid
@@ -70,6 +71,11 @@ class Section:
     pictures: Sequence[Picture] = ()
     members: Sequence[Member] = ()
     parallel: ParallelData | None = None
+
+    @property
+    def headings(self) -> list[str]:
+        """Of the table of architectures: every one that any of them has."""
+        return list(dict.fromkeys(name for member in self.members for name in member.cells))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +155,7 @@ def _comparison(runs: Sequence[ReportedRun]) -> Chapter:
                         id=f"{name}-evaluations",
                         title="over evaluations",
                         figure=charts.growth_figure(data.by_evaluations, data, "trials that ended"),
-                        caption=_growth_caption(data.caption, group),
+                        caption=data.caption,
                     ),
                     Chart(
                         id=f"{name}-seconds",
@@ -157,17 +163,12 @@ def _comparison(runs: Sequence[ReportedRun]) -> Chapter:
                         figure=charts.growth_figure(
                             data.by_seconds, data, "time of workers (s), wherever they ran"
                         ),
-                        caption=_growth_caption(data.caption, group),
+                        caption=data.caption,
                     ),
                 ],
             )
         )
     return Chapter(id="growth", title="How hypervolume grew", sections=sections)
-
-
-def _growth_caption(caption: str, runs: Sequence[ReportedRun]) -> str:
-    seeds = sorted({run.config.seed for run in runs})
-    return f"{runs[0].dataset}; {caption}; seeds of the searches: {', '.join(map(str, seeds))}"
 
 
 def _chapter(number: int, run: ReportedRun) -> Chapter:
@@ -193,7 +194,7 @@ def _chapter(number: int, run: ReportedRun) -> Chapter:
     for part in parts:
         try:
             section = part(prefix, run)
-        except ReportError as error:
+        except (ReportError, ConfigError) as error:
             name = part.__name__.strip("_")
             reason = str(error).removeprefix(f"{run.directory}: ")
             section = Section(
@@ -217,10 +218,11 @@ def _facts(prefix: str, run: ReportedRun) -> Section:
         facts |= {"seed of the search": str(config.seed)}
     facts |= {
         "data": f"{run.dataset} at {height}x{width}",
-        "steps of a trial": f"{config.recipe.steps:,}",
+        "steps": _steps(config),
         "trials": f"{complete:,} complete, {len(run.records) - complete:,} failed",
         "seeds": ", ".join(map(str, run.seeds)) or "none yet",
-        "time of workers": f"{seconds / 3600:.3g} h",
+        "time of trials, all workers": f"{seconds / 3600:.3g} h"
+        + (" (without training the supernet)" if _has_supernet(config) else ""),
     }
     if run.started_and_ended is not None:
         first, last = run.started_and_ended
@@ -235,6 +237,20 @@ def _facts(prefix: str, run: ReportedRun) -> Section:
     ]
     grid = Grid(title="", headings=("", ""), rows=[list(item) for item in facts.items()])
     return Section(id=f"{prefix}-facts", title="What was run", words=words, grids=[grid])
+
+
+def _has_supernet(config: SearchConfig | AblationConfig) -> bool:
+    if isinstance(config, AblationConfig):
+        return config.supernet is not None
+    return config.strategy == "supernet"
+
+
+def _steps(config: SearchConfig | AblationConfig) -> str:
+    if not _has_supernet(config) or config.supernet is None:
+        return f"{config.recipe.steps:,} a trial"
+    supernet = f"{config.supernet.steps:,} of a supernet"
+    alone = "" if isinstance(config, AblationConfig) else f", {config.recipe.steps:,} a trial"
+    return f"{supernet}{alone}"
 
 
 def _frontier(prefix: str, run: ReportedRun) -> Section:
@@ -477,7 +493,11 @@ def _arms(prefix: str, run: ReportedRun) -> Section:
     return Section(
         id=f"{prefix}-arms",
         title="Architectures and their controls",
-        members=ablation_members(run, run.config.architectures()),
+        members=ablation_members(
+            run,
+            run.config.architectures(),
+            found(run.config, run.directory, run.records, "miou"),
+        ),
     )
 
 

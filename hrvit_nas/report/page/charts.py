@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..allocation import AllocationData
-from ..figures import BLUE, FAINT, GREY, INK, VERMILION
+from ..figures import BLUE, GREY, INK, VERMILION, one_line
 from ..forest import ForestData
 from ..growth import GrowthCurve, GrowthData
 from ..importance import MOST_GENES, ImportanceData
@@ -30,11 +31,15 @@ MOST_POINTS = 3000
 """Points that are drawn one by one; more are counted in bins."""
 BINS = (64, 40)
 LONGEST_NAME = 60
-_DARKER = [[0, "#b4c4d3"], [1, "#062a4d"]]
+AXIS_TITLE = 40
+"""Characters of a line of an axis' title that a phone has room for."""
+_DARKER = [[0, "#7f9bb5"], [1, "#062a4d"]]
 """A scale on which more is darker, and nothing is lost on white."""
+FAINT = "#7d8b98"
+"""For what steps back, and still is three times as dark as white."""
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_INKS = (BLUE, VERMILION, INK, GREY, "#5b9bd0", "#e0a070")
+_INKS = (BLUE, VERMILION, INK, GREY, "#3d7ab0", "#b0702a")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,27 +65,27 @@ class Chart:
 
 def plain(text: str, length: int = LONGEST_NAME) -> str:
     """A text as Plotly shows it literally: one line, not too long, no markup."""
-    line = " ".join(text.split())
-    line = line if len(line) <= length else line[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return html.escape(line, quote=False)
+    return html.escape(one_line(text, length), quote=False)
 
 
 def pareto_figure(data: ParetoData) -> go.Figure:
     """Frontier, references, and what was searched."""
     figure = _figure(data.x_label.replace("\n", " "), data.y_label)
     if len(data.searched) > MOST_POINTS:
-        figure.add_trace(_binned(data.searched, log=data.log_cost))
+        figure.add_trace(_binned(data.searched, "searched", log=data.log_cost))
     elif data.searched:
         name = "score in the search" if data.confirmed else "searched"
         figure.add_trace(_points(data.searched, name, color=FAINT, symbol="circle", size=6))
     if data.inherited:
-        shown = data.inherited[:: -(-len(data.inherited) // MOST_POINTS)]
+        few = len(data.inherited) <= MOST_POINTS
         figure.add_trace(
-            _points(shown, "inherited weights", color=GREY, symbol="x-thin-open", size=5)
+            _points(data.inherited, "inherited weights", color=GREY, symbol="x-thin-open", size=5)
+            if few
+            else _binned(data.inherited, "inherited weights", log=data.log_cost)
         )
     if data.staircase:
         xs, ys = zip(*data.staircase, strict=True)
-        line = {"color": "#86b8e0", "width": 2}
+        line = {"color": "#4a8cc4", "width": 2}
         figure.add_trace(
             go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         )
@@ -126,18 +131,20 @@ def growth_figure(curves: Sequence[GrowthCurve], data: GrowthData, x_label: str)
         color = _INKS[number % len(_INKS)]
         name = f"{plain(curve.label)} (n={len(curve.seeds)})"
         if len(curve.seeds) > 1:
-            figure.add_trace(
-                go.Scatter(
-                    x=[*curve.x, *curve.x[::-1]],
-                    y=[*curve.high, *curve.low[::-1]],
-                    mode="lines",
-                    fill="toself",
-                    fillcolor=_faded(color, 0.15),
-                    line={"width": 0, "shape": "hv"},
-                    hoverinfo="skip",
-                    showlegend=False,
+            # Two edges, each a staircase: one polygon would run back over the wrong corners.
+            for edge, fill in ((curve.low, None), (curve.high, "tonexty")):
+                figure.add_trace(
+                    go.Scatter(
+                        x=curve.x,
+                        y=[max(0.0, value) for value in edge],
+                        mode="lines",
+                        fill=fill,
+                        fillcolor=_faded(color, 0.15),
+                        line={"width": 0, "shape": "hv"},
+                        hoverinfo="skip",
+                        showlegend=False,
+                    )
                 )
-            )
         figure.add_trace(
             go.Scatter(
                 x=curve.x,
@@ -146,7 +153,8 @@ def growth_figure(curves: Sequence[GrowthCurve], data: GrowthData, x_label: str)
                 name=name,
                 line={"color": color, "dash": _DASHES[number % len(_DASHES)], "shape": "hv"},
                 marker={"symbol": _SYMBOLS[number % len(_SYMBOLS)], "size": 5},
-                hovertemplate=f"{name}<br>%{{x:.4g}}: %{{y:.2f}}%<extra></extra>",
+                meta=[name],
+                hovertemplate="%{meta[0]}<br>%{x:.4g}: %{y:.2f}%<extra></extra>",
             )
         )
     figure.update_yaxes(rangemode="tozero")
@@ -247,9 +255,9 @@ def allocation_figure(data: AllocationData, trait: str, label: str) -> go.Figure
         go.Bar(
             x=branches,
             y=[row.other_mean for row in rows],
-            name="dominated",
+            name="others",
             marker={"color": FAINT, "pattern": {"shape": "/"}},
-            hovertemplate="branch %{x}: %{y:.3g} among the dominated<extra></extra>",
+            hovertemplate="branch %{x}: %{y:.3g} among the others<extra></extra>",
         )
     )
     figure.update_layout(barmode="group", height=300)
@@ -287,9 +295,9 @@ def learning_figure(data: LearningData) -> go.Figure:
                     "width": 1.2,
                 },
                 marker={"symbol": _SYMBOLS[number % len(_SYMBOLS)], "size": 5},
-                hovertemplate=f"{plain(curve.name, 30)}, seed {curve.seed}<br>%{{x}} steps:"
-                " %{y:.2f}%<extra></extra>",
-                showlegend=len(data.curves) <= 12,
+                meta=[f"{plain(curve.name, 30)}, seed {curve.seed}"],
+                hovertemplate="%{meta[0]}<br>%{x} steps: %{y:.2f}%<extra></extra>",
+                showlegend=False,
             )
         )
     return figure
@@ -406,8 +414,9 @@ def _layout() -> dict[str, Any]:
 
 def _figure(x_label: str, y_label: str) -> go.Figure:
     figure = go.Figure(layout=_layout())
+    x_title = "<br>".join(map(plain, textwrap.wrap(x_label, AXIS_TITLE)))
     axis = {"gridcolor": "#e6e6e6", "zeroline": False, "linecolor": GREY, "automargin": True}
-    figure.update_xaxes(title={"text": plain(x_label, 120)}, **axis)
+    figure.update_xaxes(title={"text": x_title}, **axis)
     figure.update_yaxes(title={"text": plain(y_label, 120)}, **axis)
     return figure
 
@@ -449,7 +458,7 @@ def _points(
     )
 
 
-def _binned(points: Sequence[ParetoPoint], *, log: bool) -> go.Heatmap:
+def _binned(points: Sequence[ParetoPoint], name: str, *, log: bool) -> go.Heatmap:
     """How many architectures are where, for more than can be drawn one by one."""
     cost = np.array([p.cost for p in points])
     miou = np.array([p.miou for p in points])
@@ -464,7 +473,7 @@ def _binned(points: Sequence[ParetoPoint], *, log: bool) -> go.Heatmap:
         text=counts.T.astype(int).tolist(),
         colorscale=[[0, "#e9edf1"], [1, "#5f6f7d"]],
         showscale=False,
-        name="searched (counted in bins)",
+        name=f"{name} (counted in bins)",
         showlegend=True,
         hovertemplate="%{text} architectures<br>about %{x:.4g}, mIoU %{y:.2f}%<extra></extra>",
     )

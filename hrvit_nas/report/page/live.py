@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,21 +87,27 @@ def make_server(page: LivePage, port: int = 0) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            host = (self.headers.get("Host") or "").rpartition(":")[0]
-            if host not in (LOCAL, "localhost"):
-                self._answer(HTTPStatus.FORBIDDEN, b"this page is for localhost alone\n")
-            elif self.path == "/version":
-                self._answer(HTTPStatus.OK, page.version().encode())
-            elif self.path == "/":
-                try:
-                    self._answer(HTTPStatus.OK, page.content(), "text/html")
-                except (ValueError, OSError) as error:
-                    line = " ".join(str(error).split())
-                    self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{line}\n".encode())
-            else:
-                self._answer(HTTPStatus.NOT_FOUND, b"there is only / here\n")
+            answer = self._found()
+            with suppress(ConnectionError):  # a browser may leave while it is answered
+                self._answer(*answer)
 
-        def _answer(self, status: HTTPStatus, body: bytes, kind: str = "text/plain") -> None:
+        def _found(self) -> tuple[HTTPStatus, bytes, str]:
+            host = (self.headers.get("Host") or "").partition(":")[0]
+            if host not in (LOCAL, "localhost"):
+                return HTTPStatus.FORBIDDEN, b"this page is for localhost alone\n", "text/plain"
+            if self.path == "/version":
+                return HTTPStatus.OK, page.version().encode(), "text/plain"
+            if self.path != "/":
+                return HTTPStatus.NOT_FOUND, b"there is only / here\n", "text/plain"
+            try:
+                return HTTPStatus.OK, page.content(), "text/html"
+            except (ValueError, OSError) as error:
+                # The fault may pass, such as a disk that is away: the browser asks again.
+                line = html.escape(" ".join(str(error).split()))
+                body = f'<meta charset="utf-8"><meta http-equiv="refresh" content="5"><p>{line}'
+                return HTTPStatus.SERVICE_UNAVAILABLE, body.encode(), "text/html"
+
+        def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hrvit_nas.arch import Arch, ArchSpec
 from hrvit_nas.cost import Cost, estimate_cost
-from hrvit_nas.results import ArchSummary, format_interval
+from hrvit_nas.results import Ablation, ArchSummary, format_interval
 
 from ..drawing import DrawingData, difference_data, drawing_data, drawing_svg
 from ..run import ReportedRun
@@ -70,14 +70,20 @@ def search_members(run: ReportedRun) -> list[Member]:
     ]
 
 
-def ablation_members(run: ReportedRun, arms: Iterable[tuple[str, Arch]]) -> list[Member]:
-    """The arms of an ablation, in the order of its plan."""
-    rows = {row.arch_id: row for row in run.summary.rows}
+def ablation_members(
+    run: ReportedRun, arms: Iterable[tuple[str, Arch]], found: Ablation
+) -> list[Member]:
+    """The arms of an ablation and their controls, in the order of its plan."""
+    scores = {
+        arm.arch_id: arm.mean
+        for arm in (found.base, *(a for row in found.rows for a in (row.arm, row.control) if a))
+    }
+    heading = "mIoU % with inherited weights" if found.inherited else "mIoU %"
     members = []
     for number, (name, spec) in enumerate(arms):
-        row = rows.get(spec.id)
-        score = {"mIoU %": format_interval(row.interval)} if row else {}
-        members.append(_member(run, name, spec, score, number < MOST_DRAWINGS))
+        mean = scores.get(spec.id)
+        cells = {heading: "" if mean is None else format_interval(mean)}
+        members.append(_member(run, name, spec, cells, number < MOST_DRAWINGS))
     return members
 
 

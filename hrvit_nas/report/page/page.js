@@ -65,11 +65,14 @@
   function brushed(element) {
     const chapter = element.dataset.chapter;
     const ids = chosen(element);
-    const all = page.parallels[element.id.replace(/-chart$/, "")].archIds.length;
+    const drawn = new Set(page.parallels[element.id.replace(/-chart$/, "")].archIds);
+    const all = drawn.size;
+    // What has no line cannot be brushed away: references, and members beyond those drawn.
+    const stays = (id) => ids === null || ids.has(id) || !drawn.has(id);
     const form = document.querySelector(`form.brush[data-chart="${element.id}"]`);
     form.querySelector("output").textContent = ids === null ? "" : `${ids.size} of ${all} architectures`;
     for (const body of document.querySelectorAll(`table.members[data-chapter="${chapter}"] tbody[data-id]`)) {
-      body.dataset.brushed = ids === null || ids.has(body.dataset.id) ? "" : "out";
+      body.dataset.brushed = stays(body.dataset.id) ? "" : "out";
     }
     show(chapter);
     const frontier = document.querySelector(`.chart[data-kind="frontier"][data-chapter="${chapter}"]`);
@@ -77,7 +80,7 @@
     draw(frontier);
     frontier.data.forEach((trace, number) => {
       if (!trace.customdata) return;
-      const points = ids === null ? null : [trace.customdata.flatMap((row, i) => (ids.has(row[0]) ? [i] : []))];
+      const points = ids === null ? null : [trace.customdata.flatMap((row, i) => (stays(row[0]) ? [i] : []))];
       Plotly.restyle(frontier, { selectedpoints: points }, [number]);
     });
   }
@@ -166,7 +169,7 @@
   function save(chapter) {
     const table = document.querySelector(`table.members[data-chapter="${chapter}"]`);
     // A cell that begins like a formula would be run by a spreadsheet.
-    const quote = (text) => `"${(/^[=@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+    const quote = (text) => `"${(/^([=@\t\r]|[+-](?!\d))/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
     const rows = [[...table.tHead.rows[0].cells].map((cell) => cell.textContent)];
     for (const body of table.querySelectorAll("tbody[data-id]")) {
       if (body.hidden) continue;
@@ -184,13 +187,30 @@
 
   // A served page looks whether its run has gone on, and comes back where the reader was.
   if (page.live) {
-    const place = sessionStorage.getItem("place");
-    if (place !== null) scrollTo(0, Number(place));
+    const kept = JSON.parse(sessionStorage.getItem("kept") || "null");
+    if (kept) {
+      for (const [id, value] of kept.budgets) {
+        const input = document.getElementById(id);
+        if (input && value !== "") {
+          input.value = value;
+          show(input.form.dataset.chapter);
+        }
+      }
+      for (const id of kept.open) {
+        const details = document.getElementById(id)?.querySelector("details");
+        if (details) details.open = true;
+      }
+      scrollTo(0, kept.place);
+    }
     setInterval(async () => {
       try {
         const answer = await fetch("version", { cache: "no-store" });
         if (answer.ok && await answer.text() !== page.live) {
-          sessionStorage.setItem("place", scrollY);
+          sessionStorage.setItem("kept", JSON.stringify({
+            place: scrollY,
+            budgets: [...document.querySelectorAll("form.budget input")].map((one) => [one.id, one.value]),
+            open: [...document.querySelectorAll("tbody[id] details[open]")].map((one) => one.closest("tbody").id),
+          }));
           location.reload();
         }
       } catch {
