@@ -4,6 +4,8 @@ import http.client
 import json
 import re
 import signal
+import socket
+import struct
 import time
 from functools import partial
 
@@ -158,6 +160,10 @@ def test_a_watched_run_is_served_until_it_is_interrupted(start_search, run, reco
     # A name of another site that points here gets nothing.
     assert get("/", Host="evil.example:80")[0] == 403
     assert get("/trials.jsonl")[0] == 404
+    # A browser that leaves before its answer leaves no trace.
+    with socket.create_connection((host, int(port))) as gone:
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     with TrialStore(directory, write=True) as store:
         store.append(record(number=1, arch_id=spec.id, arch=spec.to_json(), seed=1))
     deadline = time.monotonic() + 120

@@ -1,7 +1,9 @@
 """The page as a document: complete, honest in its captions, and safe with any text."""
 
+import base64
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import pytest
@@ -15,6 +17,7 @@ HOSTILE = [
     "\"'><b onmouseover=alert(1)>bold</b>",
     "имя 名前 \N{RIGHT-TO-LEFT OVERRIDE}‮ {{ 7 * 7 }} ${x} %{y}",
     "long " * 400,
+    "bell\x07 escape\x1b[31m null\x00 \ufffe",
 ]
 
 
@@ -108,7 +111,11 @@ def test_any_name_and_note_is_shown_as_text(text, write_run, trials_of, tmp_path
     records.append(trials_of.trial(records[4].spec, state="failed", error=text, seed=9))
     found = page_of(write_run(tmp_path / "search", records))
     shown = " ".join(text.split())
-    assert any(shown in words for words in found.texts)  # the error, whole
+    if "\x00" not in text:  # which no HTML may hold
+        assert any(shown in words for words in found.texts)  # the error, whole
+    for name, value in found.attributes:
+        if name == "src":  # every drawing is an image that a browser can read
+            ElementTree.fromstring(base64.b64decode(value.partition(",")[2]))
     assert set(found.tags) <= set(page.tags)
     assert not any(name.startswith("on") for name, _ in found.attributes)
     assert len(found.scripts) == 3
@@ -168,3 +175,39 @@ def test_specs_to_copy_are_those_of_the_members(whole_run, page):
     ]
     copied = [value for name, value in page.attributes if name == "data-spec"]
     assert copied == [run.specs([arch_id])[arch_id].to_json() for arch_id in members]
+
+
+def test_a_partly_confirmed_frontier_is_called_so(write_run, trials_of, tmp_path):
+    records = trials_of(14)
+    best = max(records, key=lambda item: item.miou)
+    records.append(best.model_copy(update={"seed": 1, "origin": "confirm"}))
+    run = load_run(write_run(tmp_path / "partly", records))
+    assert 1 == run.summary.num_confirmed < len(run.summary.frontier)
+    found = Page(build_page([run]))
+    members = len(run.summary.frontier)
+    assert any(f"1 of {members} frontier members are confirmed so far" in t for t in found.texts)
+    assert any("1 frontier members have one confirming seed" in t for t in found.texts)
+    assert any(f"1 of {members} members confirmed" in t for t in found.texts)
+
+
+def test_a_search_with_a_supernet_is_shown_before_anything_is_trained_alone(
+    write_run, trials_of, tmp_path
+):
+    records = trials_of(5, origin="inherited")
+    found = page_of(write_run(tmp_path / "supernet", records, strategy="supernet"))
+    chart = found.data["charts"]["run-0-pareto"]["data"]
+    assert [trace["name"] for trace in chart] == ["inherited weights"]
+    assert len(chart[0]["x"]) == 5
+    assert any("without training the supernet" in words for words in found.texts)
+
+
+def test_names_are_no_templates_of_charts(write_run, trials_of, tmp_path):
+    runs = [
+        load_run(write_run(tmp_path / name, trials_of(3, seed)))
+        for seed, name in enumerate(("%{x}<b>one", "%{y}two"))
+    ]
+    charts = Page(build_page(runs)).data["charts"]
+    templates = [
+        trace.get("hovertemplate", "") for chart in charts.values() for trace in chart["data"]
+    ]
+    assert not any("one" in template or "two" in template for template in templates)

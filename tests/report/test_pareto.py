@@ -139,7 +139,6 @@ def test_another_cost_has_another_axis(record):
     [
         ([], "macs", "no trial is complete"),
         ([{"state": "failed"}], "macs", r"no trial is complete \(1 failed\)"),
-        ([{"origin": "inherited"}], "macs", "no trial is complete"),
         ([{}], "latency_ms", "no complete trial has latency_ms"),
     ],
 )
@@ -227,3 +226,21 @@ def test_data_is_frozen(trials):
     data = pareto_data(summarise(trials))
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.caption = "other"
+
+
+def test_scores_with_inherited_weights_are_drawn_before_any_training(record, tmp_path):
+    data = pareto_data(summarise([record(origin="inherited", miou=0.4)]), dataset="scenes")
+    assert [point.miou for point in data.inherited] == [pytest.approx(40)]
+    assert (data.frontier, data.searched, data.staircase) == ((), (), ())
+    assert data.caption == "scenes · 1 scored with inherited weights · 0 architectures trained"
+    draw_pareto(data, tmp_path / "inherited.png")
+
+
+def test_what_lacks_the_cost_is_counted_in_the_caption(record):
+    records = [
+        record(arch_id=f"{n:012x}", latency_ms=None if n else 3.0, miou=0.3 + 0.1 * n)
+        for n in range(3)
+    ]
+    data = pareto_data(summarise(records, cost="latency_ms"))
+    assert len(data.searched) == 1
+    assert "3 architectures, 2 of them not drawn, for want of a latency_ms" in data.caption

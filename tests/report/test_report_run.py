@@ -151,13 +151,76 @@ def test_without_a_random_search_nothing_is_claimed(run):
     assert data.by_evaluations[0].seeds == (0,)
 
 
-def test_searches_of_other_spaces_or_steps_are_not_compared(write_run, trials_of, tmp_path, run):
-    other = write_run(tmp_path / "other", trials_of(2), recipe={**_recipe(run), "steps": 7})
-    assert [len(group) for group in comparable([run, load_run(other)])] == [1, 1]
+@pytest.mark.parametrize("change", ["steps", "batch_size", "narrowing", "cost"])
+def test_searches_under_other_conditions_are_not_compared(
+    write_run, trials_of, tmp_path, run, change, make_config
+):
+    config = make_config()
+    recipe, narrowing = config.recipe.model_dump(), config.narrowing.model_dump()
+    changes = {
+        "steps": {"recipe": recipe | {"steps": 7}},
+        "batch_size": {"recipe": recipe | {"batch_size": 3}},
+        "narrowing": {
+            "narrowing": narrowing | {"choices": {**narrowing["choices"], "width_1": (8,)}}
+        },
+        "cost": {"cost": "params"},
+    }
+    other = load_run(write_run(tmp_path / "other", trials_of(2), **changes[change]))
+    assert [len(group) for group in comparable([run, other])] == [1, 1]
 
 
-def _recipe(run):
-    return run.config.recipe.model_dump()
+def test_a_run_given_twice_counts_once_and_twins_are_told_apart(write_run, trials_of, tmp_path):
+    one = load_run(write_run(tmp_path / "x" / "run", trials_of(4)))
+    two = load_run(write_run(tmp_path / "y" / "run", trials_of(5, 1)))
+    assert [len(group) for group in comparable([one, one])] == [1]
+    searched = trials_of(4, 2)
+    other = load_run(write_run(tmp_path / "z" / "run", searched, sampler="nsga2"))
+    data = growth_data([one, two, other])
+    labels = [curve.label for curve in data.by_evaluations]
+    assert len(labels) == len(set(labels)) == 3
+    assert "n = 3 runs" in data.caption
+    assert data.words[0].startswith("nsga2 less random search after 4 evaluations")
+    assert data.words[0].endswith("one seed decides nothing")
+
+
+def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
+    records = trials_of(6)
+    for place in (1, 4):
+        spec = records[place].spec
+        records[place] = trials_of.trial(spec, number=place, state="failed", error="NaN")
+    data = growth_data([load_run(write_run(tmp_path / "some", records))])
+    (curve,) = data.by_evaluations
+    assert curve.x == (1, 2, 3, 4, 5, 6)
+    assert curve.mean[1] == curve.mean[0]
+
+
+def test_a_supernets_search_is_left_out_and_said_to_be(write_run, trials_of, tmp_path, run):
+    other = write_run(tmp_path / "super", trials_of(3, origin="inherited"), strategy="supernet")
+    data = growth_data([run, load_run(other)])
+    assert data.words[-1].endswith("another quantity: super")
+    assert "with seed 0;" in data.caption or data.caption.endswith("with seed 0")
+
+
+def test_a_large_run_is_sampled_and_says_so(whole_run, monkeypatch):
+    monkeypatch.setattr("hrvit_nas.report.run.MOST_SAMPLED", 12)
+    run = load_run(whole_run)
+    assert len(run.drawn) == 12
+    assert {row.arch_id for row in run.summary.frontier} <= run.sample.keys()
+    assert "12 searched architectures of 16" in importance_data(run).caption
+    assert "of 16;" in allocation_data(run).caption
+
+
+def test_a_space_that_has_changed_is_not_taken_for_the_one_that_was_searched(
+    write_run, trials_of, tmp_path
+):
+    directory = write_run(tmp_path / "old", trials_of(3))
+    content = json.loads((directory / "config.json").read_text())
+    content["space"]["genes"][0]["choices"] = [1, 2, 3]
+    (directory / "config.json").write_text(json.dumps(content))
+    run = load_run(directory)
+    assert run.space is None
+    with pytest.raises(ReportError, match="its space has changed or is not there any more"):
+        parallel_data(run)
 
 
 def test_published_results_are_of_their_data_sets_alone(reference_dir):
