@@ -173,8 +173,7 @@
     const rows = [[...table.tHead.rows[0].cells].map((cell) => cell.textContent)];
     for (const body of table.querySelectorAll("tbody[data-id]")) {
       if (body.hidden) continue;
-      const cells = [...body.rows[0].cells].map((cell) => cell.textContent);
-      cells[cells.length - 1] = body.querySelector("button.copy").dataset.spec;
+      const cells = [...body.rows[0].cells].map((cell) => cell.querySelector("button")?.dataset.spec ?? cell.textContent);
       rows.push(cells);
     }
     const text = rows.map((row) => row.map(quote).join(",")).join("\n");
