@@ -72,7 +72,7 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
     assert lines[0].startswith("space heterogeneous_branches: ")
     assert any("b1 scaled" in line for line in lines if line.startswith("│"))
     assert any("(n=2)" in line for line in lines if line.startswith("│"))
-    assert lines[-1].endswith("are in run")
+    assert lines[-1].endswith("are in run; hrvit-report run shows it as a page")
     ours = ("space", "data", "3 trials", "[", "frontier", "of ", "this search", "run/")
     table = ("┏", "┃", "┡", "│", "└")
     assert [line for line in lines if not line.startswith((*ours, *table))] == []
