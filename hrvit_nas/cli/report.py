@@ -112,7 +112,8 @@ def _write(directories: list[Path], output: Path) -> int:
     loaded = []
     for directory in directories:
         loaded.append(load_run(directory))
-        _progress(f"{directory}: {len(loaded[-1].records):,} trials")
+        count = len(loaded[-1].records)
+        _progress(f"{directory}: {count:,} trial{'' if count == 1 else 's'}")
     gc.freeze()  # what was read is needed to the end; searching it for garbage takes seconds
     page = build_page(loaded)
     write_text(output, page)

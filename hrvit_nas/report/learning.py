@@ -90,7 +90,8 @@ def learning_data(run: ReportedRun, chosen: Iterable[str]) -> LearningData | Non
         steps=tuple(steps),
         low=tuple(edges[:, 0].tolist()),
         high=tuple(edges[:, 1].tolist()),
-        caption=f"{run.dataset}, n = {len(trained):,} trials, seeds {', '.join(map(str, seeds))};"
+        caption=f"{run.dataset}, n = {len(trained):,} trial{'' if len(trained) == 1 else 's'},"
+        f" seeds {', '.join(map(str, seeds))};"
         f" grey: the middle 80% of all; a line a seed{left_out}: blue of "
         + ("the arms" if run.kind == "ablation" else "frontier members, vermilion of references"),
     )

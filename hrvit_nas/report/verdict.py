@@ -61,13 +61,15 @@ def _beside(summary: RunSummary, label: str) -> str:
         for row in summary.frontier
         if (comparison := summary.against_reference(row, label)) is not None
     ]
+    if not compared:
+        return f"no frontier member shares a seed with {label}, so none is compared with it"
     verdicts = [difference.verdict for _, _, difference in compared]
     counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
     cost = summary.cost
     gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
     return (
         f"of {len(compared)} frontier members, beside {label} to within"
-        f" {max(gaps, default=0):.0%} of their cost:"
+        f" {max(gaps):.0%} of their cost:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
         f" {len(compared)} comparisons)"

@@ -44,7 +44,7 @@ def run(tmp_path, record, make_config):
 def test_a_page_lies_in_the_run_or_where_it_is_asked_for(report, run, tmp_path):
     directory, _ = run
     status, out, err = report(directory)
-    assert (status, err) == (0, f"{directory}: 1 trials\n")
+    assert (status, err) == (0, f"{directory}: 1 trial\n")
     assert out.startswith(f"{directory / 'report.html'} (")
     page = (directory / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
