@@ -66,7 +66,12 @@ def read_names(path: Path) -> RunNames:
     if not path.exists():
         return RunNames()
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))["config"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if "ablation" in content:
+            raise ReportError(
+                f"{path.parent} holds no search, but a run of hrvit-ablate, which has no frontier"
+            )
+        config = content["config"]
         cost = config.get("cost", "macs")
         if cost not in COSTS:
             raise ValueError(f"cost must be one of {', '.join(COSTS)}, got {cost!r}")
@@ -77,6 +82,8 @@ def read_names(path: Path) -> RunNames:
             size = (height, width)
         noise = (config.get("standing") or {}).get("noise")
         return RunNames(cost, data.get("name", ""), size, noise and float(noise))
+    except ReportError:
+        raise
     except (ValueError, TypeError, AttributeError, LookupError, OSError) as error:
         raise ReportError(f"{path} is not the configuration of a run: {error}") from error
 

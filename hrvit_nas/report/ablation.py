@@ -169,7 +169,10 @@ def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -
             cells.append(_control_text(row, scale, digits) if row else "")
         cells += [text.published.get(name, "") for name in shown]
         rows.append(cells)
-        if row is not None and (row.effect is None or row.effect.verdict == "undecided"):
+        if row is not None and not any(
+            effect is not None and effect.verdict != "undecided"
+            for effect in (row.effect, row.beside_control)
+        ):
             dim.add(number)
     name = UNITS[ablation.criterion][0]
     headings = [

@@ -109,7 +109,7 @@ def _draw(figure: Figure, data: AllocationData, traits: list[str]) -> None:
         panels[-1].set_xlabel("branch (1 is the finest)", fontsize=7, color=INK)
         panels[0].legend(fontsize=6, frameon=False, loc="upper left", ncols=2)
     head, _, tail = data.caption.partition("; intervals")
-    lines = f"{head}\nbars and stars: intervals{tail}"
+    lines = f"{head}\nstars: decided; intervals{tail}"
     figure.suptitle(lines, x=0.01, ha="left", fontsize=5.4, color=GREY)
 
 

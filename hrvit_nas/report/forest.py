@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PUBLISHED_AT = 0.46
+"""Where the published column begins, as a share of what stands beside the plot."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForestRow:
@@ -117,7 +120,7 @@ def draw_forest(data: ForestData, path: str | Path) -> None:
 
 
 def _draw(figure: Figure, data: ForestData) -> None:
-    axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(5, 2.4))
+    axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(4.6, 2.8))
     if not math.isnan(data.detectable):
         axes.axvspan(-data.detectable, data.detectable, color="#f1f1f1", linewidth=0)
     axes.axvline(0, color=GREY, linewidth=0.7)
@@ -129,9 +132,9 @@ def _draw(figure: Figure, data: ForestData) -> None:
             low, high = row.control[3:]
             color = FAINT if low <= 0 <= high or math.isnan(low) else VERMILION
             _bar(axes, position + 0.16, row.control, color, "s", filled=False)
-        for place, word in ((0.0, row.verdict), (0.42, row.published)):
+        for place, word in ((0.0, row.verdict), (PUBLISHED_AT, row.published)):
             beside.text(place, position, word, fontsize=6.5, va="center", color=INK)
-    for place, heading in ((0.0, "against\nthe base"), (0.42, data.published_label)):
+    for place, heading in ((0.0, "against\nthe base"), (PUBLISHED_AT, data.published_label)):
         beside.text(place, -0.62, heading, fontsize=6.5, va="bottom", color=GREY)
     beside.set_axis_off()
     axes.set_yticks(range(len(data.rows)), [row.name for row in data.rows], fontsize=7)

@@ -300,7 +300,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
     groups = len(axes.get_legend_handles_labels()[0])
     figure.legend(
         loc="outside lower center",
-        ncols=3 if groups == 3 and not likely else 2,
+        ncols=1 if likely else 3 if groups == 3 else 2,
         fontsize=_SMALL,
         frameon=False,
         labelcolor=INK,

@@ -147,6 +147,10 @@ class ReportedRun:
         Raises:
             ReportError: The space has changed since the run was started.
         """
+        if isinstance(self.config, AblationConfig):
+            raise ReportError(
+                f"{self.directory} holds no search, but a run of hrvit-ablate, which has no genes"
+            )
         if self.space is None:
             raise ReportError(
                 f"{self.directory}: its space has changed or is not there any more, and genes are"

@@ -283,7 +283,7 @@ def _members(prefix: str, run: ReportedRun) -> Section | None:
         title="Members of the frontier and references",
         members=members,
         words=[
-            f"intervals are of {run.summary.confidence:.0%} over the seeds in the last column; n=1:"
+            f"intervals are of {run.summary.confidence:.0%} over the seeds of the row; n=1:"
             " one seed, so the interval is unknown"
         ],
     )
@@ -355,7 +355,7 @@ def _importance(prefix: str, run: ReportedRun) -> Section:
                 id=f"{prefix}-importance-{number}",
                 title=f"for {target}",
                 figure=charts.importance_figure(data, target),
-                caption=f"{data.caption}; seed {', '.join(map(str, run.seeds[:1]))}",
+                caption=data.caption,
             )
             for number, target in enumerate(data.targets)
             if data.targets[target].genes
@@ -374,7 +374,8 @@ def _allocation(prefix: str, run: ReportedRun) -> Section:
                 id=f"{prefix}-allocation-{trait}",
                 title=label,
                 figure=charts.allocation_figure(data, trait, label),
-                caption=f"{data.caption}; stars: decided",
+                caption=f"{data.caption}; a whisker that reaches the height of the hatched bar:"
+                " undecided; stars: decided",
             )
             for trait, label in TRAITS.items()
             if data.of(trait)

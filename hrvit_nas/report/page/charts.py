@@ -31,7 +31,7 @@ MOST_POINTS = 3000
 """Points that are drawn one by one; more are counted in bins."""
 BINS = (64, 40)
 LONGEST_NAME = 60
-AXIS_TITLE = 32
+AXIS_TITLE = 26
 """Characters of a line of an axis' title that a phone has room for."""
 _DARKER = [[0, "#7f9bb5"], [1, "#062a4d"]]
 """A scale on which more is darker, and nothing is lost on white."""

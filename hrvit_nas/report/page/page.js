@@ -179,7 +179,8 @@
     const text = rows.map((row) => row.map(quote).join(",")).join("\n");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" }));
-    link.download = `${chapter}.csv`;
+    const name = document.querySelector(`#${chapter} > h2`).textContent.trim();
+    link.download = `${name.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 80)}.csv`;
     link.click();
     URL.revokeObjectURL(link.href);
   }
