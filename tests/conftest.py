@@ -21,6 +21,10 @@ from hrvit_nas.results import TrialRecord
 # long as one; and Ray gives its workers a low priority, at which they starve.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+# What runs these tests may ignore SIGINT, and what they start would inherit that; their users press
+# Ctrl-C in a terminal, where it is heeded.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ONE_BLOCK = {
     f"blocks_{module}_{branch}": [1]

@@ -130,15 +130,6 @@ def test_a_damaged_run_is_one_line(report, run):
     assert "line 1 has schema version None" in err
 
 
-@pytest.fixture
-def heeding_ctrl_c():
-    """Processes that a test starts heed SIGINT, also where this one was started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_a_watched_run_is_served_until_it_is_interrupted(start_search, run, record, wait_for):
     directory, spec = run
     process = start_search(directory, "--watch", command="report")
