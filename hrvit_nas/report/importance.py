@@ -65,7 +65,7 @@ def importance_data(run: ReportedRun) -> ImportanceData:
         caption=f"{run.dataset}, {found.num_architectures:,} searched architectures"
         f"{run.of_how_many},"
         f" the best {found.num_best}; mIoU of one seed each, seed"
-        f" {', '.join(map(str, _seeds(run)))}; the first {min(MOST_GENES, len(found.genes))} of"
+        f" {run.search_seeds}; the first {min(MOST_GENES, len(found.genes))} of"
         f" {len(found.genes)} genes; lines: {found.confidence:.0%} bootstrap; dashed: largest by"
         f" chance in {found.confidence:.0%} of shufflings",
         words=tuple(_words(name, importance) for name, importance in targets.items()),
@@ -86,10 +86,6 @@ def draw_importance(data: ImportanceData, path: str | Path) -> None:
     most = max((len(i.genes[:MOST_GENES]) for i in data.targets.values()), default=0)
     size = (3.5, 1.1 + len(data.targets) * (0.35 + 0.15 * max(1, most)))
     save_figure(lambda figure: _draw(figure, data), path, size)
-
-
-def _seeds(run: ReportedRun) -> list[int]:
-    return sorted({record.seed for record in run.records if record.origin == "search"})
 
 
 def _words(target: str, found: Importance) -> str:

@@ -84,10 +84,5 @@ def parallel_data(run: ReportedRun) -> ParallelData:
         arch_ids=tuple(row.arch_id for row in rows),
         miou=miou,
         caption=f"{run.dataset}, n = {len(rows):,} architectures{part}; scores of the search, seed"
-        f" {_seed(run)}, before confirmation; genes that do not vary are left out",
+        f" {run.search_seeds}, before confirmation; genes that do not vary are left out",
     )
-
-
-def _seed(run: ReportedRun) -> str:
-    seeds = {record.seed for record in run.records if record.origin == "search"}
-    return ", ".join(map(str, sorted(seeds)))

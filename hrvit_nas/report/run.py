@@ -83,6 +83,12 @@ class ReportedRun:
         return tuple(sorted({r.seed for r in self.records if r.state == "complete"}))
 
     @property
+    def search_seeds(self) -> str:
+        """Seeds that proposals were first trained with, for a caption."""
+        seeds = {record.seed for record in self.records if record.origin == "search"}
+        return ", ".join(map(str, sorted(seeds)))
+
+    @property
     def started_and_ended(self) -> tuple[datetime, datetime] | None:
         """Times at which the first and the last trial ended; None without one."""
         if not self.records:
@@ -171,8 +177,7 @@ class ReportedRun:
         missing = {arch_id for arch_id in wanted if arch_id not in self._read}
         if missing:
             # A pass over the journal costs the same for one or for all that will be asked for.
-            rows = self.summary.rows
-            missing |= {r.arch_id for r in rows if r.on_frontier or r.reference or r.confirmed}
+            missing |= {row.arch_id for row in self.summary.shown}
             try:
                 for arch_id, text in self.store.arch_texts(missing - self._read.keys()).items():
                     self._read[arch_id] = parse_arch(text)

@@ -58,7 +58,7 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     cost, over common seeds, what it decides, and how much more or less the reference costs. Names
     are shown as they are, never read as markup.
     """
-    rows = _members(summary)
+    rows = summary.shown
     compared = {
         label: [summary.against_reference(row, label) for row in rows]
         for label in summary.reference_labels
@@ -117,11 +117,7 @@ def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    write_csv(path, FRONTIER_COLUMNS, (_csv_row(row, summary) for row in _members(summary)))
-
-
-def _members(summary: RunSummary) -> list[ArchSummary]:
-    return [row for row in summary.rows if row.on_frontier or row.reference or row.confirmed]
+    write_csv(path, FRONTIER_COLUMNS, (_csv_row(row, summary) for row in summary.shown))
 
 
 def _name(row: ArchSummary) -> str:

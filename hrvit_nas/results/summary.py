@@ -158,6 +158,11 @@ class RunSummary:
         """Names of the reference architectures, each of which may be there at several costs."""
         return tuple(sorted({row.label for row in self.references}))
 
+    @cached_property
+    def shown(self) -> tuple[ArchSummary, ...]:
+        """What a table shows: the frontier, the references, and what was confirmed beside them."""
+        return tuple(row for row in self.rows if row.on_frontier or row.reference or row.confirmed)
+
     @property
     def confirmed(self) -> bool:
         """Whether a frontier member is confirmed, all of them once confirming is done."""
@@ -246,7 +251,7 @@ class RunSummary:
         """
         import pandas as pd
 
-        shown = [row for row in self.rows if row.on_frontier or row.reference or row.confirmed]
+        shown = self.shown
         frame = pd.DataFrame(
             {
                 "architecture": row.arch_id,

@@ -59,7 +59,7 @@ class Member:
 def search_members(run: ReportedRun) -> list[Member]:
     """Frontier, references and what was confirmed beside them, by rising cost."""
     summary = run.summary
-    rows = [row for row in summary.rows if row.on_frontier or row.reference or row.confirmed]
+    rows = summary.shown
     first = [row.arch_id for row in rows if row.on_frontier][:MOST_DRAWINGS]
     drawn = {*first, *[row.arch_id for row in rows][: MOST_DRAWINGS - len(first)]}
     specs = run.specs(row.arch_id for row in rows)
