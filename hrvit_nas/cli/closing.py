@@ -13,7 +13,7 @@ from ..report import (
     frontier_table,
     pareto_data,
     search_verdict,
-    trust_data,
+    trust_by_criterion,
     trust_table,
     trust_verdict,
     write_calibration_csv,
@@ -116,22 +116,13 @@ def _close_supernet(console: Console, run: Run) -> None:
             f" scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
         )
         return
-    ordered = sorted(scores.inherited, key=lambda criterion: criterion != config.searched_by)
-    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in ordered}
-    first, found = ordered[0], rows[UNITS[ordered[0]][0]]
-    figure = trust_data(
-        found,
-        scores.arch_ids,
-        scores.inherited[first],
-        scores.alone,
-        scores.macs,
-        inherited_criterion=first,
-    )
+    rows, figure = trust_by_criterion(scores, config.searched_by)
+    name, found = next(iter(rows.items()))
     write_trust_csv(rows, run.directory / TRUST_NAME)
     draw_trust(figure, run.directory / TRUST_FIGURE_NAME)
     title = "scores with inherited weights against mIoU of training alone"
     console.print(trust_table(rows, title))
-    verdict = [f"by {UNITS[first][0]}, which this search goes by:", *trust_verdict(found)]
+    verdict = [f"by {name}, which this search goes by:", *trust_verdict(found)]
     write_text(run.directory / TRUST_WORDS_NAME, "\n".join(verdict) + "\n")
     _say(console, *verdict)
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from rich.table import Table
 from rich.text import Text
 
-from hrvit_nas.results import Column, Criterion, Estimate, Trust, write_csv
+from hrvit_nas.results import Column, Criterion, Estimate, Trust, TrustScores, write_csv
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
 from hrvit_nas.results.records import LESS_IS_BETTER
 from hrvit_nas.results.trust import TOP
@@ -186,6 +186,31 @@ def write_trust_csv(rows: Mapping[str, Trust], path: str | Path) -> None:
         OSError: The file cannot be written.
     """
     write_csv(path, TRUST_COLUMNS, (_csv_row(name, trust) for name, trust in rows.items()))
+
+
+def trust_by_criterion(
+    scores: TrustScores, searched_by: Criterion
+) -> tuple[dict[str, Trust], TrustData]:
+    """Trust in inherited scores by each criterion, what a search goes by first, and its figure.
+
+    Args:
+        scores: Of architectures that have both kinds.
+        searched_by: The inherited score that the search goes by.
+
+    Raises:
+        ValueError: There are too few architectures or seeds.
+    """
+    ordered = sorted(scores.inherited, key=lambda criterion: criterion != searched_by)
+    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in ordered}
+    figure = trust_data(
+        next(iter(rows.values())),
+        scores.arch_ids,
+        scores.inherited[ordered[0]],
+        scores.alone,
+        scores.macs,
+        inherited_criterion=ordered[0],
+    )
+    return rows, figure
 
 
 def trust_data(

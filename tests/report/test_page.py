@@ -10,6 +10,8 @@ import pytest
 
 from hrvit_nas.report.page import build_page
 from hrvit_nas.report.run import load_run
+from hrvit_nas.results import HistoryPoint
+from hrvit_nas.search.plan import calibration_members
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -211,3 +213,22 @@ def test_names_are_no_templates_of_charts(write_run, trials_of, tmp_path):
         trace.get("hovertemplate", "") for chart in charts.values() for trace in chart["data"]
     ]
     assert not any("one" in template or "two" in template for template in templates)
+
+
+def test_a_supernets_trust_stands_on_its_page(write_run, trials_of, tmp_path, make_config):
+    settings = {"strategy": "supernet", "trust": 6, "calibration_seeds": 2}
+    config = make_config(**settings)
+    records = []
+    for number, spec in enumerate(calibration_members(config.load_space(), config, 6)):
+        for seed, origin in ((0, "inherited"), (0, "calibration"), (1, "calibration")):
+            score = 0.3 + 0.01 * number + 0.001 * seed
+            history = (HistoryPoint(step=3, miou=score, cross_entropy=2 - score),)
+            record = trials_of.trial(
+                spec, number=len(records), seed=seed, origin=origin, miou=score
+            )
+            records.append(record.model_copy(update={"history": history}))
+    found = page_of(write_run(tmp_path / "trust", records, **settings))
+    chart = found.data["charts"]["run-0-trust-chart"]["data"][0]
+    assert len(chart["x"]) == 6
+    assert any(words.startswith("6 architectures of") for words in found.texts)
+    assert {"cross entropy", "mIoU"} <= set(found.texts)

@@ -23,7 +23,7 @@ from hrvit_nas.search.plan import trust_scores
 
 from ..ablation import ablation_grid
 from ..allocation import allocation_data
-from ..calibration import UNITS, calibration_table, calibration_verdict, criteria_table
+from ..calibration import calibration_table, calibration_verdict, criteria_table
 from ..figures import ReportError
 from ..forest import forest_data
 from ..grid import Grid
@@ -34,7 +34,7 @@ from ..parallel import ParallelData, parallel_data
 from ..pareto import pareto_data
 from ..published import published_results
 from ..run import ReportedRun
-from ..trust import trust_data, trust_table, trust_verdict
+from ..trust import trust_by_criterion, trust_table, trust_verdict
 from ..verdict import search_verdict
 from . import charts
 from .charts import Chart
@@ -422,17 +422,8 @@ def _trust(prefix: str, run: ReportedRun) -> Section | None:
             f"{len(scores.arch_ids)} of {config.trust} members are scored and trained with every"
             f" seed, and it takes {MIN_FOR_TRUST}"
         )
-    ordered = sorted(scores.inherited, key=lambda criterion: criterion != config.searched_by)
-    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in ordered}
-    first = rows[UNITS[ordered[0]][0]]
-    data = trust_data(
-        first,
-        scores.arch_ids,
-        scores.inherited[ordered[0]],
-        scores.alone,
-        scores.macs,
-        inherited_criterion=ordered[0],
-    )
+    rows, data = trust_by_criterion(scores, config.searched_by)
+    first = next(iter(rows.values()))
     return Section(
         id=f"{prefix}-trust",
         title=title,
