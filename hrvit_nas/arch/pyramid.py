@@ -7,13 +7,14 @@ al., CVPR 2022). Both take HRViT's segmentation head here, on the maps of their 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
 
 from .spec import (
     SCHEMA_VERSION,
     ArchError,
     Identified,
+    canonical,
     construct,
     require_choice,
     require_int,
@@ -127,8 +128,8 @@ class PyramidSpec(Identified):
         """The spec as plain data, with its schema version."""
         return {
             "schema_version": SCHEMA_VERSION,
-            **asdict(self),
-            "stages": [*map(asdict, self.stages)],
+            **canonical(self),
+            "stages": [*map(canonical, self.stages)],
         }
 
     @classmethod

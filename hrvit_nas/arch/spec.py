@@ -21,6 +21,30 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 MAX_BRANCHES = 4
 
+FIRST_FIELDS = {
+    "BranchSpec": frozenset(
+        {
+            *("width", "blocks", "expansion_ratio", "attention", "strip_width", "head_dim"),
+            *("kv_sharing", "parallel_conv", "extra_nonlinearity", "feed_forward"),
+            *("patch_embedding", "shortcut"),
+        }
+    ),
+    "ModuleSpec": frozenset({"fusion"}),
+    "ArchSpec": frozenset({"stem_width", "head_width"}),
+    "PyramidStage": frozenset(
+        {
+            *("width", "blocks", "num_heads", "expansion_ratio"),
+            *("reduction_ratio", "strip_width"),
+        }
+    ),
+    "PyramidSpec": frozenset({"family", "head_width"}),
+}
+"""Fields that canonical JSON has held from the first, defaults included, and holds for good.
+
+A field that is added later stands there only where it departs from its default, so that no id of
+an architecture changes: stored runs go by them.
+"""
+
 Attention = Literal["cross_shaped", "window", "spatial_reduction", "convolution"]
 FeedForward = Literal["mix_cfn", "ffn"]
 PatchEmbedding = Literal["efficient", "convolution"]
@@ -345,18 +369,10 @@ class ArchSpec(Identified):
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain data, with its schema version."""
         modules = [
-            {
-                "fusion": module.fusion,
-                "branches": [vars(branch).copy() for branch in module.branches],
-            }
+            {**canonical(module), "branches": [canonical(branch) for branch in module.branches]}
             for module in self.modules
         ]
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "stem_width": self.stem_width,
-            "head_width": self.head_width,
-            "modules": modules,
-        }
+        return {"schema_version": SCHEMA_VERSION, **canonical(self), "modules": modules}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ArchSpec:
@@ -382,6 +398,21 @@ class ArchSpec(Identified):
                 branches.append(construct(BranchSpec, at, require_mapping(at, branch)))
             modules.append(construct(ModuleSpec, where, {**module, "branches": tuple(branches)}))
         return construct(cls, "architecture", {**data, "modules": tuple(modules)})
+
+
+def canonical(spec: Any) -> dict[str, Any]:
+    """The plain fields of a part of an architecture that its canonical JSON holds.
+
+    Those of `FIRST_FIELDS`, and what was added since where it is not at its default. Parts that are
+    held in a tuple are the caller's to add.
+    """
+    first = FIRST_FIELDS[type(spec).__name__]
+    values = {field.name: (getattr(spec, field.name), field.default) for field in fields(spec)}
+    return {
+        name: value
+        for name, (value, default) in values.items()
+        if not isinstance(value, tuple) and (name in first or value != default)
+    }
 
 
 def take_version(data: dict[str, Any]) -> None:

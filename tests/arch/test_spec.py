@@ -1,7 +1,7 @@
 """Specs check themselves, and their canonical JSON and id are stable."""
 
 import json
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import pytest
 from hypothesis import given, reject
@@ -24,6 +24,7 @@ from hrvit_nas.arch import (
     get_arch,
     scale_widths,
 )
+from hrvit_nas.arch.spec import FIRST_FIELDS, canonical
 
 B1 = get_arch("hrvit_b1")
 BRANCH = {
@@ -119,6 +120,33 @@ def test_ids_are_frozen():
     assert B1.id == "f650d54c5523"
     assert get_arch("hrvit_b2").id == "39f906374b09"
     assert get_arch("hrvit_b3").id == "e4b6bc78f4de"
+    assert scale_widths(B1, 0.25).id == "72e8368f78b3"
+    rivals = {
+        "hrnet_cswin": "3927fbc54427",
+        "mit_b0": "45f86e1c95d7",
+        "mit_b4": "3520f93d009b",
+        "cswin_ti": "39c94d1b39ee",
+        "cswin_s": "0c61029a0491",
+    }
+    assert {name: get_arch(name).id for name in rivals} == rivals
+
+
+def test_a_field_added_later_stands_in_the_json_only_where_it_is_set():
+    @dataclass(frozen=True, kw_only=True)
+    class Later:
+        width: int
+        blocks: int = 1
+        gate: str | None = None
+
+    Later.__name__ = "PyramidStage"  # which had width and blocks from the first
+    assert canonical(Later(width=8)) == {"width": 8, "blocks": 1}
+    assert canonical(Later(width=8, gate="silu")) == {"width": 8, "blocks": 1, "gate": "silu"}
+
+
+def test_every_field_of_today_stands_in_the_json():
+    for part in (B1, B1.modules[0], B1.modules[0].branches[0], get_arch("mit_b0").stages[0]):
+        held = {field.name for field in fields(part)} - {"modules", "branches"}
+        assert set(canonical(part)) == held == FIRST_FIELDS[type(part).__name__]
 
 
 def change(**changes):
