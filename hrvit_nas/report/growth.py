@@ -135,7 +135,7 @@ def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
     groups: dict[str, list[ReportedRun]] = {}
     for run in {run.directory.resolve(): run for run in runs}.values():
         if run.kind == "search":
-            key = f"{searched_under(run.config)} {run.stored_space} {run.summary.cost}"
+            key = f"{searched_under(run.config)} {run.config.as_started} {run.summary.cost}"
             groups.setdefault(key, []).append(run)
     return list(groups.values())
 

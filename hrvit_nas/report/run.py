@@ -9,14 +9,14 @@ from __future__ import annotations
 import gc
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
@@ -44,7 +44,6 @@ class ReportedRun:
         store: Its trials; the records hold no texts of architectures.
         records: The trials, in the order in which they ended.
         summary: One row an architecture.
-        stored_space: The space as it was when the run was started; empty for an ablation.
     """
 
     directory: Path
@@ -52,7 +51,6 @@ class ReportedRun:
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
-    stored_space: Mapping[str, Any] = field(repr=False)
     _read: dict[str, Arch] = field(default_factory=dict, repr=False)
 
     @property
@@ -97,12 +95,16 @@ class ReportedRun:
 
     @cached_property
     def num_classes(self) -> int:
-        """Classes of the networks, from the parameters that a trial has on record.
+        """Classes of the networks; where an earlier version did not store them, from a trial's
+        parameters.
 
         Raises:
-            ReportError: There is no trial, or none has the parameters of its architecture.
+            ReportError: They are not stored, and there is no trial, or none has the parameters of
+                its architecture.
         """
         if isinstance(self.config, AblationConfig):
+            return self.config.num_classes
+        if self.config.num_classes is not None:
             return self.config.num_classes
         for record in self.records[:1]:
             spec = self.specs([record.arch_id])[record.arch_id]
@@ -116,14 +118,13 @@ class ReportedRun:
 
     @cached_property
     def space(self) -> Space | None:
-        """The space that was searched; None for an ablation, or where it has changed since."""
+        """The space that was searched, as it was then; None for an ablation, or if damaged."""
         if isinstance(self.config, AblationConfig):
             return None
         try:
-            space = self.config.load_space()
+            return self.config.load_space()
         except SpaceError:
             return None
-        return space if json.loads(json.dumps(space.to_dict())) == self.stored_space else None
 
     @cached_property
     def drawn(self) -> frozenset[str]:
@@ -151,17 +152,14 @@ class ReportedRun:
         """Genes of the sample, by id of the architecture.
 
         Raises:
-            ReportError: The space has changed since the run was started.
+            ReportError: The run is an ablation, or its space is damaged.
         """
         if isinstance(self.config, AblationConfig):
             raise ReportError(
                 f"{self.directory} holds no search, but a run of hrvit-ablate, which has no genes"
             )
         if self.space is None:
-            raise ReportError(
-                f"{self.directory}: its space has changed or is not there any more, and genes are"
-                " of a space"
-            )
+            raise ReportError(f"{self.directory}: its space is damaged, and genes are of a space")
         try:
             return {key: self.space.genes_of(spec) for key, spec in self.sample.items()}
         except SpaceError as error:
@@ -195,11 +193,7 @@ def load_run(directory: str | Path) -> ReportedRun:
     """
     directory = Path(directory)
     config: SearchConfig | AblationConfig
-    space: dict[str, Any] = {}
-    if _is_ablation(directory):
-        config = read_ablation(directory)
-    else:
-        config, space = read_config(directory)
+    config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)
     cost = "macs" if isinstance(config, AblationConfig) else config.cost
     standing = None if isinstance(config, AblationConfig) else config.standing
     with _no_collection():
@@ -212,7 +206,6 @@ def load_run(directory: str | Path) -> ReportedRun:
         store=store,
         records=records,
         summary=summary,
-        stored_space=space,
     )
 
 

@@ -470,4 +470,5 @@ def _measure_latencies(run: AblationRun) -> list[str]:
 
 
 def _write_config(directory: Path, config: AblationConfig) -> None:
-    write_json(directory / CONFIG_NAME, {"ablation": config.model_dump(mode="json")})
+    content = {"ablation": config.model_dump(mode="json"), "image_size": config.image_size}
+    write_json(directory / CONFIG_NAME, content)

@@ -151,7 +151,10 @@ class SearchConfig(Frozen):
     Attributes:
         space: Name or path of the declared space.
         narrowing: How the space is narrowed for this run.
+        as_started: The space, narrowed, as it was when the run was started, which it goes on with
+            whatever has become of the declaration; None = declared and narrowed now.
         data: Data set.
+        num_classes: Its classes; None in runs of versions that did not store them.
         recipe: How each architecture is trained.
         strategy: `trials` trains each architecture that is proposed; `supernet` trains a supernet,
             scores what is proposed with its weights, and trains the best alone.
@@ -183,7 +186,9 @@ class SearchConfig(Frozen):
 
     space: str
     narrowing: Narrowing = Narrowing()
+    as_started: Mapping[str, Any] | None = Field(default=None, repr=False)
     data: DataConfig
+    num_classes: int | None = Field(default=None, ge=1)
     recipe: Recipe
     strategy: StrategyName = "trials"
     trials: int = Field(ge=1)
@@ -263,11 +268,14 @@ class SearchConfig(Frozen):
         return "params" if self.cost == "params" else "macs"
 
     def cost_of(self, spec: ArchSpec) -> float:
-        """An architecture's `counted_cost` at the run's image size."""
-        return float(getattr(estimate_cost(spec, self.image_size), self.counted_cost))
+        """An architecture's `counted_cost` at the run's image size and number of classes."""
+        cost = estimate_cost(spec, self.image_size, num_classes=self.num_classes)
+        return float(getattr(cost, self.counted_cost))
 
     def with_num_classes(self, num_classes: int) -> SearchConfig:
-        """The same with its limits meant for networks of the data set's number of classes."""
+        """The same, its limits too, for networks of the data set's number of classes."""
+        if self.num_classes is not None:
+            return self
         limits = tuple(
             limit
             if "num_classes" in limit.model_fields_set
@@ -275,14 +283,16 @@ class SearchConfig(Frozen):
             for limit in self.narrowing.limits
         )
         narrowing = self.narrowing.model_copy(update={"limits": limits})
-        return self.model_copy(update={"narrowing": narrowing})
+        return self.model_copy(update={"narrowing": narrowing, "num_classes": num_classes})
 
     def load_space(self) -> Space:
-        """The declared space, narrowed as this run asks.
+        """The space as the run was started with, else as declared, narrowed as this run asks.
 
         Raises:
             SpaceError: The declaration or the narrowing is at fault.
         """
+        if self.as_started is not None:
+            return Space.from_dict(self.as_started)
         narrowing = self.narrowing
         base = None
         if narrowing.base is not None:
@@ -391,7 +401,7 @@ def load_recipe(name_or_path: str) -> TrainingPlan:
 
 def read_config(
     directory: Path, changes: Mapping[str, Any] | None = None, *, kind: str = "run"
-) -> tuple[SearchConfig, dict[str, Any]]:
+) -> SearchConfig:
     """Reads a run's configuration.
 
     Args:
@@ -400,7 +410,7 @@ def read_config(
         kind: What the directory should hold, for the message.
 
     Returns:
-        The configuration, and the space as it was stored with it.
+        The configuration, which holds the space as it was stored.
 
     Raises:
         ConfigError: There is none, or it is damaged.
@@ -408,7 +418,7 @@ def read_config(
     config, content = read_run(directory, SearchConfig, "config", changes, kind=kind)
     if not isinstance(content.get("space"), dict):
         raise ConfigError(f"{directory / CONFIG_NAME} is damaged: it has no space")
-    return config, content["space"]
+    return config.model_copy(update={"as_started": content["space"]})
 
 
 def read_run(

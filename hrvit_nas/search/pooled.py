@@ -97,7 +97,7 @@ def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
     paths = tuple(map(Path, directories))
     if not paths:
         raise ConfigError("name at least one run directory, got none")
-    configs = tuple(read_config(path)[0] for path in paths)
+    configs = tuple(read_config(path) for path in paths)
     for path, config in zip(paths, configs, strict=True):
         if config.calibrate:
             raise ConfigError(f"{path} holds a calibration, which has no frontier")

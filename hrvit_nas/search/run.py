@@ -9,7 +9,6 @@ as `frontier.csv` and `frontier.png`.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Callable
@@ -102,9 +101,8 @@ def create_run(config: SearchConfig, directory: Path, supernet: Path | None = No
     check_buildable(get_arch(name) for name in config.references)
     space = config.load_space()
     data = load_data(config.data)
-    if config.narrowing.limits:
-        config = config.with_num_classes(data.num_classes)
-        space = config.load_space()
+    config = config.with_num_classes(data.num_classes)
+    space = config.load_space()
     space.sample(random.Random(config.seed))
     if supernet is not None:
         steps = _check_supernet(supernet, config, data.num_classes)
@@ -131,7 +129,7 @@ def open_run(
     resources: dict[str, Any],
     calibration: Path | None = None,
 ) -> Run:
-    """Opens a run to continue it.
+    """Opens a run to continue it, with the space that it was started with.
 
     Args:
         directory: The run directory.
@@ -140,12 +138,12 @@ def open_run(
         calibration: Run directory of the calibration that the search is to stand on from now on.
 
     Raises:
-        ConfigError: There is no run, its configuration is damaged, its space has changed, or the
-            calibration does not fit.
+        ConfigError: There is no run, its configuration is damaged, or the calibration does not
+            fit.
         DataError: The data set is at fault.
     """
-    recorded = read_config(directory)[0].resources
-    config, stored_space = read_config(directory, {**changes, "resources": resources})
+    recorded = read_config(directory).resources
+    config = read_config(directory, {**changes, "resources": resources})
     if not config.calibrate and "wanted_tau" in changes:
         raise ConfigError(f"{directory} holds a search; --wanted-tau is of a calibration")
     if not config.calibrate and not config.trust and "calibration_seeds" in changes:
@@ -162,17 +160,13 @@ def open_run(
     if calibration is not None:
         changes = changes | {"standing": standing(calibration, config)}
         config = config.model_copy(update={"standing": changes["standing"]})
-    changed = (
-        f"space {config.space!r} has changed since {directory} was started with it; restore it,"
-        " or start a new run"
-    )
     try:
         space = config.load_space()
     except SpaceError as error:
-        raise ConfigError(f"{changed} ({error})") from error
-    if json.loads(json.dumps(space.to_dict())) != stored_space:
-        raise ConfigError(changed)
+        raise ConfigError(f"{directory / CONFIG_NAME} is damaged: {error}") from error
     data = load_data(config.data)
+    if config.num_classes is None:  # stored by an earlier version
+        config = config.model_copy(update={"num_classes": data.num_classes})
     store = TrialStore(directory, write=True)
     run = Run(
         directory=directory,
@@ -291,5 +285,9 @@ def _seeds(config: SearchConfig) -> range:
 
 
 def _write_config(run: Run, config: SearchConfig) -> None:
-    content = {"config": config.model_dump(mode="json"), "space": run.space.to_dict()}
+    content = {
+        "config": config.model_dump(mode="json", exclude={"as_started"}),
+        "image_size": config.image_size,
+        "space": run.space.to_dict(),
+    }
     write_json(run.directory / CONFIG_NAME, content)

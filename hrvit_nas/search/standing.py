@@ -22,7 +22,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
             narrowed), data set or recipe, which would make its noise that of something else.
         StoreError: Its trials cannot be read.
     """
-    theirs, _ = read_config(directory, kind="calibration")
+    theirs = read_config(directory, kind="calibration")
     if not theirs.calibrate:
         raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
     mine, other = searched_under(config), searched_under(theirs)

@@ -6,9 +6,9 @@ Modules and branches are numbered from 1 in field patterns, as in the messages o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hrvit_nas.arch import HEADED_ATTENTIONS, STRIP_ATTENTIONS, ArchSpec, BranchSpec
 
@@ -238,3 +238,18 @@ class Forbid:
 
 
 Constraint = Nondecreasing | Forbid
+
+
+def constraint_of(data: Mapping[str, Any]) -> Constraint:
+    """Rebuilds a constraint from its `to_dict`.
+
+    Raises:
+        SpaceError: It is none.
+    """
+    match dict(data):
+        case {"nondecreasing": [*genes], **rest} if not rest:
+            return Nondecreasing(tuple(genes))
+        case {"forbid": dict(choices), **rest} if not rest:
+            return Forbid(tuple((name, tuple(values)) for name, values in choices.items()))
+        case _:
+            raise SpaceError(f"a constraint is one of nondecreasing and forbid, got {data!r:.200}")

@@ -12,7 +12,7 @@ from typing import Any
 from hrvit_nas.arch import ArchError, ArchSpec, BranchSpec, ModuleSpec
 
 from .counting import Problem, Row, Solution, TooCoupledError
-from .genes import BRANCH_FIELDS, Constraint, Gene, SpaceError, Target, Value
+from .genes import BRANCH_FIELDS, Constraint, Gene, SpaceError, Target, Value, constraint_of
 from .limits import Limit, total_excess
 from .rules import INACTIVE, Blueprint, as_read, draw_up
 
@@ -321,6 +321,43 @@ class Space:
             "limits": [limit.model_dump(mode="json", exclude_none=True) for limit in self.limits],
             "narrowing": [record.to_dict() for record in self.narrowing],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Space:
+        """Rebuilds a space from `to_dict`, its description aside.
+
+        Raises:
+            SpaceError: The data are not those of a space.
+        """
+        try:
+            return cls(
+                name=data["name"],
+                base=ArchSpec.from_dict(data["base"]),
+                genes=tuple(
+                    Gene(
+                        name=gene["name"],
+                        field=gene["field"],
+                        choices=tuple(gene["choices"]),
+                        when=tuple((name, tuple(c)) for name, c in gene["when"].items()),
+                    )
+                    for gene in data["genes"]
+                ),
+                constraints=tuple(constraint_of(item) for item in data["constraints"]),
+                limits=tuple(Limit.model_validate(item) for item in data["limits"]),
+                narrowing=tuple(
+                    Narrowing(
+                        item["gene"],
+                        None if item["before"] is None else tuple(item["before"]),
+                        tuple(item["after"]),
+                        item["by"],
+                    )
+                    for item in data["narrowing"]
+                ),
+            )
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, SpaceError):
+                raise
+            raise SpaceError(f"these are not the data of a space: {error!r:.200}") from error
 
     def values_at(self, target: Target) -> tuple[Value | None, ...]:
         """What a field may hold in some member: its gene's choices.

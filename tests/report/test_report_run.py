@@ -210,17 +210,18 @@ def test_a_large_run_is_sampled_and_says_so(whole_run, monkeypatch):
     assert "of 16;" in allocation_data(run).caption
 
 
-def test_a_space_that_has_changed_is_not_taken_for_the_one_that_was_searched(
+def test_genes_are_of_the_space_that_was_searched_whatever_is_declared_since(
     write_run, trials_of, tmp_path
 ):
     directory = write_run(tmp_path / "old", trials_of(3))
     content = json.loads((directory / "config.json").read_text())
-    content["space"]["genes"][0]["choices"] = [1, 2, 3]
+    content["config"]["space"] = "gone.yaml"
     (directory / "config.json").write_text(json.dumps(content))
-    run = load_run(directory)
-    assert run.space is None
-    with pytest.raises(ReportError, match="its space has changed or is not there any more"):
-        parallel_data(run)
+    assert len(parallel_data(load_run(directory)).arch_ids) == 3
+    content["space"]["genes"][0]["field"] = "nonsense"
+    (directory / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ReportError, match="its space is damaged"):
+        parallel_data(load_run(directory))
 
 
 def test_published_results_are_of_their_data_sets_alone(reference_dir):

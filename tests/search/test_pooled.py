@@ -28,7 +28,7 @@ def make_run(make_config, record, tmp_path):
         with TrialStore(tmp_path / name, write=True) as store:
             for fields in records:
                 store.append(record(**fields))
-        content = {"config": config.model_dump(mode="json"), "space": {}}
+        content = {"config": config.model_dump(mode="json"), "space": config.load_space().to_dict()}
         (tmp_path / name / "config.json").write_text(json.dumps(content))
         return tmp_path / name
 

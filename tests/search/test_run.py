@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,9 @@ def test_a_run_trains_what_was_asked_and_nothing_twice(finished):
 def test_the_directory_says_what_was_done_and_where(finished):
     directory, config, _ = finished
     content = json.loads((directory / "config.json").read_text())
-    assert content["config"] == config.model_dump(mode="json")
+    settled = config.with_num_classes(10)
+    assert content["config"] == settled.model_dump(mode="json", exclude={"as_started"})
+    assert content["image_size"] == list(config.image_size)
     assert content["space"]["name"] == "heterogeneous_branches"
     assert {record["gene"] for record in content["space"]["narrowing"]} == set(
         config.narrowing.choices
@@ -408,16 +410,40 @@ def test_what_a_run_has_trained_is_never_discarded(copied):
     assert sorted(copied.iterdir()) == before
 
 
-def test_a_run_is_not_resumed_over_another_space(make_config, tmp_path):
+def test_a_run_goes_on_with_the_space_it_was_started_with(make_config, tmp_path):
     declared = tmp_path / "space.yaml"
     text = "schema_version: 1\ndescription: x\nextends: heterogeneous_branches\n"
     declared.write_text(text)
     run = create_run(make_config(space=str(declared)), tmp_path / "run")
     run.close()
-    open_run(run.directory, {}, {}).close()
-    declared.write_text(text + "narrow:\n  expansion_ratio_1: [2]\n")
-    with pytest.raises(ConfigError, match="has changed since"):
-        open_run(run.directory, {}, {})
+    stored = (run.directory / "config.json").read_bytes()
+    for change in (
+        lambda: declared.write_text(text + "narrow:\n  expansion_ratio_1: [2]\n"),
+        declared.unlink,
+    ):
+        change()
+        again = open_run(run.directory, {}, {})
+        again.close()
+        assert again.space == replace(run.space, description="")
+        assert again.config.load_space() == again.space  # what workers load
+    assert (run.directory / "config.json").read_bytes() == stored
+
+
+def test_a_run_of_the_version_before_opens(make_config, tmp_path):
+    """It stored neither classes nor image size, and its recipe fewer fields."""
+    run = create_run(make_config(), tmp_path / "run")
+    run.close()
+    path = run.directory / "config.json"
+    content = json.loads(path.read_text())
+    assert content["config"].pop("num_classes") == run.data.num_classes
+    assert content.pop("image_size") == list(run.config.image_size)
+    del content["config"]["recipe"]["optimizer"]
+    path.write_text(json.dumps(content))
+    again = open_run(run.directory, {}, {})
+    again.close()
+    assert again.config.num_classes == run.data.num_classes
+    assert again.config.recipe.optimizer == "adamw"
+    assert again.space == replace(run.space, description="")
 
 
 def test_latency_is_searched_for(make_config, tmp_path):
