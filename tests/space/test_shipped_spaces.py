@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from hrvit_nas.arch import PRESETS, ArchError, BranchSpec, get_arch
-from hrvit_nas.space import Limit, Space, limits, list_spaces, load_space
+from hrvit_nas.space import Limit, Space, SpaceError, limits, list_spaces, load_space
 from hrvit_nas.space.genes import BRANCH_FIELDS
 
 LOADED = {name: load_space(name) for name in list_spaces()}
@@ -67,6 +67,31 @@ def test_codes_and_values_are_inverted_exactly(name, seed):
     assert space.spec_of(values) == spec
     assert space.nearest(values, random.Random(seed)) == spec
     assert [value is None for value in values.values()] == [code == -1 for code in codes]
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_space_comes_back_from_its_plain_data(name):
+    space = LOADED[name].narrow({}, limits=[Limit(metric="macs", max=1e10)])
+    again = Space.from_dict(json.loads(json.dumps(space.to_dict())))
+    assert again == replace(space, description="")
+    assert again.sample(random.Random(3)) == space.sample(random.Random(3))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base", {}),
+        ("genes", [{"name": "x"}]),
+        ("genes", 5),
+        ("constraints", [{"rising": ["width_1"]}]),
+        ("limits", [{"metric": "beauty"}]),
+        ("narrowing", [{}]),
+    ],
+)
+def test_what_is_no_space_is_refused(key, value):
+    data = LOADED["heterogeneous_branches"].to_dict() | {key: value}
+    with pytest.raises(SpaceError):
+        Space.from_dict(data)
 
 
 @pytest.mark.parametrize("name", LOADED)
@@ -168,6 +193,6 @@ def test_a_space_is_plain_data():
     assert data["genes"][0] == {
         "name": "stem_width",
         "field": "stem_width",
-        "choices": [16, 32, 64],
+        "choices": [8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128],
         "when": {},
     }
