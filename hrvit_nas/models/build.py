@@ -7,12 +7,13 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..arch import Arch, ArchError, ArchSpec, PyramidSpec
 from .attention import Attention
 from .backbone import Backbone
 from .cswin import CSWin
-from .heads import ClassificationHead, SegFormerHead, resize_bilinear
+from .heads import ClassificationHead, SegFormerHead
 from .layers import LinearNorm
 from .mit import MiT
 
@@ -40,7 +41,12 @@ class Segmentor(Network):
 
     def forward(self, image_bchw: Tensor) -> Tensor:
         logits_bhwc = self.head(self.backbone.forward_tokens(image_bchw))
-        return resize_bilinear(logits_bhwc, tuple(image_bchw.shape[2:])).permute(0, 3, 1, 2)
+        # A plane a class: a softmax over few classes is many times faster across planes than
+        # along a short last dimension.
+        logits_bkhw = logits_bhwc.permute(0, 3, 1, 2).contiguous()
+        return F.interpolate(
+            logits_bkhw, size=image_bchw.shape[2:], mode="bilinear", align_corners=False
+        )
 
 
 class Classifier(Network):

@@ -25,7 +25,7 @@ from ..data import SegmentationData, class_shares, train_batches, val_batches
 from ..evaluation import Evaluation, evaluate, mixed_precision
 from ..evaluation.inference import check_logits
 from .checkpoint import Check, Progress, load_checkpoint, save_checkpoint
-from .optimizer import build_optimizer, set_learning_rate
+from .optimizer import build_optimizer, clip_gradients, set_learning_rate
 from .recipe import Recipe
 
 LOSS_CHECK_STEPS = 16
@@ -94,10 +94,8 @@ def segmentation_loss(
         ignore_index: The label left out.
         class_weights: (num_classes,) weight of each class's pixels in the mean; None = alike.
     """
-    # Logits come in channels-last memory, where classes last is a view and softmax is fastest.
-    logits_nc = logits.permute(0, 2, 3, 1).flatten(0, 2).float()
     total = nn.functional.cross_entropy(
-        logits_nc, labels.flatten(), class_weights, ignore_index=ignore_index, reduction="sum"
+        logits.float(), labels, class_weights, ignore_index=ignore_index, reduction="sum"
     )
     counted = labels != ignore_index
     if class_weights is None:
@@ -186,7 +184,7 @@ def train(
             loss = segmentation_loss(logits, labels, data.ignore_index, weights)
             optimizer.zero_grad()
             loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm or math.inf)
+            norm = clip_gradients(model.parameters(), recipe.clip_norm)
             optimizer.step()
             if average is not None:
                 average.update_parameters(model)

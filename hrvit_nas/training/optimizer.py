@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
+from .muon import BatchedMuon
 from .recipe import Recipe
+
+MUON_SIDE = 8
+"""Fewest rows and columns of a matrix that Muon updates."""
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.RMSNorm)
 
@@ -27,15 +33,56 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
     return decay * (start + (1 - start) * step / recipe.warmup_steps)
 
 
+class Optimizers:
+    """Several optimisers of one network, used as one."""
+
+    def __init__(self, *optimizers: Optimizer) -> None:
+        self.optimizers = optimizers
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all, in order."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def zero_grad(self) -> None:
+        """Frees every gradient."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """One update of every parameter that has a gradient."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each."""
+        return {"optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts the state of each back.
+
+        Raises:
+            ValueError: It is not that of such optimisers.
+        """
+        states = state.get("optimizers")
+        if not isinstance(states, list) or len(states) != len(self.optimizers):
+            raise ValueError(f"a state of {len(self.optimizers)} optimisers is wanted")
+        for optimizer, own in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(own)
+
+
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Splits the trainable parameters by learning rate and weight decay.
+    """Splits the trainable parameters by learning rate, weight decay and optimiser.
 
     Weight decay is for the weights of linear maps and convolutions: a parameter of a norm
     module, or of fewer than two dimensions (every bias, any scale), has none. Parameters of
-    `model.head` learn at `head_lr_factor` times the rate.
+    `model.head` learn at `head_lr_factor` times the rate. By `optimizer="muon"`, Muon takes the
+    weights of linear maps with at least `MUON_SIDE` rows and columns, the classifier's aside, whose
+    rows are classes; AdamW takes all else.
 
     Returns:
-        Up to four groups for a torch optimiser, each with `peak_lr` beside torch's own keys.
+        Up to six groups for a torch optimiser, each with `peak_lr` and `muon` beside torch's own
+        keys.
 
     Raises:
         ValueError: The recipe gives the head another rate, and the model has no `head`.
@@ -47,7 +94,8 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
             f" {type(model).__name__} has none"
         )
     in_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    classifier = getattr(head, "classifier", None)
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     seen: set[int] = set()
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
@@ -55,27 +103,59 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
                 continue
             seen.add(id(parameter))
             decays = parameter.ndim >= 2 and not isinstance(module, _NORMS)
-            groups.setdefault((id(parameter) in in_head, decays), []).append(parameter)
+            orthogonal = (
+                recipe.optimizer == "muon"
+                and isinstance(module, nn.Linear)
+                and module is not classifier
+                and parameter.ndim == 2
+                and min(parameter.shape) >= MUON_SIDE
+            )
+            key = (id(parameter) in in_head, decays, orthogonal)
+            groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,
             "peak_lr": recipe.learning_rate * (recipe.head_lr_factor if of_head else 1),
             "weight_decay": recipe.weight_decay if decays else 0.0,
+            "muon": orthogonal,
         }
-        for (of_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+        for (of_head, decays, orthogonal), parameters in sorted(
+            groups.items(), key=lambda item: item[0]
+        )
     ]
 
 
-def build_optimizer(model: nn.Module, recipe: Recipe) -> AdamW:
-    """AdamW over `parameter_groups`; `set_learning_rate` must be called before every step."""
+def build_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer | Optimizers:
+    """The recipe's optimiser; `set_learning_rate` must be called before every step."""
+    groups = parameter_groups(model, recipe)
+    matrices = [group for group in groups if group["muon"]]
+    others = [group for group in groups if not group["muon"]]
     # Fused: one call for hundreds of small tensors, on the CPU too.
-    return AdamW(
-        parameter_groups(model, recipe), lr=recipe.learning_rate, betas=recipe.betas, fused=True
-    )
+    adamw = AdamW(others, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    if not matrices:
+        return adamw
+    return Optimizers(BatchedMuon(matrices, lr=recipe.learning_rate), adamw)
 
 
-def set_learning_rate(optimizer: AdamW, step: int, recipe: Recipe) -> None:
+def set_learning_rate(optimizer: Optimizer | Optimizers, step: int, recipe: Recipe) -> None:
     """Sets every group's learning rate to its peak times the schedule's factor at a step."""
     factor = learning_rate_factor(step, recipe)
     for group in optimizer.param_groups:
         group["lr"] = factor * group["peak_lr"]
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
+    """Scales all gradients so that their norm is at most `max_norm`; returns the norm before.
+
+    `torch.nn.utils.clip_grad_norm_` takes the norm of each tensor, and multiplies each by 1 where
+    nothing is to be clipped: a thirtieth of a training step for a network of a thousand small
+    tensors.
+    """
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.cat([grad.reshape(-1) for grad in grads]).norm()
+    if max_norm is not None:
+        share = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+        if share.device.type != "cpu" or share < 1:  # a GPU does not wait to be asked
+            torch._foreach_mul_(grads, share)
+    return norm

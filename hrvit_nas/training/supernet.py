@@ -41,7 +41,7 @@ from .loop import (
     seed_generators,
     segmentation_loss,
 )
-from .optimizer import build_optimizer, set_learning_rate
+from .optimizer import build_optimizer, clip_gradients, set_learning_rate
 from .recipe import Recipe, SupernetRecipe
 
 FORMAT = "hrvit_nas.supernet/1"
@@ -384,7 +384,7 @@ class _Training:
         report = torch.stack([losses[0], torch.stack(losses[1:]).mean()])
         self._average([report])
         self._finish_gradients(firsts, len(losses))
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm or math.inf)
+        norm = clip_gradients(self._parameters, self._recipe.clip_norm)
         result = StepLoss(*report.tolist())
         if math.isfinite(sum(result)) and math.isfinite(float(norm)):
             self._optimizer.step()
