@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .._files import declarations_dir, load_yaml
 from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
@@ -361,13 +370,28 @@ class TrainingPlan(Frozen):
         description: What the recipe is for.
         image_size: Height and width of images as loaded; None = as stored.
         recipe: How one architecture is trained.
+        long: What differs in the recipe of long training, by which finalists and references are
+            compared in the end; empty = nothing is trained longer.
         supernet: How a supernet is trained, beside the recipe.
     """
 
     description: str
     image_size: Size | None = None
     recipe: Recipe
+    long: Mapping[str, Any] = {}
     supernet: SupernetRecipe = SupernetRecipe()
+
+    @field_validator("long")
+    @classmethod
+    def _check_long(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        if "recipe" in info.data:
+            Recipe.model_validate(info.data["recipe"].model_dump() | dict(value))
+        return value
+
+    @property
+    def long_recipe(self) -> Recipe:
+        """The recipe of long training."""
+        return Recipe.model_validate(self.recipe.model_dump() | dict(self.long))
 
 
 def list_profiles() -> tuple[str, ...]:

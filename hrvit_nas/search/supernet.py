@@ -21,7 +21,7 @@ from ..training import (
     save_supernet,
     train_supernet,
 )
-from ..training.supernet import calibration_batches
+from ..training.loop import recalibration_batches
 from .config import ConfigError, SearchConfig
 from .folder import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
 from .trial import TRAINING_DIR
@@ -221,5 +221,6 @@ def extract_member(
     supernet = build_from(config, data.num_classes)
     load_supernet(path, supernet)
     device = torch.device("cpu")
-    supernet.calibrate(spec, calibration_batches(data, config.recipe, config.supernet, device))
+    count = config.supernet.calibration_batches
+    supernet.calibrate(spec, recalibration_batches(data, config.recipe, count, device))
     return extract(supernet, spec).eval()

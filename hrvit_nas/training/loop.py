@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ..data import SegmentationData, class_shares, train_batches, val_batches
+from ..data import SegmentationData, Selection, class_shares, train_batches, val_batches
 from ..evaluation import Evaluation, evaluate, mixed_precision
 from ..evaluation.inference import check_logits
+from ..models import recalibrate
 from .checkpoint import Check, Progress, load_checkpoint, save_checkpoint
 from .optimizer import build_optimizer, clip_gradients, set_learning_rate
 from .recipe import Recipe
@@ -156,6 +157,14 @@ def train(
     average = _average(model, recipe) if recipe.weight_averaging else None
     weights = class_weights(data, recipe.class_weighting) if recipe.class_weighting else None
     weights = weights if weights is None else weights.to(device)
+    recalibration = recalibration_batches(data, recipe, recipe.recalibration_batches, device)
+
+    def scored(network: nn.Module) -> Evaluation:
+        if recalibration:
+            with mixed_precision(device):
+                recalibrate(network, recalibration)
+        return evaluate_on_val(network, data, recipe, device)
+
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, optimizer, run, average)
@@ -200,8 +209,8 @@ def train(
             if scores:
                 check = Check(
                     step=done,
-                    evaluation=evaluate_on_val(model, data, recipe, device),
-                    averaged=average and evaluate_on_val(average.module, data, recipe, device),
+                    evaluation=scored(model),
+                    averaged=average and scored(average.module),
                     seconds=time.perf_counter() - started,
                 )
                 progress.checks.append(check)
@@ -265,6 +274,19 @@ def _read_losses(unread: list[Tensor], first_step: int) -> list[float]:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingFailedError(step, loss, norm)
     return [loss for loss, _ in rows]
+
+
+def recalibration_batches(
+    data: SegmentationData, recipe: Recipe, count: int, device: torch.device
+) -> list[tuple[Tensor, Tensor]]:
+    """The fixed batches that batch statistics are estimated from: whole training images."""
+    if not count:
+        return []
+    chosen = Selection(split=data.train, count=count * recipe.eval_batch_size)
+    return [
+        (images.to(device), labels)
+        for images, labels in val_batches(chosen, batch_size=recipe.eval_batch_size)
+    ]
 
 
 def evaluate_on_val(

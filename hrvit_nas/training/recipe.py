@@ -14,7 +14,7 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recipe(BaseModel):
-    """AdamW with linear warm-up, polynomial decay and gradient clipping.
+    """AdamW or Muon with linear warm-up, polynomial decay and gradient clipping.
 
     The defaults are a proxy for a laptop: a minute or so on one core. The published recipe
     (Gu et al., CVPR 2022) is `steps=160_000, learning_rate=6e-5, warmup_steps=1500,
@@ -23,9 +23,11 @@ class Recipe(BaseModel):
     `eval_stride=(768, 768)` for Cityscapes.
 
     Attributes:
+        criterion: Score on the validation set that a search ranks architectures by.
+        optimizer: `adamw`, or `muon` for the matrices and AdamW for the rest.
         steps: Optimiser steps.
         batch_size: Crops a step.
-        learning_rate: Peak learning rate.
+        learning_rate: Peak learning rate, of both optimisers where there are two.
         betas: AdamW's decay rates of the first and second moment.
         weight_decay: Decoupled weight decay; norms and biases have none.
         warmup_steps: Steps over which the rate rises linearly to the decay curve.
@@ -41,6 +43,9 @@ class Recipe(BaseModel):
         tied_initialisation: Whether each tensor's first values depend on the seed and its name
             alone, so that architectures start alike where they are alike.
         augment: Crop, scale, flip and photometric distortion of training images.
+        recalibration_batches: BN recalibration before the validation set is scored: batch
+            statistics are estimated anew from so many batches of `eval_batch_size` whole training
+            images; 0 = the running statistics of training.
         eval_batch_size: Validation images a forward pass.
         eval_window: Sliding window of the validation, in pixels; None = whole images.
         eval_stride: Rows and columns from one window to the next; set with `eval_window`.
@@ -52,6 +57,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    criterion: Literal["miou", "cross_entropy"] = "miou"
     optimizer: Literal["adamw", "muon"] = "adamw"
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=8, ge=1)
@@ -68,6 +74,7 @@ class Recipe(BaseModel):
     weight_averaging: float = Field(default=0.0, ge=0, lt=1)
     tied_initialisation: bool = False
     augment: AugmentConfig = AugmentConfig(crop_size=(96, 128))
+    recalibration_batches: int = Field(default=0, ge=0)
     eval_batch_size: int = Field(default=16, ge=1)
     eval_window: Size | None = None
     eval_stride: Size | None = None

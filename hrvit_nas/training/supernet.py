@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from ..arch import ArchSpec
-from ..data import SegmentationData, Selection, train_batches, val_batches
+from ..data import SegmentationData, train_batches
 from ..evaluation import Evaluation, InheritedScores, mixed_precision, score_inherited
 from ..evaluation.inherited import inherited_member
 from ..models import Supernet
@@ -37,6 +37,7 @@ from .loop import (
     class_weights,
     evaluate_on_val,
     mixed_seed,
+    recalibration_batches,
     run_identity,
     seed_generators,
     segmentation_loss,
@@ -164,17 +165,6 @@ def train_supernet(
     ).run(checkpoint_seconds, on_step)
 
 
-def calibration_batches(
-    data: SegmentationData, recipe: Recipe, plan: SupernetRecipe, device: torch.device
-) -> list[tuple[Tensor, Tensor]]:
-    """The fixed batches that batch statistics are estimated from: whole training images."""
-    chosen = Selection(split=data.train, count=plan.calibration_batches * recipe.eval_batch_size)
-    return [
-        (images.to(device), labels)
-        for images, labels in val_batches(chosen, batch_size=recipe.eval_batch_size)
-    ]
-
-
 class MemberScorer:
     """Scores members of a trained supernet, one after the other.
 
@@ -198,7 +188,7 @@ class MemberScorer:
         self._data = data
         self._recipe = recipe
         self._device = device
-        self._calibration = calibration_batches(data, recipe, plan, device)
+        self._calibration = recalibration_batches(data, recipe, plan.calibration_batches, device)
 
     def score(self, spec: ArchSpec) -> InheritedScores:
         """Scores of a member before and after calibration."""

@@ -12,7 +12,7 @@ from hrvit_nas.evaluation import evaluate
 from hrvit_nas.models import build_supernet, extract, recalibrate
 from hrvit_nas.space import SpaceError
 from hrvit_nas.training import MemberScorer, Recipe, SupernetRecipe
-from hrvit_nas.training.supernet import calibration_batches
+from hrvit_nas.training.loop import recalibration_batches
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(eval_batch_size=2)
@@ -41,7 +41,7 @@ def scored(model, data):
 
 
 def test_calibration_batches_are_whole_training_images_evenly_spaced(data):
-    batches = calibration_batches(data, RECIPE, PLAN, CPU)
+    batches = recalibration_batches(data, RECIPE, PLAN.calibration_batches, CPU)
     assert [len(images) for images, _ in batches] == [2, 2]
     expected = [data.train.load(n)[1] for n in (0, 2, 4, 6)]
     np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]), expected)
@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_member_alone_before_and_after(net, data, spec, 
     net.train(training)
     alone = extract(net, spec)
     before = scored(alone, data)
-    recalibrate(alone, calibration_batches(data, RECIPE, PLAN, CPU))
+    recalibrate(alone, recalibration_batches(data, RECIPE, PLAN.calibration_batches, CPU))
     after = scored(alone, data)
     assert before.cross_entropy != after.cross_entropy
 

@@ -1,0 +1,317 @@
+"""Long training of many architectures: the table that proxies and claims are judged by.
+
+`run` trains the members that a study declares (`experiments/studies/truth_NAME.yaml`), each with
+every seed, with one thread. It can be stopped at any time and goes on where it was; several may run
+beside each other (`--part 0/2` and `--part 1/2`), on several machines too: the folder holds a file
+a trial, and folders are merged by copying. `table` gathers what is there into the table that ships.
+
+    python analysis/truth_study.py run camvid runs/truth-camvid --data-root CAMVID --part 0/2
+    python analysis/truth_study.py table camvid runs/truth-camvid
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import typer
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas.arch import ArchSpec, get_hrvit
+from hrvit_nas.cli.errors import run_app
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.data import DataConfig
+from hrvit_nas.results import provenance, replacing
+from hrvit_nas.results.benchmark import COLUMNS, write_benchmark
+from hrvit_nas.search.config import (
+    ConfigError,
+    SearchConfig,
+    TrainingPlan,
+    load_profile,
+    load_recipe,
+    one_line,
+)
+from hrvit_nas.space import Space, SpaceError
+from hrvit_nas.space.allocation import scaled_member
+from hrvit_nas.space.by_cost import spread_members
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+Kind = Literal["spread", "allocation", "variation"]
+SPREAD_DRAWS = 4000
+FILE_FORMAT = 1
+
+
+class Study(BaseModel):
+    """Which members are trained, and how.
+
+    Attributes:
+        description: What for.
+        space: Name or path of the space.
+        profile: How it is narrowed.
+        recipe: Recipe file whose `long` part trains them.
+        seeds: Seeds of each.
+        spread: Members drawn evenly over the logarithm of multiply-adds.
+        allocation: Preset whose allocation is among the members.
+        costs: Multiply-adds that it is scaled to, evenly spread over the range in logarithm.
+        variations: One-gene changes of it at its middle cost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    space: str
+    profile: str
+    recipe: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    spread: int = Field(ge=1)
+    allocation: str
+    costs: int = Field(ge=2)
+    variations: int = Field(ge=0)
+
+    def settings(self, data: str, root: Path | None) -> tuple[SearchConfig, TrainingPlan]:
+        """The configuration of a search in the same space, on the same data, trained long."""
+        profile, plan = load_profile(self.profile), load_recipe(self.recipe)
+        sizes = {"num_train": profile.data.num_train, "num_val": profile.data.num_val}
+        known = {key: value for key, value in sizes.items() if value and data == "scenes"}
+        config = SearchConfig(
+            space=self.space,
+            narrowing=profile.narrowing,
+            data=DataConfig(name=data, root=root, image_size=plan.image_size, **known),
+            recipe=plan.long_recipe,
+            trials=1,
+        )
+        return config, plan
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="scenes or camvid, or the path of a study.")],
+    output: Annotated[Path, typer.Argument(help="Folder for a file a trial.")],
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    part: Annotated[
+        str, typer.Option(help="Which of the trials: every Nth, from the Kth.")
+    ] = "0/1",
+    members: Annotated[int | None, typer.Option(help="Only the first members.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="Only these seeds.")] = None,
+) -> None:
+    """Trains what is not trained yet, a trial at a time, with one thread."""
+    import torch
+
+    from hrvit_nas import build_segmentor
+    from hrvit_nas.data import load_data
+    from hrvit_nas.training import CheckpointError, train
+
+    torch.set_num_threads(1)
+    study, dataset = _load(name)
+    config, _ = study.settings(dataset, data_root)
+    data = load_data(config.data)
+    config = config.with_num_classes(data.num_classes)
+    first, count = _part(part)
+    chosen = list(_members(study, config))[:members]
+    # All of a seed before the next, so that a table is of use early.
+    wanted = [(seed, *member) for seed in seeds or study.seeds for member in chosen]
+    wanted = wanted[first::count]
+    output.mkdir(parents=True, exist_ok=True)
+    source = provenance()
+    for position, (seed, kind, spec) in enumerate(wanted, start=1):
+        path = output / f"{spec.id}-s{seed}.json"
+        if path.exists():
+            continue
+        checkpoint = path.with_suffix(".pt")
+        started = time.perf_counter()
+        for _ in range(2):
+            torch.manual_seed(seed)
+            model = build_segmentor(
+                spec, data.num_classes, drop_path_rate=config.recipe.drop_path_rate
+            )
+            try:
+                result = train(model, data, config.recipe, seed=seed, checkpoint=checkpoint)
+                break
+            except CheckpointError:  # cut off while it was written, or of another recipe
+                checkpoint.unlink(missing_ok=True)
+        cost = estimate_cost(spec, config.image_size, num_classes=data.num_classes)
+        content = {
+            "format": FILE_FORMAT,
+            "arch": spec.to_json(),
+            "kind": kind,
+            "seed": seed,
+            "recipe": config.recipe.model_dump(mode="json"),
+            "data": config.data.model_dump(mode="json", exclude={"root"}),
+            "image_size": config.image_size,
+            "num_classes": data.num_classes,
+            "macs": cost.macs,
+            "params": cost.params,
+            "rows": [
+                [
+                    check.step,
+                    check.evaluation.miou,
+                    check.evaluation.cross_entropy,
+                    round(check.seconds, 2),
+                ]
+                for check in result.checks
+            ],
+            "provenance": source,
+        }
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        checkpoint.unlink(missing_ok=True)
+        print(
+            f"{position}/{len(wanted)}: {spec.id} ({kind}), seed {seed}: {cost.macs / 1e6:.1f} M"
+            f" MACs, mIoU {100 * result.evaluation.miou:.2f}%,"
+            f" {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="scenes or camvid, or the path of a study.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of `run`, of one or more parts.")],
+    output: Annotated[Path | None, typer.Option(help="A .parquet; by default the shipped.")] = None,
+) -> None:
+    """Gathers the trials of folders into one table, beside those that the table has already."""
+    study, dataset = _load(name)
+    target = output or declarations_dir("experiments") / "benchmarks" / f"{dataset}.parquet"
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*-s*.json")):
+        content = json.loads(path.read_text("utf-8"))
+        if content["format"] != FILE_FORMAT:
+            raise ConfigError(f"{path} is of format {content['format']}, not {FILE_FORMAT}")
+        spec = ArchSpec.from_json(content["arch"])
+        found[spec.id, content["seed"]] = content
+    if not found:
+        raise ConfigError(f"no trials in {', '.join(map(str, folders))}; make them with `run`")
+    shared = _shared(found.values())
+    rows = [
+        (arch_id, item["arch"], item["kind"], seed, *scores, item["macs"], item["params"], seconds)
+        for (arch_id, seed), item in found.items()
+        for *scores, seconds in item["rows"]
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = {kind: rank for rank, kind in enumerate(("allocation", "variation", "spread"))}
+    frame = frame.sort_values(
+        ["kind", "macs", "arch_id", "seed", "step"],
+        key=lambda column: column.map(order) if column.name == "kind" else column,
+    )
+    machines = sorted({item["provenance"]["machine"]["cpu"] for item in found.values()})
+    versions = sorted({item["provenance"]["versions"]["torch"] for item in found.values()})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_benchmark(
+        target,
+        frame,
+        {
+            "description": study.description,
+            "study": study.model_dump(mode="json"),
+            **shared,
+            "machines": machines,
+            "torch": versions,
+            "threads": 1,
+        },
+    )
+    print(f"{target}: {frame['arch_id'].nunique()} architectures, {len(found)} trials")
+
+
+def _shared(items: Any) -> dict[str, Any]:
+    """What all trials of a table were trained with alike."""
+    names = ("recipe", "data", "image_size", "num_classes")
+    found = {json.dumps([item[name] for name in names], sort_keys=True) for item in items}
+    if len(found) != 1:
+        raise ConfigError("these trials were trained by different recipes or data; keep them apart")
+    return dict(zip(names, json.loads(found.pop()), strict=True))
+
+
+def _members(study: Study, config: SearchConfig) -> Iterator[tuple[Kind, ArchSpec]]:
+    """Members in the order of their training, so that the first are of every kind and cost."""
+    space = config.load_space()
+    rng = Random(0)
+    drawn = spread_members(space, study.spread, config.cost_of, rng, draws=SPREAD_DRAWS)
+    low, high = (config.cost_of(drawn[end]) for end in (0, -1))
+    preset = get_hrvit(study.allocation)
+    scaled = [
+        scaled_member(space, preset, config.cost_of, float(target))
+        for target in np.geomspace(1.02 * low, 0.98 * high, study.costs)
+    ]
+    allocations = [spec for spec in scaled if spec is not None]
+    if len(allocations) < study.costs:
+        raise ConfigError(f"the space lacks {study.allocation}'s allocation at some cost")
+    variations = _variations(space, allocations[study.costs // 2 - 1], study.variations, rng)
+    rng.shuffle(drawn)
+    seen: set[str] = set()
+    queues: list[tuple[Kind, list[ArchSpec]]] = [
+        ("allocation", allocations),
+        ("variation", variations),
+        ("spread", drawn),
+    ]
+    total = sum(len(specs) for _, specs in queues)
+    taken = [0] * len(queues)
+    for place in range(1, total + 1):
+        # The kind that lags furthest behind its share; that of allocations is had in a quarter.
+        shares = [
+            min(1.0, (4 if kind == "allocation" else 1) * place / total) * len(specs) - done
+            for (kind, specs), done in zip(queues, taken, strict=True)
+        ]
+        i = shares.index(max(shares))
+        kind, specs = queues[i]
+        spec = specs[taken[i]]
+        taken[i] += 1
+        if spec.id not in seen:
+            seen.add(spec.id)
+            yield kind, spec
+
+
+def _variations(space: Space, spec: ArchSpec, count: int, rng: Random) -> list[ArchSpec]:
+    """Members within the limits that differ from one in a single gene, of as many genes as can."""
+    values = space.genes_of(spec)
+    found: list[ArchSpec] = []
+    genes = [gene for gene in space.genes if len(gene.choices) > 1]
+    while genes and len(found) < count:
+        rng.shuffle(genes)
+        for gene in list(genes):
+            others = [choice for choice in gene.choices if choice != values[gene.name]]
+            rng.shuffle(others)
+            for choice in others:
+                try:
+                    changed = space.spec_of({**values, gene.name: choice})
+                except SpaceError:
+                    continue
+                if changed not in found:
+                    found.append(changed)
+                    break
+            else:
+                genes.remove(gene)
+    return found[:count]
+
+
+def _part(text: str) -> tuple[int, int]:
+    try:
+        first, count = map(int, text.split("/"))
+    except ValueError:
+        first, count = -1, 0
+    if not 0 <= first < count:
+        raise ConfigError(f"--part must be such as 0/2 or 1/2, got {text!r}")
+    return first, count
+
+
+def _load(name: str) -> tuple[Study, str]:
+    """A study, and the data set that it is of."""
+    path = Path(name)
+    if path.suffix != ".yaml":
+        path = declarations_dir("experiments") / "studies" / f"truth_{name}.yaml"
+    try:
+        return Study.model_validate(load_yaml(path)), path.stem.removeprefix("truth_")
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+
+
+if __name__ == "__main__":
+    run_app(app, "truth_study")
