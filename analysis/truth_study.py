@@ -46,6 +46,8 @@ from hrvit_nas.space.by_cost import spread_members
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Kind = Literal["spread", "allocation", "variation"]
 SPREAD_DRAWS = 4000
+TOGETHER = 12
+"""Members that are trained with every seed before the next ones."""
 FILE_FORMAT = 1
 
 
@@ -116,9 +118,13 @@ def run(
     config = config.with_num_classes(data.num_classes)
     first, count = _part(part)
     chosen = list(_members(study, config))[:members]
-    # All of a seed before the next, so that a table is of use early.
-    wanted = [(seed, *member) for seed in seeds or study.seeds for member in chosen]
-    wanted = wanted[first::count]
+    # Every seed of some members before the next members, so that a table is of use early.
+    wanted = [
+        (seed, *member)
+        for start in range(0, len(chosen), TOGETHER)
+        for seed in seeds or study.seeds
+        for member in chosen[start : start + TOGETHER]
+    ][first::count]
     output.mkdir(parents=True, exist_ok=True)
     source = provenance()
     for position, (seed, kind, spec) in enumerate(wanted, start=1):
