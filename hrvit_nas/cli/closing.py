@@ -23,6 +23,7 @@ from ..report import (
 from ..report.calibration import UNITS
 from ..results import CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
+from ..search.config import SearchConfig
 from ..search.plan import trust_scores
 from ..search.run import Run
 
@@ -47,10 +48,12 @@ def announce(console: Console, run: Run) -> None:
 def _plan(run: Run) -> str:
     config = run.config
     steps = config.recipe.steps
+    long = f" and {config.long.steps}" if config.long else ""
     if config.calibrate:
         return (
             f"calibration of the proxy: {config.calibrate} architectures spread over the cost"
-            f" range, {config.calibration_seeds} seeds each, {steps} steps, seed {config.seed}"
+            f" range, {config.calibration_seeds} seeds each, {steps} steps{long}, seed"
+            f" {config.seed}"
         )
     if config.strategy == "supernet":
         trust = f", {config.trust} members to tell how far to trust that" if config.trust else ""
@@ -58,13 +61,17 @@ def _plan(run: Run) -> str:
             f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
             f" {UNITS[config.searched_by][0]} with its weights, sampler {config.sampler}, the best"
             f" {config.retrain} trained alone for"
-            f" {steps} steps{trust}, seed {config.seed}, confirmed with {config.confirm} further"
-            " seeds"
+            f" {steps} steps{trust}, seed {config.seed}, {_confirming(config)}"
         )
     return (
         f"{config.trials} trials of {steps} steps, sampler {config.sampler}, seed {config.seed},"
-        f" confirmed with {config.confirm} further seeds"
+        f" {_confirming(config)}"
     )
+
+
+def _confirming(config: SearchConfig) -> str:
+    seeds = f"confirmed with {config.confirm} further seeds"
+    return f"{seeds} of {config.long.steps} steps" if config.confirm and config.long else seeds
 
 
 def close(console: Console, run: Run, notes: list[str]) -> None:

@@ -151,11 +151,27 @@ def search(
             " `rivals`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
         ),
     ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="Architectures, separated by commas, whose allocation is among the first"
+            " proposals, at costs evenly over the space's range: hrvit_b1 to b3. Default: none."
+        ),
+    ] = None,
     confirm: Annotated[
         int | None,
         typer.Option(
-            help="Train the frontier's members and the references with so many further seeds."
-            " Default: 0."
+            help="Train the frontier's members and the references with so many further seeds, by"
+            " the recipe's long form. Default: 0."
+        ),
+    ] = None,
+    long_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps of long training: of what confirms, or with --calibrate-proxy of each"
+            " member, to tell how far the recipe's scores rank as long training does. Default:"
+            " the recipe's for --confirm, unless --steps is given. 0: none; what confirms is"
+            " trained as the search trains."
         ),
     ] = None,
     calibrate_proxy: Annotated[
@@ -232,7 +248,8 @@ _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
 _GOALS = ("trials", "confirm", "retrain", "trust", "calibration_seeds", "wanted_tau")
 _OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
 _OF_SEARCH = {
-    *("strategy", "trials", "sampler", "population", "references", "confirm", "storage"),
+    *("strategy", "trials", "sampler", "population", "references", "initial", "confirm"),
+    "storage",
     "calibration",
     *_OF_SUPERNET,
 }
@@ -313,6 +330,12 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         for name, metric in _LIMITS.items()
         if options[name] is not None
     ]
+    given = options["long_steps"]
+    wanted = given if given is not None else plan.long and options["steps"] is None
+    long = None
+    if wanted and (given or not options["calibrate_proxy"]):
+        long = plan.long_recipe.model_dump() | ({"steps": given} if given else {})
+        long["evaluations"] = min(long["evaluations"], long["steps"])
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
     narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
     references = options["references"]
@@ -323,6 +346,8 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "narrowing": narrowing,
                 "data": training.data,
                 "recipe": recipe,
+                "long": long,
+                "initial": listed(options["initial"] or ""),
                 "supernet": supernet,
                 "strategy": str(options["strategy"]),
                 "trials": trials,

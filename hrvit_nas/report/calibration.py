@@ -40,14 +40,18 @@ def interval_cells(estimates: Mapping[str, Estimate]) -> dict[str, object]:
     }
 
 
+_UNKNOWN = Estimate(value=math.nan, low=math.nan, high=math.nan, confidence=math.nan)
 _ESTIMATES = {
     "sd_architectures": Column("criterion", "spread between architectures, noise taken off"),
     "sd_seeds": Column("criterion", "spread between seeds of one architecture: the noise"),
     "reliability": Column("fraction", "share of one seed's variance that architectures make"),
-    "seed_tau": Column("", "Kendall's tau-b between two seeds"),
+    "seed_tau": Column("", "repeatability: Kendall's tau-b between two seeds"),
     "residual_tau": Column("", "the same with log MACs regressed out"),
     "final_tau": Column(
         "", "Kendall's tau-b with another seed's last fidelity of the score that a search uses"
+    ),
+    "validity": Column(
+        "", "Kendall's tau-b with mIoU of another seed's long training; empty without such"
     ),
 }
 CALIBRATION_COLUMNS: dict[str, Column] = {
@@ -71,9 +75,10 @@ def calibration_table(calibration: Calibration, *, title: str = "") -> Table:
         "s/trial",
         f"sd architectures, {unit}",
         f"sd seeds, {unit}",
-        "tau of two seeds",
+        "repeatability: tau of two seeds",
         "without MACs",
         "with last fidelity",
+        *_validity_heading(calibration),
     ):
         table.add_column(heading, justify="right")
     for fidelity in calibration.fidelities:
@@ -86,21 +91,34 @@ def calibration_table(calibration: Calibration, *, title: str = "") -> Table:
             fidelity.seed_tau.describe(),
             fidelity.residual_tau.describe(),
             fidelity.final_tau.describe(),
+            *([fidelity.validity.describe()] if fidelity.validity else []),
         )
     return table
+
+
+def _validity_heading(calibration: Calibration) -> list[str]:
+    if calibration.long_steps is None:
+        return []
+    return [f"validity: tau with mIoU after {calibration.long_steps}"]
 
 
 def criteria_table(calibrations: Mapping[Criterion, Calibration]) -> Table:
     """A row a criterion, of the last fidelity, for rich; the first is what a search ranks by."""
     first, *_ = calibrations
     table = Table(title="criteria at the last fidelity", title_justify="left")
-    headings = ("tau of two seeds", "without MACs", f"with {UNITS[first][0]}")
+    headings = (
+        "repeatability: tau of two seeds",
+        "without MACs",
+        f"with {UNITS[first][0]}",
+        *_validity_heading(calibrations[first]),
+    )
     table.add_column("criterion")
     for heading in headings:
         table.add_column(heading, justify="right")
     for criterion, calibration in calibrations.items():
         final = calibration.final
-        taus = (final.seed_tau, final.residual_tau, final.final_tau)
+        taus = [final.seed_tau, final.residual_tau, final.final_tau]
+        taus += [final.validity] if final.validity else []
         table.add_row(UNITS[criterion][0], *(tau.describe() for tau in taus))
     return table
 
@@ -117,12 +135,20 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
     ]
     if calibration.num_left_out:
         lines.append(f"{calibration.num_left_out} architectures lack a seed and were left out")
+    long = calibration.long_steps
+    if long is not None and calibration.long_tau is not None:
+        lines.append(
+            f"validity is of {calibration.num_long} architectures trained for {long} steps, whose"
+            f" own two seeds agree to a tau of {calibration.long_tau.describe()}: its ceiling"
+        )
+    what = f"mIoU after {long} steps agrees" if long else "two seeds agree"
     if chosen is not None:
-        sure = chosen.seed_tau.low >= wanted_tau
+        reached = chosen.validity or chosen.seed_tau
+        sure = reached.low >= wanted_tau
         lines.append(
             f"recommended: {chosen.steps} steps ({chosen.seconds:.0f} s a trial), the cheapest"
-            f" fidelity at which two seeds agree to a tau of {wanted_tau:g}:"
-            f" {chosen.seed_tau.describe()}"
+            f" fidelity at which {what} to a tau of {wanted_tau:g}:"
+            f" {reached.describe()}"
             + ("" if sure else f"; the interval does not rule out less than {wanted_tau:g}")
         )
         if chosen is not final:
@@ -130,6 +156,11 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
                 f"it is the first part of a schedule of {final.steps} steps: a search with --steps"
                 f" {chosen.steps} decays its rate sooner, and wants a calibration of its own"
             )
+    elif final.validity is not None:
+        lines.append(
+            f"no fidelity reaches a tau of {wanted_tau:g} with mIoU after {long} steps; the last"
+            f" has {final.validity.describe()}: a search by these scores finds something else"
+        )
     else:
         lines.append(
             f"no fidelity reaches a tau of {wanted_tau:g} between two seeds; the last has"
@@ -155,12 +186,16 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
             "whether scores rank anything but size cannot be told: without MACs, the interval of"
             " tau holds 0"
         )
-    if math.isnan(final.seed_tau.value):
-        return lines
-    lines.append(
-        f"two scores of one seed that are less than {1.96 * 2**0.5 * scale * _noise(final):.1f}"
-        f" {unit} apart cannot be told apart"
-    )
+    if not math.isnan(final.seed_tau.value):
+        lines.append(
+            f"two scores of one seed that are less than {1.96 * 2**0.5 * scale * _noise(final):.1f}"
+            f" {unit} apart cannot be told apart"
+        )
+    if long is None:
+        lines.append(
+            "two seeds that agree are repeatable, not valid: whether these scores rank as long"
+            " training does is unknown here; --long-steps N measures it"
+        )
     return lines
 
 
@@ -198,6 +233,7 @@ def _csv_row(calibration: Calibration, fidelity: Fidelity) -> dict[str, object]:
         "seed_tau": fidelity.seed_tau,
         "residual_tau": fidelity.residual_tau,
         "final_tau": fidelity.final_tau,
+        "validity": fidelity.validity or _UNKNOWN,
     }
     row: dict[str, object] = {
         "criterion": calibration.criterion,

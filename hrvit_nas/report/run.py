@@ -199,7 +199,12 @@ def load_run(directory: str | Path) -> ReportedRun:
     with _no_collection():
         store = TrialStore(directory, arches=False)
         records = tuple(store.records())
-        summary = summarise(records, cost=cost, noise=standing and standing.noise)
+        summary = summarise(
+            records,
+            cost=cost,
+            noise=standing and standing.noise,
+            criterion=config.recipe.criterion,
+        )
     return ReportedRun(
         directory=directory,
         config=config,

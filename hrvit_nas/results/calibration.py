@@ -40,9 +40,11 @@ class Fidelity:
         steps: Optimiser steps done, of a schedule of the run's own length.
         seconds: Median wall time of a trial up to here.
         components: Spread between architectures and between seeds, in the criterion's unit.
-        seed_tau: Kendall's tau between two seeds: the noise ceiling.
+        seed_tau: Kendall's tau between two seeds: repeatability, which says nothing of validity.
         residual_tau: The same after the logarithm of MACs is regressed out.
         final_tau: Kendall's tau with the target's last fidelity of another seed.
+        validity: Kendall's tau with the mIoU of another seed's long training; None where nothing
+            was trained long.
     """
 
     steps: int
@@ -51,6 +53,7 @@ class Fidelity:
     seed_tau: Estimate
     residual_tau: Estimate
     final_tau: Estimate
+    validity: Estimate | None = None
 
     def expected_tau(self, num_seeds: int) -> float:
         """Tau to be expected between two means over so many seeds, for normal scores.
@@ -76,6 +79,9 @@ class Calibration:
         num_left_out: Architectures left out, for want of a seed.
         macs: Multiply-adds an image of the cheapest and the dearest of them.
         fidelities: By rising steps.
+        long_steps: Optimiser steps of long training; None without any.
+        long_tau: Kendall's tau between two seeds of long training: the ceiling of validity.
+        num_long: Architectures that were trained long with every seed.
     """
 
     criterion: Criterion
@@ -84,6 +90,9 @@ class Calibration:
     num_left_out: int
     macs: tuple[int, int]
     fidelities: tuple[Fidelity, ...]
+    long_steps: int | None = None
+    long_tau: Estimate | None = None
+    num_long: int = 0
 
     @property
     def final(self) -> Fidelity:
@@ -91,8 +100,11 @@ class Calibration:
         return self.fidelities[-1]
 
     def recommended(self, tau: float) -> Fidelity | None:
-        """The cheapest fidelity whose seeds agree to a tau; None if none does."""
-        reached = [f for f in self.fidelities if f.seed_tau.value >= tau]
+        """The cheapest fidelity that reaches a tau; None if none does.
+
+        Tau is that of validity where something was trained long, else between two seeds.
+        """
+        reached = [f for f in self.fidelities if (f.validity or f.seed_tau).value >= tau]
         return min(reached, key=lambda f: f.seconds, default=None)
 
 
@@ -124,12 +136,15 @@ class ScoreTable:
         return max(self.scores)
 
 
-def score_table(records: Iterable[TrialRecord], criterion: Criterion = "miou") -> ScoreTable:
+def score_table(
+    records: Iterable[TrialRecord], criterion: Criterion = "miou", *, long: bool = False
+) -> ScoreTable:
     """Gathers the scores of a calibration.
 
     Args:
         records: Of one run; those of a calibration count.
         criterion: Score to gather, of those in a trial's history; a cross entropy is negated.
+        long: Whether of long training, or of the scores that it judges.
 
     Raises:
         CalibrationError: Fewer than 4 architectures have the score for every one of at least two
@@ -138,7 +153,7 @@ def score_table(records: Iterable[TrialRecord], criterion: Criterion = "miou") -
     trials: dict[str, dict[int, TrialRecord]] = {}
     seen: set[str] = set()
     for record in records:
-        if record.origin == "calibration":
+        if record.origin == "calibration" and record.long == long:
             seen.add(record.arch_id)
             if record.state == "complete":
                 trials.setdefault(record.arch_id, {})[record.seed] = record
@@ -189,6 +204,7 @@ def calibrate(
     table = score_table(records, criterion)
     aim = score_table(records, target) if target else table
     final = aim.scores[aim.last_step]
+    long = _long_scores(records, table)
     return Calibration(
         criterion=criterion,
         num_architectures=len(table.arch_ids),
@@ -203,9 +219,40 @@ def calibrate(
                 seed_tau=seed_tau(scores),
                 residual_tau=residual_tau(scores, table.macs),
                 final_tau=cross_tau(scores, final),
+                validity=cross_tau(scores[long.rows], long.scores) if long else None,
             )
             for step, scores in table.scores.items()
         ),
+        long_steps=long.steps if long else None,
+        long_tau=seed_tau(long.scores) if long else None,
+        num_long=len(long.rows) if long else 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Long:
+    """mIoU of long training of some rows of a table, with the table's seeds."""
+
+    steps: int
+    rows: NDArray[np.intp]
+    scores: NDArray[np.float64]
+
+
+def _long_scores(records: list[TrialRecord], table: ScoreTable) -> _Long | None:
+    """None where fewer than 4 architectures of the table are trained long with its seeds."""
+    try:
+        long = score_table(records, long=True)
+    except CalibrationError:
+        return None
+    places = {arch_id: row for row, arch_id in enumerate(long.arch_ids)}
+    rows = [row for row, arch_id in enumerate(table.arch_ids) if arch_id in places]
+    if len(rows) < MIN_ARCHITECTURES or long.seeds != table.seeds:
+        return None
+    at = [places[table.arch_ids[row]] for row in rows]
+    return _Long(
+        steps=long.last_step,
+        rows=np.array(rows, np.intp),
+        scores=long.scores[long.last_step][at],
     )
 
 

@@ -18,10 +18,11 @@ from pydantic import (
 
 from hrvit_nas.arch import Arch, parse_arch
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before calibration beside.
-4: trials may be of an ablation, and of architectures that are no HRViT."""
+4: trials may be of an ablation, and of architectures that are no HRViT.
+5: trials may be trained long."""
 
 Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
 """Scores of a history point that architectures can be ranked by."""
@@ -32,11 +33,19 @@ State = Literal["complete", "failed"]
 
 
 class TrialKey(NamedTuple):
-    """What makes two trials the same: architecture, seed, and whether weights were inherited."""
+    """What makes two trials the same.
+
+    Attributes:
+        arch_id: Id of the architecture.
+        seed: Seed of initialisation and data order.
+        inherited: Whether weights were inherited.
+        long: Whether it was trained by the run's long recipe.
+    """
 
     arch_id: str
     seed: int
     inherited: bool = False
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,10 @@ class TrialRecord(BaseModel):
     ]
     label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
     seed: Annotated[int, Column("", "seed of initialisation and data order")]
+    long: Annotated[
+        bool,
+        Column("", "whether it was trained by the run's long recipe, not by that of a proxy score"),
+    ] = False
     state: Annotated[State, Column("", "complete or failed")]
     miou: Annotated[
         float | None,
@@ -169,7 +182,7 @@ class TrialRecord(BaseModel):
     @property
     def key(self) -> TrialKey:
         """What a trial must not be repeated for."""
-        return TrialKey(self.arch_id, self.seed, self.origin == "inherited")
+        return TrialKey(self.arch_id, self.seed, self.origin == "inherited", self.long)
 
     def score(self, criterion: Criterion) -> float | None:
         """A score after the last step, more being better; None where the trial has none.

@@ -277,6 +277,7 @@ def _to_table(records: Iterable[TrialRecord]) -> Any:
     scores = [(name, pa.float64()) for name in HistoryPoint._fields[1:]]
     history = pa.list_(pa.struct([("step", pa.int64()), *scores]))
     kinds: dict[Any, Any] = {
+        bool: pa.bool_(),
         int: pa.int64(),
         float: pa.float64(),
         float | None: pa.float64(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
 from .ranking import MIN_FOR_LINE, pooled_noise, score_draw_batches
-from .records import TrialRecord
+from .records import Criterion, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +38,11 @@ class ArchSummary:
         scores: mIoU (fraction) by seed, the scores that the mean is made of.
         interval: Mean of `scores` and its interval.
         all_scores: mIoU (fraction) by seed, those before confirmation and of calibrating seeds
-            included.
+            included; without those of long training, which are not of one kind with the rest.
         inherited_miou: mIoU (fraction) with the weights of a supernet; `None` if there is none.
         search_miou: mIoU before confirmation (mean, if there were several seeds); `None` if
             it was only trained to confirm.
+        search_score: The same of the score that the search ranks by, more being better.
         macs: Multiply-adds an image, as executed.
         published_macs: Multiply-adds an image of the published form.
         params: Parameters.
@@ -61,6 +62,7 @@ class ArchSummary:
     all_scores: dict[int, float]
     inherited_miou: float | None
     search_miou: float | None
+    search_score: float | None
     macs: int
     published_macs: int
     params: int
@@ -311,6 +313,7 @@ def summarise(
     cost: CostName = "macs",
     confidence: float = 0.95,
     noise: float | None = None,
+    criterion: Criterion = "miou",
 ) -> RunSummary:
     """Gathers the complete trials of each architecture and finds the frontier.
 
@@ -330,6 +333,8 @@ def summarise(
         cost: The cost that the frontier weighs against mIoU.
         confidence: Coverage of the intervals.
         noise: Standard deviation of one score between seeds, from a calibration.
+        criterion: Score that the search ranks by, and its frontier is drawn by; what confirms is
+            compared by mIoU all the same.
     """
     groups: dict[str, list[TrialRecord]] = {}
     failed = 0
@@ -344,7 +349,7 @@ def summarise(
         else:
             failed += 1
     rows = [
-        _summarise_arch(group, inherited.get(arch_id), confidence)
+        _summarise_arch(group, inherited.get(arch_id), confidence, criterion)
         for arch_id, group in groups.items()
     ]
     return RunSummary(
@@ -363,7 +368,7 @@ def _with_frontier(rows: Iterable[ArchSummary], cost: CostName) -> tuple[ArchSum
     rows = list(rows)
     searched = any(row.searched for row in rows)
     candidates = [row for row in rows if (row.searched if searched else not row.reference)]
-    members = _front(candidates, cost, lambda row: row.search_miou)
+    members = _front(candidates, cost, lambda row: row.search_score)
     if all(row.confirmed for row in candidates if row.arch_id in members):
         confirmed = [row for row in candidates if row.confirmed]
         members = _front(confirmed, cost, lambda row: row.interval.mean)
@@ -385,31 +390,49 @@ def _front(
     return {row.arch_id for row, on in zip(rows, pareto_front(points), strict=True) if on}
 
 
+def _mious(records: Iterable[TrialRecord]) -> dict[int, float]:
+    return {record.seed: record.miou for record in records if record.miou is not None}
+
+
 def _summarise_arch(
-    records: list[TrialRecord], inherited: TrialRecord | None, confidence: float
+    records: list[TrialRecord],
+    inherited: TrialRecord | None,
+    confidence: float,
+    criterion: Criterion,
 ) -> ArchSummary:
     first = records[0]
-    confirm = {r.seed: r.miou for r in records if r.origin == "confirm" and r.miou is not None}
-    before = {r.seed: r.miou for r in records if r.origin != "confirm" and r.miou is not None}
+    confirm = _mious(r for r in records if r.origin == "confirm")
+    before = _mious(r for r in records if r.origin != "confirm" and not r.long)
     # Further seeds of those that calibrate, too, would move the frontier that confirming starts
     # from, and flatter or cut down some members alone.
     calibrating = {r.seed for r in records if r.origin == "calibration"}
     calibrating -= {r.seed for r in records if r.origin in ("search", "reference")}
     search = {seed: miou for seed, miou in before.items() if seed not in calibrating} or before
     scores = confirm or search
+    by_criterion = [
+        score
+        for r in records
+        if r.origin != "confirm" and not r.long and r.seed in search
+        for score in [r.score(criterion)]
+        if score is not None
+    ]
     latencies = [r.latency_ms for r in records if r.latency_ms is not None]
     return ArchSummary(
         arch_id=first.arch_id,
         arch=first.arch,
         label=next((r.label for r in records if r.label and r.origin != "calibration"), ""),
-        reference=any(r.origin == "reference" for r in records),
+        # One that the search had trained before is known by the label of its confirming seeds.
+        reference=any(
+            r.origin == "reference" or (r.origin == "confirm" and r.label) for r in records
+        ),
         searched=any(r.origin == "search" for r in records),
         confirmed=bool(confirm),
         scores=scores,
         interval=mean_interval(scores.values(), confidence),
-        all_scores={**before, **confirm},
+        all_scores={**before, **({} if any(r.long for r in records) else confirm)},
         inherited_miou=inherited.miou if inherited else None,
         search_miou=fmean(search.values()) if search else None,
+        search_score=fmean(by_criterion) if by_criterion else None,
         macs=first.macs,
         published_macs=first.published_macs,
         params=first.params,

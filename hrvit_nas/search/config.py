@@ -165,6 +165,10 @@ class SearchConfig(Frozen):
         data: Data set.
         num_classes: Its classes; None in runs of versions that did not store them.
         recipe: How each architecture is trained.
+        long: How the frontier's members and the references are trained to confirm them, and those
+            of a calibration to tell how valid the scores by `recipe` are; None = by `recipe`.
+        initial: Presets whose allocation, at costs evenly over the space's range, is among the
+            first proposals.
         strategy: `trials` trains each architecture that is proposed; `supernet` trains a supernet,
             scores what is proposed with its weights, and trains the best alone.
         trials: Architectures to propose: to train, or to score with inherited weights.
@@ -199,6 +203,8 @@ class SearchConfig(Frozen):
     data: DataConfig
     num_classes: int | None = Field(default=None, ge=1)
     recipe: Recipe
+    long: Recipe | None = None
+    initial: tuple[str, ...] = ()
     strategy: StrategyName = "trials"
     trials: int = Field(ge=1)
     inherited_criterion: Literal["miou", "cross_entropy"] = "cross_entropy"
@@ -225,6 +231,16 @@ class SearchConfig(Frozen):
         image_size_of(self.data, self.recipe)
         for name in self.references:
             get_arch(name)
+        for name in self.initial:
+            get_hrvit(name)
+        if self.long is not None:
+            if self.long.augment.crop_size != self.recipe.augment.crop_size:
+                raise ValueError("the long recipe must have the recipe's augment.crop_size")
+            if self.long.steps <= self.recipe.steps:
+                raise ValueError(
+                    f"the long recipe must have more steps than the recipe's {self.recipe.steps},"
+                    f" got {self.long.steps}"
+                )
         if 0 < self.calibrate < MIN_CALIBRATION:
             raise ValueError(
                 f"a calibration must train at least {MIN_CALIBRATION} members, got {self.calibrate}"
@@ -252,7 +268,7 @@ class SearchConfig(Frozen):
     @property
     def searched_by(self) -> Criterion:
         """The score that the search maximises; a cross entropy is negated."""
-        return self.inherited_criterion if self.strategy == "supernet" else "miou"
+        return self.inherited_criterion if self.strategy == "supernet" else self.recipe.criterion
 
     @property
     def first_stage(self) -> Origin:

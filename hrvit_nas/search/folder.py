@@ -112,6 +112,7 @@ class RunFolder:
             origin=task.origin,
             label=task.label,
             seed=task.seed,
+            long=task.long,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,
@@ -164,12 +165,14 @@ def shared_by_trials(
     resources: Resources,
     *,
     with_latency: bool,
+    long: Recipe | None = None,
 ) -> dict[str, Any]:
     """What the configuration of every trial of a run holds besides its task; plain data."""
     return {
         "run_dir": str(directory.resolve()),
         "data": data.model_dump(mode="json"),
         "recipe": recipe.model_dump(mode="json"),
+        "long": long and long.model_dump(mode="json"),
         "image_size": list(image_size),
         "with_latency": with_latency,
         "threads": resources.cpus_per_trial,

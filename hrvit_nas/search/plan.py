@@ -30,6 +30,7 @@ from ..results import (
 )
 from ..results.records import Origin, TrialKey
 from ..space import Space
+from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import SearchConfig
 from .proposals import Proposals, SpaceExhaustedError, objective_values
@@ -67,6 +68,7 @@ class Plan:
         self._proposals = proposals
         self._num_classes = num_classes
         self._running: set[TrialKey] = set()
+        self._handed_out: set[TrialKey] = set()
         self._number = 1 + max((record.number for record in store.records()), default=-1)
         self._tasks = self._stages()
         self.finished = False
@@ -83,6 +85,7 @@ class Plan:
             return None
         if task is not None:
             self._running.add(task.key)
+            self._handed_out.add(task.key)
         return task
 
     def done(self, task: Task) -> None:
@@ -115,13 +118,14 @@ class Plan:
 
     def _comparisons(self) -> Iterator[Task | None]:
         """The references, and the confirming seeds."""
-        front = frontier_members(self._store.records(), self._config.cost)
+        front = frontier_members(self._store.records(), self._config)
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
             return
-        references = {
-            reference_label(name): self.references(name, front) for name in self._config.references
-        }
+        references: dict[str, list[Arch]] = {}
+        for name in self._config.references:
+            for spec, outside in self.references(name, front).items():
+                references.setdefault(reference_label(name, outside), []).append(spec)
         seed = self._config.seed
         for label, specs in references.items():
             yield from self._untrained(specs, [seed], "reference", label)
@@ -129,10 +133,11 @@ class Plan:
             yield None
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
+            long = self._config.long is not None
             members = [ArchSpec.from_json(row.arch) for row in front]
             for label, specs in references.items():
-                yield from self._untrained(specs, seeds, "confirm", label)
-            yield from self._untrained(members, seeds, "confirm", "")
+                yield from self._untrained(specs, seeds, "confirm", label, long=long)
+            yield from self._untrained(members, seeds, "confirm", "", long=long)
         while self._running:
             yield None
 
@@ -152,9 +157,12 @@ class Plan:
             yield task
 
     def _calibration(self) -> Iterator[Task]:
-        yield from self._untrained(
-            self._spread(self._config.calibrate), self._calibration_seeds, "calibration", ""
-        )
+        members = self._spread(self._config.calibrate)
+        yield from self._untrained(members, self._calibration_seeds, "calibration", "")
+        if self._config.long is not None:
+            yield from self._untrained(
+                members, self._calibration_seeds, "calibration", "", long=True
+            )
 
     def _trust(self) -> Iterator[Task]:
         members = self._spread(self._config.trust)
@@ -175,7 +183,13 @@ class Plan:
         return members
 
     def _untrained(
-        self, specs: Sequence[Arch], seeds: Iterable[int], origin: Origin, label: str
+        self,
+        specs: Sequence[Arch],
+        seeds: Iterable[int],
+        origin: Origin,
+        label: str,
+        *,
+        long: bool = False,
     ) -> Iterator[Task]:
         # What calibrates takes what there is. What the search needs it trains itself, weights and
         # all, in the rare case that a member calibrates as well.
@@ -188,37 +202,49 @@ class Plan:
         for seed in seeds:
             for spec in specs:
                 number = self._number
-                task = Task(number=number, spec=spec, seed=seed, origin=origin, label=label)
-                if task.key not in done:
+                task = Task(
+                    number=number, spec=spec, seed=seed, origin=origin, label=label, long=long
+                )
+                # A member may be the reference of another one, and calibrate as well.
+                if task.key not in done and task.key not in self._handed_out:
                     self._take_number()
                     yield task
 
-    def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
-        """A preset's allocation, scaled to the cost of each member; close members share one."""
+    def references(self, name: str, front: Sequence[ArchSummary]) -> dict[Arch, bool]:
+        """A preset's allocation at the cost of each member; close members share one.
+
+        Returns:
+            For each, whether it stands outside the space though it is an HRViT. Where the space
+            holds the allocation at that cost, to within 1%, its member is taken.
+        """
         metric: CostName = "params" if self._config.cost == "params" else "macs"
 
         def cost(spec: Arch) -> float:
             estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)
             return float(getattr(estimate, metric))
 
-        references: dict[Arch, float] = {}
+        preset = get_arch(name)
+        found: dict[Arch, bool] = {}
         for member in front:
             target = float(getattr(member, metric))
-            if not any(
-                abs(near - target) <= REFERENCE_GAP * target for near in references.values()
-            ):
-                scaled = scale_to_cost(get_arch(name), cost, target)
-                references[scaled] = cost(scaled)
-        return list(references)
+            if any(abs(cost(near) - target) <= REFERENCE_GAP * target for near in found):
+                continue
+            inside = None
+            if isinstance(preset, ArchSpec):
+                inside = scaled_member(self._space, preset, cost, target)
+            outside = inside is None and isinstance(preset, ArchSpec)
+            found[inside or scale_to_cost(preset, cost, target)] = outside
+        return found
 
     def _take_number(self) -> int:
         self._number += 1
         return self._number - 1
 
 
-def reference_label(preset: str) -> str:
-    """Name to show for a preset's scaled allocation."""
-    return f"{preset.removeprefix('hrvit_')} scaled"
+def reference_label(preset: str, outside: bool) -> str:
+    """Name to show for a preset's scaled allocation; says where a space does not hold it."""
+    name = f"{preset.removeprefix('hrvit_')} scaled"
+    return f"{name} (outside the space)" if outside else name
 
 
 def calibration_members(space: Space, config: SearchConfig, count: int) -> list[ArchSpec]:
@@ -280,6 +306,7 @@ def best_inherited(
     return [specs[arch_id] for arch_id in chosen]
 
 
-def frontier_members(records: Iterable[TrialRecord], cost: CostName) -> Sequence[ArchSummary]:
+def frontier_members(records: Iterable[TrialRecord], config: SearchConfig) -> Sequence[ArchSummary]:
     """Members of the frontier that the search itself found, by rising cost."""
-    return summarise((r for r in records if r.origin == "search"), cost=cost).frontier
+    found = (record for record in records if record.origin == "search")
+    return summarise(found, cost=config.cost, criterion=config.recipe.criterion).frontier

@@ -44,7 +44,12 @@ class PooledRuns:
         """
         standing = self.config.standing
         noise = standing.noise if standing else None
-        return summarise(self.records, cost=cost or self.config.cost, noise=noise)
+        return summarise(
+            self.records,
+            cost=cost or self.config.cost,
+            noise=noise,
+            criterion=self.config.recipe.criterion,
+        )
 
     def weights(self, row: ArchSummary) -> Path:
         """The file of an architecture as trained with the lowest of the seeds that it is scored by.

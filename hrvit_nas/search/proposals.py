@@ -9,6 +9,7 @@ member takes its place in the study, so that the sampler learns from what was re
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterable
@@ -17,9 +18,10 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from ..arch import ArchSpec
+from ..arch import ArchSpec, get_hrvit
 from ..results import CostName, Criterion, TrialRecord
 from ..space import Space
+from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import ConfigError, SamplerName, SearchConfig, first_line
 from .tasks import Task
@@ -28,6 +30,8 @@ ARCH_ATTRIBUTE = "arch"
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
 START_DRAWS = 64
+INITIAL_COSTS = 3
+"""Costs that an allocation to start from is scaled to."""
 ALREADY_TRAINED = "already trained"
 MIN_POPULATION, MAX_POPULATION = 4, 50
 
@@ -100,8 +104,8 @@ class Proposals:
             ) from error
         self._seen = {record.arch_id for record in records}
         self._waiting = self._reconciled(records)
-        if config.sampler != "random" and not self._study.get_trials(deepcopy=False):
-            self._spread_start(population, config)
+        if not self._study.get_trials(deepcopy=False):
+            self._first(population, config)
 
     def next(self, number: int) -> Task:
         """The next architecture to train.
@@ -122,15 +126,29 @@ class Proposals:
         state = TrialState.COMPLETE if values else TrialState.FAIL
         self._study.tell(task.proposal, values, state=state, skip_if_finished=True)
 
-    def _spread_start(self, count: int, config: SearchConfig) -> None:
+    def _first(self, count: int, config: SearchConfig) -> None:
         """Queues a first generation spread evenly over the logarithm of the cost.
 
         Uniform draws crowd around the middle of the cost range, where most members are, and
-        leave a small budget without a cheap or a dear architecture to start from.
+        leave a small budget without a cheap or a dear architecture to start from. Presets that the
+        search is to start from come first, each at several costs; random search starts from these
+        alone.
         """
-        for spec in spread_members(
-            self._space, count, config.cost_of, self._rng, draws=START_DRAWS
-        ):
+        drawn = spread_members(self._space, count, config.cost_of, self._rng, draws=START_DRAWS)
+        ends = [math.log(config.cost_of(drawn[end])) for end in (0, -1)]
+        first: list[ArchSpec] = []
+        for name in config.initial:
+            for place in range(INITIAL_COSTS):
+                share = (place + 0.5) / INITIAL_COSTS
+                target = math.exp(ends[0] + share * (ends[1] - ends[0]))
+                found = scaled_member(self._space, get_hrvit(name), config.cost_of, target)
+                if found is not None and self._space.contains(found) and found not in first:
+                    first.append(found)
+        if config.sampler != "random":
+            # Every other one of the spread, as far as there is room, keeps the range.
+            room = max(0, count - len(first))
+            first += drawn[:: max(1, math.ceil(len(drawn) / room))] if room else []
+        for spec in first:
             self._study.enqueue_trial(self._params(spec))
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:

@@ -73,7 +73,12 @@ class Run(RunFolder):
     def summary(self) -> RunSummary:
         """What the run has found so far."""
         noise = self.config.standing and self.config.standing.noise
-        return summarise(self.store.records(), cost=self.config.cost, noise=noise)
+        return summarise(
+            self.store.records(),
+            cost=self.config.cost,
+            noise=noise,
+            criterion=self.config.recipe.criterion,
+        )
 
     def discard_if_unused(self) -> None:
         """Removes what this sitting made, if no trial and no step of a supernet came of it."""
@@ -232,6 +237,7 @@ def continue_run(
         config.image_size,
         config.resources,
         with_latency=config.cost == "latency_ms",
+        long=config.long,
     )
     shared["search"] = config.model_dump(mode="json")
     with ray_session(config.resources):
@@ -270,7 +276,8 @@ def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
         for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
             path.unlink(missing_ok=True)
         return
-    rows = (*frontier_members(run.store.records(), run.config.cost), *summary.rows)
+    found = frontier_members(run.store.records(), run.config)
+    rows = (*found, *summary.rows)
     keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
     dominated = {row.arch_id for row in summary.rows} - keep
     for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):

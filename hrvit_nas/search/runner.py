@@ -156,11 +156,12 @@ class ProxyTrial(tune.Trainable):
         from .trial import TrialContext, run_trial
 
         config = self._config
+        recipe = config["long" if config["task"]["long"] else "recipe"]
         if self._fault:
             return {"done": True, "fault": f"on node {os.uname().nodename}: {self._fault}"}
         context = TrialContext(
             run_dir=Path(config["run_dir"]),
-            recipe=Recipe.model_validate(config["recipe"]),
+            recipe=Recipe.model_validate(recipe),
             image_size=tuple(config["image_size"]),
             with_latency=config["with_latency"],
             device="cuda" if config["gpus"] else "cpu",

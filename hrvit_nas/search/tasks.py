@@ -19,6 +19,7 @@ class Task:
         seed: Seed of initialisation and data order; of the supernet, if weights are inherited.
         origin: Why it is trained or scored.
         label: Name to show, such as that of a reference.
+        long: Whether it is trained by the run's long recipe.
         proposal: Number of the Optuna trial that proposed it; None for one that none did.
     """
 
@@ -27,17 +28,18 @@ class Task:
     seed: int
     origin: Origin
     label: str = ""
+    long: bool = False
     proposal: int | None = None
 
     @property
     def key(self) -> TrialKey:
         """What is never trained or scored twice."""
-        return TrialKey(self.spec.id, self.seed, self.origin == "inherited")
+        return TrialKey(self.spec.id, self.seed, self.origin == "inherited", self.long)
 
     @property
     def file_name(self) -> str:
         """Name of the file that holds this trial's weights."""
-        return f"{self.spec.id}-s{self.seed}.pt"
+        return f"{self.spec.id}-s{self.seed}{'-long' if self.long else ''}.pt"
 
 
 Outcome = dict[str, Any]

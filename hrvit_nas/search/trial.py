@@ -36,7 +36,7 @@ class TrialContext:
 
     Attributes:
         run_dir: Run directory; on a cluster, on storage that all nodes see.
-        recipe: How to train.
+        recipe: How to train, for a proxy score or long.
         image_size: Height and width that latency is measured at.
         with_latency: Whether to measure it.
         device: `cpu` or `cuda`.

@@ -21,9 +21,12 @@ from hrvit_nas.results import Estimate, HistoryPoint, calibrate
 
 @pytest.fixture
 def make_calibration(record):
-    """A calibration of ten architectures with so much noise, in fractions of mIoU."""
+    """A calibration of ten architectures with so much noise, in fractions of mIoU.
 
-    def make(noise):
+    With `long`, each is trained long as well, and its mIoU is that many times the short one.
+    """
+
+    def make(noise, long=0.0):
         rng = np.random.default_rng(3)
         records = []
         for arch in range(10):
@@ -38,6 +41,11 @@ def make_calibration(record):
                         history=(HistoryPoint(80, score, seconds=12.0),),
                     )
                 )
+                if long:
+                    last = HistoryPoint(600, 0.5 + long * score, seconds=90.0)
+                    records.append(
+                        records[-1].model_copy(update={"long": True, "history": (last,)})
+                    )
         return calibrate(records)
 
     return make
@@ -57,11 +65,13 @@ def test_table_has_a_row_a_fidelity(make_calibration):
 
 
 def test_a_good_proxy_is_recommended_with_its_price(make_calibration):
-    head, recommended, beyond_size, apart = calibration_verdict(make_calibration(0.001), 0.7)
+    said = calibration_verdict(make_calibration(0.001), 0.7)
+    head, recommended, beyond_size, apart, unknown = said
     assert head.startswith("10 architectures of 0.1 to 1 GMACs, seeds 0, 1, ranked by mIoU")
     assert recommended.startswith("recommended: 80 steps (12 s a trial)")
     assert "without MACs, tau stays above 0" in beyond_size
     assert "points apart cannot be told apart" in apart
+    assert unknown.startswith("two seeds that agree are repeatable, not valid")
 
 
 def test_criteria_stand_beside_what_a_search_ranks_by(make_calibration):
@@ -73,16 +83,43 @@ def test_criteria_stand_beside_what_a_search_ranks_by(make_calibration):
         for line in console.export_text().splitlines()
         if line[0] in "┃│"
     )
-    assert heading == ["criterion", "tau of two seeds", "without MACs", "with mIoU"]
+    assert heading == [
+        "criterion",
+        "repeatability: tau of two seeds",
+        "without MACs",
+        "with mIoU",
+    ]
     assert miou[:2] == ["mIoU", noisy.final.seed_tau.describe()]
     assert loss[:2] == ["cross entropy", calm.final.seed_tau.describe()]
 
 
 def test_noise_is_called_noise(make_calibration):
-    _, none, beyond_size, _ = calibration_verdict(make_calibration(0.2), 0.7)
+    _, none, beyond_size, *_ = calibration_verdict(make_calibration(0.2), 0.7)
     assert none.startswith("no fidelity reaches a tau of 0.7 between two seeds; the last has ")
     assert "seeds would" in none
     assert beyond_size.endswith("the interval of tau holds 0")
+
+
+def test_validity_and_repeatability_stand_apart(make_calibration):
+    """Seeds that agree perfectly, and long training that ranks the other way round."""
+    calibration = make_calibration(0.0, long=-1.0)
+    final = calibration.final
+    assert (calibration.long_steps, calibration.num_long) == (600, 10)
+    assert final.seed_tau.value == calibration.long_tau.value == 1
+    assert final.validity.value == -1
+    assert calibration.recommended(0.7) is None
+    console = Console(width=250, record=True, file=io.StringIO())
+    console.print(calibration_table(calibration))
+    text = console.export_text()
+    assert "repeatability: tau of two seeds" in text
+    assert "validity: tau with mIoU after 600" in text
+    said = calibration_verdict(calibration, 0.7)
+    assert sum("a search by these scores finds something else" in line for line in said) == 1
+    good = make_calibration(0.0, long=1.0)
+    assert good.recommended(0.7) == good.final
+    assert (
+        "at which mIoU after 600 steps agrees to a tau of 0.7" in calibration_verdict(good, 0.7)[2]
+    )
 
 
 def test_a_part_of_a_schedule_is_no_recipe(make_calibration):

@@ -111,7 +111,7 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     sitting.hand_out(100)
     references = list(sitting.running)
     assert {(task.origin, task.label, task.seed) for task in references} == {
-        ("reference", "b1 scaled", 7)
+        ("reference", "b1 scaled (outside the space)", 7)
     }
     assert references
     for _ in references:
@@ -361,8 +361,8 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
     assert stages == [
         [("inherited", "")],
         [("search", "")],
-        [("reference", "b1 scaled")],
-        [("confirm", "b1 scaled"), ("confirm", "")],
+        [("reference", "b1 scaled (outside the space)")],
+        [("confirm", "b1 scaled (outside the space)"), ("confirm", "")],
         [("inherited", TRUST_LABEL), ("calibration", TRUST_LABEL)],
     ]
     records = sitting.store.records()

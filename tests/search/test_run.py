@@ -460,7 +460,7 @@ def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, ray_runt
     config = make_config(trials=2, references=names)
     records, _ = finish(create_run(config, tmp_path / "run"))
     labels = {record.label for record in records if record.origin == "reference"}
-    assert labels == {"b1 scaled", "mit_b0 scaled", "cswin_ti scaled"}
+    assert labels == {"b1 scaled (outside the space)", "mit_b0 scaled", "cswin_ti scaled"}
     assert {record.state for record in records} == {"complete"}
     summary = summarise(records)
     assert set(summary.reference_labels) == labels
