@@ -15,6 +15,7 @@ _PUBLIC = {
     "get_arch": "arch",
     "estimate_cost": "cost",
     "load_space": "space",
+    "load_benchmark": "results",
     "build_classifier": "models",
     "build_segmentor": "models",
     "build_supernet": "models",

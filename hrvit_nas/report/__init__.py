@@ -26,14 +26,6 @@ from .figures import ReportError
 from .forest import ForestData, ForestRow, draw_forest, forest_data
 from .grid import Grid
 from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
-from .remedies import (
-    RemedyRow,
-    draw_remedies,
-    mean_of_last,
-    mean_of_seeds,
-    remedies_markdown,
-    remedy_rows,
-)
 from .rivals import rivals_grid, savings_grid
 from .strategies import (
     StrategyRun,
@@ -68,7 +60,6 @@ __all__ = [
     "Grid",
     "ParetoData",
     "ParetoPoint",
-    "RemedyRow",
     "ReportError",
     "StrategyRun",
     "TrustData",
@@ -83,17 +74,12 @@ __all__ = [
     "criteria_table",
     "draw_forest",
     "draw_pareto",
-    "draw_remedies",
     "draw_strategies",
     "draw_trust",
     "forest_data",
     "frontier_table",
-    "mean_of_last",
-    "mean_of_seeds",
     "paper_macs",
     "pareto_data",
-    "remedies_markdown",
-    "remedy_rows",
     "rivals_grid",
     "savings_grid",
     "search_verdict",

@@ -2,6 +2,7 @@
 
 from .ablation import Ablation, AblationRow, ArmCost, ArmScores, Effect, ablate
 from .allocation import Allocation, TraitDifference, branch_traits, compare_allocation
+from .benchmark import Benchmark, BenchmarkError, list_benchmarks, load_benchmark
 from .calibration import (
     Calibration,
     CalibrationError,
@@ -44,6 +45,8 @@ __all__ = [
     "ArchSummary",
     "ArmCost",
     "ArmScores",
+    "Benchmark",
+    "BenchmarkError",
     "Calibration",
     "CalibrationError",
     "Column",
@@ -77,6 +80,8 @@ __all__ = [
     "gene_importance",
     "hypervolume",
     "hypervolume_curve",
+    "list_benchmarks",
+    "load_benchmark",
     "mean_interval",
     "paired_difference",
     "pareto_front",
