@@ -47,6 +47,12 @@ class TrialKey(NamedTuple):
     inherited: bool = False
     long: bool = False
 
+    @property
+    def name(self) -> str:
+        """For files and other tools, such as `0123456789ab-s0` or `0123456789ab-s1-long`."""
+        kinds = ("-inherited" if self.inherited else "", "-long" if self.long else "")
+        return f"{self.arch_id}-s{self.seed}{''.join(kinds)}"
+
 
 @dataclass(frozen=True)
 class Column:

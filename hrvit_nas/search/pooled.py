@@ -10,6 +10,7 @@ from ..arch import ArchSpec, parse_arch
 from ..data import SegmentationData
 from ..models import Segmentor
 from ..results import ArchSummary, CostName, RunSummary, TrialRecord, TrialStore, summarise
+from ..results.records import TrialKey
 from .config import ConfigError, SearchConfig, read_config
 from .folder import SUPERNET_NAME
 from .standing import training_conditions
@@ -59,9 +60,10 @@ class PooledRuns:
         """
         for seed in sorted(row.scores):
             for directory in self.directories:
-                path = directory / WEIGHTS_DIR / f"{row.arch_id}-s{seed}.pt"
-                if path.is_file():
-                    return path
+                for long in (True, False):
+                    key = TrialKey(row.arch_id, seed, long=long)
+                    if (path := directory / WEIGHTS_DIR / f"{key.name}.pt").is_file():
+                        return path
         raise ConfigError(
             f"no weights of {row.arch_id} in {', '.join(map(str, self.directories))}; a run keeps"
             " those of its frontier and references alone"

@@ -39,7 +39,7 @@ class Task:
     @property
     def file_name(self) -> str:
         """Name of the file that holds this trial's weights."""
-        return f"{self.spec.id}-s{self.seed}{'-long' if self.long else ''}.pt"
+        return f"{self.key.name}.pt"
 
 
 Outcome = dict[str, Any]

@@ -86,7 +86,7 @@ class Tracking:
 
     def _events(self, record: TrialRecord) -> Path:
         # One name a trial, so that it has one file whatever is resumed.
-        return self._directory / trial_name(record) / "events.out.tfevents.0.trial"
+        return self._directory / record.key.name / "events.out.tfevents.0.trial"
 
     def _write_events(self, record: TrialRecord) -> None:
         path = self._events(record)
@@ -132,7 +132,7 @@ class MlflowLog:
 
     def add(self, record: TrialRecord) -> None:
         """Sends a trial, unless it is there already."""
-        if trial_name(record) not in self._done:
+        if record.key.name not in self._done:
             self._pending.append(record)
             if time.monotonic() >= self._try_at:
                 self._send()
@@ -201,7 +201,7 @@ class MlflowLog:
     def _log(self, record: TrialRecord) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        name = trial_name(record)
+        name = record.key.name
         end = record.finished_at.timestamp()
         start = end - record.seconds
         if name not in self._begun:
@@ -231,12 +231,6 @@ class MlflowLog:
         status = "FINISHED" if record.state == "complete" else "FAILED"
         self._client.set_terminated(run_id, status, _ms(end))
         self._done.add(name)
-
-
-def trial_name(record: TrialRecord) -> str:
-    """A trial's name, one of its own within a run."""
-    inherited = "-inherited" if record.key.inherited else ""
-    return f"{record.arch_id}-s{record.seed}{inherited}"
 
 
 def facts(record: TrialRecord) -> dict[str, str]:

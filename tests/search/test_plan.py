@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hrvit_nas.arch import get_arch
+from hrvit_nas.arch import get_arch, parse_arch
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, summarise
+from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate, summarise
 from hrvit_nas.results.records import TrialKey
+from hrvit_nas.search.config import load_profile
 from hrvit_nas.search.plan import TRUST_LABEL, Plan, best_inherited, calibration_members
-from hrvit_nas.search.proposals import Proposals, objective_values
+from hrvit_nas.search.proposals import INITIAL_COSTS, Proposals, objective_values
 
 SIZE, CLASSES = (32, 48), 10
 
@@ -52,6 +53,7 @@ class Sitting:
             origin=task.origin,
             label=task.label,
             seed=task.seed,
+            long=task.long,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,
@@ -337,6 +339,60 @@ def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(memb
     ]
     assert best_inherited(records, "macs", 9, "miou") == [own]
     assert best_inherited(records[1:], "macs", 9, "miou") == []
+
+
+LONG = {"steps": 3, "batch_size": 2, "warmup_steps": 0, "augment": {"crop_size": SIZE}}
+
+
+def test_what_confirms_is_trained_long_and_nothing_else(make_config, sit):
+    sitting = sit(make_config(trials=4, confirm=2, long=LONG))
+    sitting.run()
+    records = sitting.store.records()
+    assert {record.long for record in records if record.origin == "confirm"} == {True}
+    assert not any(record.long for record in records if record.origin != "confirm")
+    assert len({record.key for record in records}) == len(records)
+    # Scores of two kinds of training are no sample of one distribution.
+    for row in summarise(records).rows:
+        assert not row.confirmed or row.scores.keys() & row.all_scores.keys() == set()
+
+
+def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_config, sit):
+    config = make_config(calibrate=6, calibration_seeds=2, long=LONG)
+    sitting = sit(config)
+    sitting.run(most=7)
+    sitting.store.close()
+    again = sit(config)
+    again.run()
+    records = again.store.records()
+    assert Counter((record.long, record.seed) for record in records) == {
+        (long, seed): 6 for long in (False, True) for seed in (0, 1)
+    }
+    assert calibrate(records).long_tau is not None
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "random"])
+def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, make_config, sit):
+    """An allocation that the search starts from comes out on its frontier."""
+    profile = load_profile("laptop")
+    narrowing = profile.narrowing.model_dump(exclude_unset=True)
+    config = make_config(
+        narrowing=narrowing, initial=("hrvit_b1",), trials=8, sampler=sampler, confirm=1
+    ).with_num_classes(CLASSES)
+    sitting = sit(config)
+    sitting.run()
+    records = sitting.store.records()
+    assert len({record.key for record in records}) == len(records)
+    blocks = [[b.blocks for b in module.branches] for module in get_arch("hrvit_b1").modules]
+    mine = [
+        record
+        for record in records
+        if record.origin == "search"
+        and [[b.blocks for b in module.branches] for module in record.spec.modules] == blocks
+    ]
+    assert len(mine) >= INITIAL_COSTS
+    assert {record.label for record in records} == {"", "b1 scaled"}
+    for row in summarise(records).rows:
+        assert sitting.config.load_space().contains(parse_arch(row.arch)) or row.reference
 
 
 def supernet_config(make_config, **changes):
