@@ -3,7 +3,8 @@
 `run` trains the members that a study declares (`experiments/studies/truth_NAME.yaml`), each with
 every seed, with one thread. It can be stopped at any time and goes on where it was; several may run
 beside each other (`--part 0/2` and `--part 1/2`), on several machines too: the folder holds a file
-a trial, and folders are merged by copying. `table` gathers what is there into the table that ships.
+a trial, and folders are merged by copying. `table` adds what is there to the table that ships, and
+what that table has is not trained again.
 
     python analysis/truth_study.py run camvid runs/truth-camvid --data-root CAMVID --part 0/2
     python analysis/truth_study.py table camvid runs/truth-camvid
@@ -30,7 +31,7 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.data import DataConfig
 from hrvit_nas.results import provenance, replacing
-from hrvit_nas.results.benchmark import COLUMNS, write_benchmark
+from hrvit_nas.results.benchmark import COLUMNS, load_benchmark, write_benchmark
 from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
@@ -125,11 +126,12 @@ def run(
         for seed in seeds or study.seeds
         for member in chosen[start : start + TOGETHER]
     ][first::count]
+    shipped = _shipped(_target(dataset), config)
     output.mkdir(parents=True, exist_ok=True)
     source = provenance()
     for position, (seed, kind, spec) in enumerate(wanted, start=1):
         path = output / f"{spec.id}-s{seed}.json"
-        if path.exists():
+        if path.exists() or (spec.id, seed) in shipped:
             continue
         checkpoint = path.with_suffix(".pt")
         started = time.perf_counter()
@@ -149,10 +151,7 @@ def run(
             "arch": spec.to_json(),
             "kind": kind,
             "seed": seed,
-            "recipe": config.recipe.model_dump(mode="json"),
-            "data": config.data.model_dump(mode="json", exclude={"root"}),
-            "image_size": config.image_size,
-            "num_classes": data.num_classes,
+            **_conditions(config),
             "macs": cost.macs,
             "params": cost.params,
             "rows": [
@@ -183,9 +182,9 @@ def table(
     folders: Annotated[list[Path], typer.Argument(help="Folders of `run`, of one or more parts.")],
     output: Annotated[Path | None, typer.Option(help="A .parquet; by default the shipped.")] = None,
 ) -> None:
-    """Gathers the trials of folders into one table, beside those that the table has already."""
+    """Adds the trials of folders to a table, which is made where there is none."""
     study, dataset = _load(name)
-    target = output or declarations_dir("experiments") / "benchmarks" / f"{dataset}.parquet"
+    target = output or _target(dataset)
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for path in sorted(path for folder in folders for path in folder.glob("*-s*.json")):
         content = json.loads(path.read_text("utf-8"))
@@ -202,13 +201,22 @@ def table(
         for *scores, seconds in item["rows"]
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    machines = {item["provenance"]["machine"]["cpu"] for item in found.values()}
+    versions = {item["provenance"]["versions"]["torch"] for item in found.values()}
+    if target.exists():
+        before = load_benchmark(target)
+        if {name: before.study[name] for name in shared} != shared:
+            raise ConfigError(f"{target} is of another recipe or data; write to another --output")
+        old = before.table
+        known = zip(old["arch_id"], old["seed"], strict=True)
+        frame = pd.concat([old[[pair not in found for pair in known]], frame], ignore_index=True)
+        machines.update(before.study["machines"])
+        versions.update(before.study["torch"])
     order = {kind: rank for rank, kind in enumerate(("allocation", "variation", "spread"))}
     frame = frame.sort_values(
         ["kind", "macs", "arch_id", "seed", "step"],
         key=lambda column: column.map(order) if column.name == "kind" else column,
     )
-    machines = sorted({item["provenance"]["machine"]["cpu"] for item in found.values()})
-    versions = sorted({item["provenance"]["versions"]["torch"] for item in found.values()})
     target.parent.mkdir(parents=True, exist_ok=True)
     write_benchmark(
         target,
@@ -217,19 +225,47 @@ def table(
             "description": study.description,
             "study": study.model_dump(mode="json"),
             **shared,
-            "machines": machines,
-            "torch": versions,
+            "machines": sorted(machines),
+            "torch": sorted(versions),
             "threads": 1,
         },
     )
-    print(f"{target}: {frame['arch_id'].nunique()} architectures, {len(found)} trials")
+    trials = frame.drop_duplicates(["arch_id", "seed"])
+    print(f"{target}: {trials['arch_id'].nunique()} architectures, {len(trials)} trials")
+
+
+def _target(dataset: str) -> Path:
+    return declarations_dir("experiments") / "benchmarks" / f"{dataset}.parquet"
+
+
+def _conditions(config: SearchConfig) -> dict[str, Any]:
+    """What all trials of a table are trained with alike, as plain data."""
+    return {
+        # By what a search ranks has no effect on training.
+        "recipe": config.recipe.model_dump(mode="json", exclude={"criterion"}),
+        "data": config.data.model_dump(mode="json", exclude={"root"}),
+        "image_size": list(config.image_size),
+        "num_classes": config.num_classes,
+    }
+
+
+def _shipped(target: Path, config: SearchConfig) -> set[tuple[str, int]]:
+    """Architectures and seeds that the shipped table has, if it is of the same conditions."""
+    if not target.exists():
+        return set()
+    before = load_benchmark(target)
+    conditions = _conditions(config)
+    if {name: before.study[name] for name in conditions} != conditions:
+        raise ConfigError(
+            f"{target} was made by another recipe or data than the study's; its trials cannot stand"
+            " beside new ones: remove it to begin anew"
+        )
+    return set(zip(before.table["arch_id"], before.table["seed"], strict=True))
 
 
 def _shared(items: Any) -> dict[str, Any]:
-    """What all trials of a table were trained with alike."""
+    """The conditions of trials, which must be alike."""
     names = ("recipe", "data", "image_size", "num_classes")
-    for item in items:
-        item["recipe"]["criterion"] = "miou"  # of no effect on training
     found = {json.dumps([item[name] for name in names], sort_keys=True) for item in items}
     if len(found) != 1:
         raise ConfigError("these trials were trained by different recipes or data; keep them apart")

@@ -95,8 +95,7 @@ def test_a_shipped_table_holds_what_its_card_says(name):
     plan = load_recipe(study["study"]["recipe"])
     assert found.steps[-1] == study["recipe"]["steps"]
     # What a search trains long is what the table was trained by.
-    long = plan.long_recipe.model_dump(mode="json")
-    assert {**long, "criterion": None} == {**study["recipe"], "criterion": None}
+    assert plan.long_recipe.model_dump(mode="json", exclude={"criterion"}) == study["recipe"]
     profile = load_profile(study["study"]["profile"])
     (limit,) = profile.narrowing.limits
     space = load_space(study["study"]["space"]).narrow(
