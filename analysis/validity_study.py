@@ -30,7 +30,12 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig
 from hrvit_nas.results import Estimate, replacing
 from hrvit_nas.results.benchmark import Benchmark, load_benchmark
-from hrvit_nas.results.ranking import predictor_residual_tau, predictor_tau
+from hrvit_nas.results.ranking import (
+    cross_residual_tau,
+    cross_tau,
+    predictor_residual_tau,
+    predictor_tau,
+)
 from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
@@ -325,15 +330,11 @@ def _judged(
     name: str, criterion: str, scores: Floats, final: Floats, macs: Floats, seconds: float
 ) -> Row:
     """A proxy with the seeds of the truth: each seed against the ends of the others."""
-    taus = [
-        _row(name, criterion, scores[:, s], np.delete(final, s, 1), macs, seconds)
-        for s in range(scores.shape[1])
-    ]
     return Row(
         name=name,
         criterion=criterion,
-        tau=_mean(row.tau for row in taus),
-        residual=_mean(row.residual for row in taus),
+        tau=cross_tau(scores, final),
+        residual=cross_residual_tau(scores, final, macs),
         seconds=seconds,
         count=len(scores),
     )
@@ -349,17 +350,6 @@ def _row(
         residual=predictor_residual_tau(predictor, final, macs),
         seconds=seconds,
         count=len(predictor),
-    )
-
-
-def _mean(estimates: Iterator[Estimate]) -> Estimate:
-    """Mean of the estimates of both seeds, with the mean of their ends: a wide interval."""
-    found = list(estimates)
-    return Estimate(
-        value=float(np.mean([e.value for e in found])),
-        low=float(np.mean([e.low for e in found])),
-        high=float(np.mean([e.high for e in found])),
-        confidence=found[0].confidence,
     )
 
 

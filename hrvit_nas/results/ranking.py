@@ -267,6 +267,45 @@ def cross_tau(
     return _bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
 
 
+def cross_residual_tau(
+    scores: ArrayLike,
+    others: ArrayLike,
+    costs: ArrayLike,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """`cross_tau` once the logarithm of a cost is regressed out of both kinds of score.
+
+    As in `residual_tau`, its square goes too from 16 architectures on, and the fit is anew in
+    each resample.
+
+    Args:
+        scores: (num_architectures, num_seeds), each at least 2.
+        others: The same shape: the same architectures and seeds.
+        costs: (num_architectures,), positive.
+        confidence: Coverage of the interval.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: As `cross_tau`, or a cost is not positive.
+    """
+    first, second = _table(scores), _table(others)
+    if first.shape != second.shape:
+        raise ValueError(f"both scores must have one shape, got {first.shape} and {second.shape}")
+    num = first.shape[1]
+    pairs = [(a, b) for a in range(num) for b in range(num) if a != b]
+    powers = _log_powers(costs, len(first))
+    joined = np.hstack([powers, first, second])
+    start = powers.shape[1]
+
+    def statistic(sample: Floats) -> Floats:
+        rows = _residuals(sample[..., start:], sample[..., :start])
+        taus: Floats = np.mean([_taus(rows[..., a], rows[..., num + b]) for a, b in pairs], axis=0)
+        return taus
+
+    return _bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+
+
 def residual_tau(
     scores: ArrayLike, costs: ArrayLike, confidence: float = 0.95, seed: int = 0
 ) -> Estimate:

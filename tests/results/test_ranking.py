@@ -11,6 +11,7 @@ from scipy import stats
 
 from hrvit_nas.results.frontier import frontier_probability, pareto_front
 from hrvit_nas.results.ranking import (
+    cross_residual_tau,
     cross_tau,
     kendall_tau,
     pooled_noise,
@@ -83,6 +84,26 @@ def test_what_cost_explains_earns_nothing_in_the_residual_tau():
     assert math.isnan(residual_tau(np.log(costs)[:, None] ** [1.0, 2.0], costs).value)
     on_the_line = np.log(costs)[:, None] * [1.0, 2.0]
     assert math.isnan(residual_tau(on_the_line, costs).value)
+
+
+def test_between_two_kinds_of_score_cost_earns_nothing_either():
+    rng = np.random.default_rng(2)
+    scores, costs, signal = simulated(rng, slope=0.1)
+    assert cross_residual_tau(scores, scores, costs) == residual_tau(scores, costs)
+    # Another kind of score that knows nothing but cost, and one that knows the rest as well.
+    found = {name: [] for name in ("cost", "cost, raw", "all")}
+    for _ in range(40):
+        scores, costs, signal = simulated(rng, slope=0.1)
+        noise = 0.01 * rng.standard_normal(scores.shape)
+        blind = np.log(costs)[:, None] + noise
+        found["cost"].append(cross_residual_tau(blind, scores, costs).value)
+        found["cost, raw"].append(cross_tau(blind, scores).value)
+        found["all"].append(cross_residual_tau(signal[:, None] + noise, scores, costs).value)
+    means = {name: np.mean(values) for name, values in found.items()}
+    assert abs(means["cost"]) < 0.1 < 0.5 < means["cost, raw"]
+    assert means["all"] > 0.3
+    with pytest.raises(ValueError, match="one shape"):
+        cross_residual_tau(scores, scores[:, :1].repeat(3, 1), costs)
 
 
 def test_a_worked_table():
