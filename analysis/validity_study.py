@@ -244,7 +244,7 @@ def _trained(spec: ArchSpec, data: Any, recipe: Recipe, seed: int) -> dict[str, 
 
 def _shortened(recipe: Recipe, steps: int) -> Recipe:
     warmup = min(recipe.warmup_steps, steps // 4)
-    changes = {"steps": steps, "warmup_steps": warmup, "evaluations": 1}
+    changes = {"steps": steps, "stop_after": None, "warmup_steps": warmup, "evaluations": 1}
     return Recipe.model_validate(recipe.model_dump() | changes)
 
 

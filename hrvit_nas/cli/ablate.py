@@ -280,7 +280,8 @@ def _created(options: dict[str, Any]) -> AblationRun:
     plan, base, is_preset = _planned(options)
     training = training_of(
         options
-        | {name: options[name] or getattr(plan, name) for name in ("profile", "recipe", "data")}
+        | {name: options[name] or getattr(plan, name) for name in ("profile", "recipe", "data")},
+        long=True,
     )
     narrowed = training.profile.narrowing.base
     factor = narrowed.width_factor if narrowed and is_preset else 1.0
@@ -344,7 +345,7 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
     config = run.config
     done = len(run.store.records())
     height, width = config.image_size
-    how = f"trials of {config.recipe.steps} steps"
+    how = f"trials of {config.recipe.described_steps}"
     if config.supernet is not None:
         how = f"scores with a supernet of {config.supernet.steps} steps a seed,"
     _say(

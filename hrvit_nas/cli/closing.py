@@ -26,6 +26,7 @@ from ..results.trust import MIN_FOR_TRUST
 from ..search.config import SearchConfig
 from ..search.plan import trust_scores
 from ..search.run import Run
+from ..search.validity import validity_of
 
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
 TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "trust.txt"
@@ -47,12 +48,12 @@ def announce(console: Console, run: Run) -> None:
 
 def _plan(run: Run) -> str:
     config = run.config
-    steps = config.recipe.steps
-    long = f" and {config.long.steps}" if config.long else ""
+    steps = config.recipe.described_steps
+    long = f" and {config.long.described_steps}" if config.long else ""
     if config.calibrate:
         return (
             f"calibration of the proxy: {config.calibrate} architectures spread over the cost"
-            f" range, {config.calibration_seeds} seeds each, {steps} steps{long}, seed"
+            f" range, {config.calibration_seeds} seeds each, {steps}{long}, seed"
             f" {config.seed}"
         )
     if config.strategy == "supernet":
@@ -61,17 +62,17 @@ def _plan(run: Run) -> str:
             f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
             f" {UNITS[config.searched_by][0]} with its weights, sampler {config.sampler}, the best"
             f" {config.retrain} trained alone for"
-            f" {steps} steps{trust}, seed {config.seed}, {_confirming(config)}"
+            f" {steps}{trust}, seed {config.seed}, {_confirming(config)}"
         )
     return (
-        f"{config.trials} trials of {steps} steps, sampler {config.sampler}, seed {config.seed},"
+        f"{config.trials} trials of {steps}, sampler {config.sampler}, seed {config.seed},"
         f" {_confirming(config)}"
     )
 
 
 def _confirming(config: SearchConfig) -> str:
     seeds = f"confirmed with {config.confirm} further seeds"
-    return f"{seeds} of {config.long.steps} steps" if config.confirm and config.long else seeds
+    return f"{seeds} of {config.long.described_steps}" if config.confirm and config.long else seeds
 
 
 def close(console: Console, run: Run, notes: list[str]) -> None:
@@ -95,7 +96,11 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     write_frontier_csv(summary, run.directory / CSV_NAME)
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
-    _say(console, *search_verdict(summary, run.config.seed, run.config.standing))
+    config = run.config
+    validity = None
+    if config.strategy == "trials":
+        validity = validity_of(config.recipe, config.data)
+    _say(console, *search_verdict(summary, config.seed, config.standing, validity))
     if run.config.strategy == "supernet":
         _close_supernet(console, run)
     _say(

@@ -72,12 +72,13 @@ class Training:
     resources: dict[str, Any]
 
 
-def training_of(options: dict[str, Any]) -> Training:
+def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
     """Resolves the options that say what is trained on, and how.
 
     Args:
         options: By name: `profile`, `data`, `data_root`, `classes`, `recipe`, `steps` and those of
             `RESOURCES`; None = not given.
+        long: Whether by the recipe's long form, where `steps` says nothing else.
 
     Raises:
         ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
@@ -97,9 +98,9 @@ def training_of(options: dict[str, Any]) -> Training:
     # Workers run in folders of their own, so paths are made absolute here.
     data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
     data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
-    recipe = plan.recipe.model_dump()
+    recipe = (plan.long_recipe if long else plan.recipe).model_dump()
     if options["steps"] is not None:
-        recipe["steps"] = options["steps"]
+        recipe |= {"steps": options["steps"], "stop_after": None}
         recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
         recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
     resources = profile.resources.model_dump() | given_resources(options)

@@ -313,7 +313,8 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     profile, plan, recipe = training.profile, training.plan, training.recipe
     if options["calibrate_proxy"] is not None:
         recipe["evaluations"] = min(
-            max(recipe["evaluations"], CALIBRATION_EVALUATIONS), recipe["steps"]
+            max(recipe["evaluations"], CALIBRATION_EVALUATIONS),
+            recipe["stop_after"] or recipe["steps"],
         )
     supernet = plan.supernet.model_dump()
     if options["supernet_steps"] is not None:

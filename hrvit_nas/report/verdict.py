@@ -6,20 +6,29 @@ from typing import TYPE_CHECKING
 
 from hrvit_nas.results import RunSummary
 
+from .calibration import UNITS
+
 if TYPE_CHECKING:
     from hrvit_nas.search.config import Standing
+    from hrvit_nas.search.validity import Validity
 
 ROUGH_BELOW = 12
 """Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
 
 
-def search_verdict(summary: RunSummary, seed: int, standing: Standing | None) -> list[str]:
+def search_verdict(
+    summary: RunSummary,
+    seed: int,
+    standing: Standing | None,
+    validity: Validity | None = None,
+) -> list[str]:
     """What the scores of a search can and cannot decide, in words.
 
     Args:
         summary: Of the search.
         seed: That its architectures were proposed and first trained with.
         standing: The calibration that it stands on.
+        validity: How far its scores rank as long training does; None = unknown.
     """
     failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
     partly = (
@@ -44,12 +53,14 @@ def search_verdict(summary: RunSummary, seed: int, standing: Standing | None) ->
             f"every score is of one seed ({seed}):{spread} the winners are partly those that were"
             " lucky, and the order of close members cannot be told; --resume with --confirm N"
             " trains them with N further seeds",
+            _validity(validity),
             _standing(standing),
         ]
     return [
         *failed,
         *partly,
         *(_beside(summary, label) for label in summary.reference_labels),
+        _validity(validity),
         _standing(standing),
     ]
 
@@ -73,6 +84,22 @@ def _beside(summary: RunSummary, label: str) -> str:
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
         f" {len(compared)} comparisons)"
+    )
+
+
+def _validity(validity: Validity | None) -> str:
+    if validity is None:
+        return (
+            "whether these scores rank as long training does is unknown: no table of long training"
+            " is of this recipe and data; --calibrate-proxy N --long-steps M measures it"
+        )
+    name, *_ = UNITS[validity.criterion]
+    return (
+        f"{name} after the first {validity.step} of {validity.steps} steps, which this search ranks"
+        " by, agrees with mIoU at their end to a Kendall's tau of"
+        f" {validity.tau.describe()} ({validity.num_architectures} architectures,"
+        f" {validity.num_seeds} seeds, of the table {validity.table!r}; two seeds of the end agree"
+        f" to {validity.ceiling.describe()})"
     )
 
 

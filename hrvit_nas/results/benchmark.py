@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hrvit_nas._files import declarations_dir
 
 from .files import replacing
-from .ranking import Estimate, seed_tau
+from .ranking import Estimate, cross_tau, seed_tau
 from .records import LESS_IS_BETTER, Column, Criterion
 
 if TYPE_CHECKING:
@@ -114,6 +114,14 @@ class Benchmark:
             list(self.arch_ids), list(self.seeds)
         ].to_numpy(np.float64)
         return values
+
+    def validity(self, criterion: Criterion, step: int) -> Estimate:
+        """Kendall's tau of scores on the way with the mIoU at the end, each of another seed.
+
+        Raises:
+            BenchmarkError: There is no such step.
+        """
+        return cross_tau(self.scores(criterion, step), self.scores())
 
     @cached_property
     def ceiling(self) -> Estimate:

@@ -236,10 +236,10 @@ class SearchConfig(Frozen):
         if self.long is not None:
             if self.long.augment.crop_size != self.recipe.augment.crop_size:
                 raise ValueError("the long recipe must have the recipe's augment.crop_size")
-            if self.long.steps <= self.recipe.steps:
+            if self.long.trained_steps <= self.recipe.trained_steps:
                 raise ValueError(
-                    f"the long recipe must have more steps than the recipe's {self.recipe.steps},"
-                    f" got {self.long.steps}"
+                    "the long recipe must train for more steps than the recipe's"
+                    f" {self.recipe.trained_steps}, got {self.long.trained_steps}"
                 )
         if 0 < self.calibrate < MIN_CALIBRATION:
             raise ValueError(
@@ -401,13 +401,15 @@ class TrainingPlan(Frozen):
     @classmethod
     def _check_long(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
         if "recipe" in info.data:
-            Recipe.model_validate(info.data["recipe"].model_dump() | dict(value))
+            base = info.data["recipe"].model_dump() | {"stop_after": None}
+            Recipe.model_validate(base | dict(value))
         return value
 
     @property
     def long_recipe(self) -> Recipe:
-        """The recipe of long training."""
-        return Recipe.model_validate(self.recipe.model_dump() | dict(self.long))
+        """The recipe of long training: to the end of the schedule, unless it says otherwise."""
+        base = self.recipe.model_dump() | {"stop_after": None}
+        return Recipe.model_validate(base | dict(self.long))
 
 
 def list_profiles() -> tuple[str, ...]:

@@ -176,7 +176,7 @@ def train(
         batches = train_batches(
             data.train,
             batch_size=recipe.batch_size,
-            num_steps=recipe.steps,
+            num_steps=recipe.trained_steps,
             start_step=progress.step,
             seed=seed,
             augment=recipe.augment,

@@ -25,7 +25,9 @@ class Recipe(BaseModel):
     Attributes:
         criterion: Score on the validation set that a search ranks architectures by.
         optimizer: `adamw`, or `muon` for the matrices and AdamW for the rest.
-        steps: Optimiser steps.
+        steps: Optimiser steps of the schedule.
+        stop_after: Steps after which training stops, on the way through the schedule: the scores
+            had there foretell the end of it; None = at its end.
         batch_size: Crops a step.
         learning_rate: Peak learning rate, of both optimisers where there are two.
         betas: AdamW's decay rates of the first and second moment.
@@ -52,7 +54,7 @@ class Recipe(BaseModel):
         num_workers: Processes that prepare batches; 0 = in the training process. The result
             does not depend on it.
         evaluations: How many times the validation set is scored, evenly spaced; the last
-            time is after the last step.
+            time is after the last step that is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,6 +62,7 @@ class Recipe(BaseModel):
     criterion: Literal["miou", "cross_entropy"] = "miou"
     optimizer: Literal["adamw", "muon"] = "adamw"
     steps: int = Field(default=200, ge=1)
+    stop_after: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
@@ -87,9 +90,14 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"warmup_steps must be less than steps={self.steps}, got {self.warmup_steps}"
             )
-        if self.evaluations > self.steps:
+        if self.stop_after is not None and self.stop_after >= self.steps:
             raise ValueError(
-                f"evaluations must be at most steps={self.steps}, got {self.evaluations}"
+                f"stop_after must be less than steps={self.steps}, got {self.stop_after}"
+            )
+        if self.evaluations > self.trained_steps:
+            raise ValueError(
+                f"evaluations must be at most the {self.trained_steps} steps that are trained,"
+                f" got {self.evaluations}"
             )
         if (self.eval_window is None) != (self.eval_stride is None):
             raise ValueError(
@@ -106,11 +114,22 @@ class Recipe(BaseModel):
         return self
 
     @property
+    def trained_steps(self) -> int:
+        """Optimiser steps that are done: of the schedule, or of its first part."""
+        return self.steps if self.stop_after is None else self.stop_after
+
+    @property
     def evaluation_steps(self) -> tuple[int, ...]:
-        """Steps done when the validation set is scored, rising; the last is `steps`."""
-        return tuple(
-            self.steps * count // self.evaluations for count in range(1, self.evaluations + 1)
-        )
+        """Steps done when the validation set is scored, rising; the last is `trained_steps`."""
+        counts = range(1, self.evaluations + 1)
+        return tuple(self.trained_steps * count // self.evaluations for count in counts)
+
+    @property
+    def described_steps(self) -> str:
+        """The steps that are done, in words."""
+        if self.stop_after is None:
+            return f"{self.steps} steps"
+        return f"the first {self.stop_after} of {self.steps} steps"
 
 
 class SupernetRecipe(BaseModel):

@@ -255,7 +255,10 @@ class _Training:
         warmup = min(recipe.warmup_steps, plan.steps - 1)
         evaluations = min(plan.evaluations, plan.steps)
         self._recipe = recipe.model_copy(
-            update={"steps": plan.steps, "warmup_steps": warmup, "evaluations": evaluations}
+            update={
+                **{"steps": plan.steps, "stop_after": None},
+                **{"warmup_steps": warmup, "evaluations": evaluations},
+            }
         )
         self._supernet = supernet.to(device)
         supernet.train()

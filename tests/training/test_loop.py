@@ -9,8 +9,9 @@ from torch import nn
 
 from hrvit_nas.arch import get_arch, scale_widths
 from hrvit_nas.data import AugmentConfig, DataError, SegmentationData, class_shares
+from hrvit_nas.data.batches import normalised
 from hrvit_nas.data.splits import SHARES_FROM
-from hrvit_nas.models import build_segmentor
+from hrvit_nas.models import build_segmentor, recalibrate
 from hrvit_nas.training import (
     CheckpointError,
     Recipe,
@@ -129,6 +130,47 @@ def stop_at(stop):
             raise StopRunError
 
     return callback
+
+
+# The first part of a schedule
+
+
+def test_a_run_that_stops_on_the_way_is_the_first_part_of_the_whole():
+    whole, part = build(), build()
+    plan = recipe(evaluations=4)
+    expected = train(whole, DATA, plan, seed=3)
+    found = train(part, DATA, plan.model_copy(update={"stop_after": 6, "evaluations": 2}), seed=3)
+    assert found.steps == 6
+    assert found.losses == expected.losses[:6]
+    for mine, theirs in zip(found.checks, expected.checks[:2], strict=True):
+        assert mine.step == theirs.step
+        np.testing.assert_array_equal(mine.evaluation.confusion, theirs.evaluation.confusion)
+
+
+def test_batch_statistics_are_recalibrated_before_scoring_and_training_is_the_same():
+    def network():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return build_segmentor(scale_widths(get_arch("hrvit_b1"), 0.125), 3)
+
+    plan = recipe(steps=3, evaluations=3, warmup_steps=0, optimizer="muon")
+    plain, recalibrated = network(), network()
+    before = train(plain, DATA, plan, seed=0)
+    after = train(recalibrated, DATA, plan.model_copy(update={"recalibration_batches": 2}), seed=0)
+    assert before.losses == after.losses
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(parameter, dict(recalibrated.named_parameters())[name]), name
+    assert before.evaluation.cross_entropy != after.evaluation.cross_entropy
+    # The statistics are those of whole training images under the final weights.
+    again = network()
+    again.load_state_dict(recalibrated.state_dict())
+    images = np.stack([DATA.train.load(n)[0] for n in range(len(DATA.train))])
+    recalibrate(again, [normalised(images)])
+    for name, buffer in again.named_buffers():
+        if name.endswith("running_mean"):
+            torch.testing.assert_close(
+                buffer, dict(recalibrated.named_buffers())[name], rtol=1e-3, atol=1e-4
+            )
 
 
 # Learning

@@ -48,7 +48,9 @@ def test_recipes_round_trip(recipe):
     ("fields", "message"),
     [
         ({"steps": 5, "warmup_steps": 5}, "warmup_steps must be less than steps=5, got 5"),
-        ({"evaluations": 201}, "evaluations must be at most steps=200, got 201"),
+        ({"evaluations": 201}, "evaluations must be at most the 200 steps that are trained"),
+        ({"stop_after": 200}, "stop_after must be less than steps=200, got 200"),
+        ({"stop_after": 20, "evaluations": 21}, "at most the 20 steps that are trained, got 21"),
         ({"eval_window": (8, 8)}, "set together, got .8, 8. and None"),
         ({"eval_window": (8, 8), "eval_stride": (8, 9)}, "eval_stride must be at most eval_window"),
         ({"steps": 0}, "steps\n.*greater than or equal to 1"),
@@ -63,6 +65,14 @@ def test_recipes_round_trip(recipe):
 def test_faults_are_named(fields, message):
     with pytest.raises(ValidationError, match=message):
         Recipe(**fields)
+
+
+def test_what_stops_on_the_way_is_scored_there():
+    recipe = Recipe(steps=100, stop_after=30, evaluations=3)
+    assert recipe.evaluation_steps == (10, 20, 30)
+    assert recipe.trained_steps == 30
+    assert recipe.described_steps == "the first 30 of 100 steps"
+    assert Recipe(steps=40, warmup_steps=0).described_steps == "40 steps"
 
 
 def test_recipe_is_frozen():

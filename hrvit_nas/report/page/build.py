@@ -20,6 +20,7 @@ from hrvit_nas.results.trust import MIN_FOR_TRUST
 from hrvit_nas.search.ablation_run import AblationConfig, found
 from hrvit_nas.search.config import ConfigError, SearchConfig
 from hrvit_nas.search.plan import trust_scores
+from hrvit_nas.search.validity import validity_of
 
 from ..ablation import ablation_grid
 from ..allocation import allocation_data
@@ -148,7 +149,7 @@ def _comparison(runs: Sequence[ReportedRun]) -> Chapter:
             Section(
                 id=name,
                 title=f"Hypervolume: {config.space} on {group[0].dataset},"
-                f" {config.recipe.steps} steps",
+                f" {config.recipe.described_steps}",
                 words=data.words,
                 charts=[
                     Chart(
@@ -247,9 +248,11 @@ def _has_supernet(config: SearchConfig | AblationConfig) -> bool:
 
 def _steps(config: SearchConfig | AblationConfig) -> str:
     if not _has_supernet(config) or config.supernet is None:
-        return f"{config.recipe.steps:,} a trial"
+        return f"{config.recipe.trained_steps:,} a trial"
     supernet = f"{config.supernet.steps:,} of a supernet"
-    alone = "" if isinstance(config, AblationConfig) else f", {config.recipe.steps:,} a trial"
+    alone = (
+        "" if isinstance(config, AblationConfig) else f", {config.recipe.trained_steps:,} a trial"
+    )
     return f"{supernet}{alone}"
 
 
@@ -258,10 +261,12 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
     assert not isinstance(config, AblationConfig)
     data = pareto_data(run.summary, dataset=run.dataset, image_size=run.image_size)
     seeds = ", ".join(map(str, run.seeds))
+    trained_alone = config.strategy == "trials"
+    validity = validity_of(config.recipe, config.data) if trained_alone else None
     return Section(
         id=f"{prefix}-frontier",
         title="Frontier",
-        words=search_verdict(run.summary, config.seed, config.standing),
+        words=search_verdict(run.summary, config.seed, config.standing, validity),
         charts=[
             Chart(
                 id=f"{prefix}-pareto",

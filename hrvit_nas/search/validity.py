@@ -1,0 +1,77 @@
+"""What the scores of a search are worth, by the table of long training of its data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..data import DataConfig
+from ..results import BenchmarkError, Criterion, Estimate, list_benchmarks, load_benchmark
+from ..training import Recipe
+
+MIN_ARCHITECTURES = 6
+"""Fewer say nothing of a rank correlation."""
+_NOT_OF_TRAINING = {"criterion", "stop_after", "evaluations", "num_workers", "eval_batch_size"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validity:
+    """How far scores on the way through a schedule rank as its end does.
+
+    Attributes:
+        table: Name of the table of long training.
+        criterion: What is ranked by.
+        step: Optimiser steps of a score.
+        steps: Optimiser steps of long training.
+        num_architectures: Architectures of the table that every seed has.
+        num_seeds: Its seeds.
+        tau: Kendall's tau of scores with the mIoU of long training of another seed.
+        ceiling: Kendall's tau between two seeds of long training.
+    """
+
+    table: str
+    criterion: Criterion
+    step: int
+    steps: int
+    num_architectures: int
+    num_seeds: int
+    tau: Estimate
+    ceiling: Estimate
+
+
+def validity_of(recipe: Recipe, data: DataConfig) -> Validity | None:
+    """Reads a recipe's validity off the shipped table of its data set.
+
+    Args:
+        recipe: How a search scores; the first part of a schedule.
+        data: The search's data.
+
+    Returns:
+        None where there is no table, or one of another schedule or data, of too few architectures,
+        or without scores at that step.
+    """
+    if data.name not in list_benchmarks() or recipe.stop_after is None:
+        return None
+    try:
+        table = load_benchmark(data.name)
+    except BenchmarkError:
+        return None
+    mine = recipe.model_dump(mode="json", exclude=_NOT_OF_TRAINING)
+    if any(table.study["recipe"].get(name) != value for name, value in mine.items()):
+        return None
+    if data.model_dump(mode="json", exclude={"root"}) != table.study["data"]:
+        return None
+    step = recipe.stop_after
+    if step not in table.steps or len(table.seeds) < 2:
+        return None
+    if len(table.arch_ids) < MIN_ARCHITECTURES:
+        return None
+    return Validity(
+        table=table.name,
+        criterion=recipe.criterion,
+        step=step,
+        steps=table.steps[-1],
+        num_architectures=len(table.arch_ids),
+        num_seeds=len(table.seeds),
+        tau=table.validity(recipe.criterion, step),
+        ceiling=table.ceiling,
+    )

@@ -1,0 +1,102 @@
+"""What scores are worth is read off a table of their own schedule and data, or not at all."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hrvit_nas.data import DataConfig
+from hrvit_nas.report import search_verdict
+from hrvit_nas.results import summarise
+from hrvit_nas.results.benchmark import COLUMNS, write_benchmark
+from hrvit_nas.results.ranking import kendall_tau
+from hrvit_nas.search import validity as module
+from hrvit_nas.search.config import load_recipe
+from hrvit_nas.search.validity import validity_of
+
+DATA = DataConfig(image_size=(64, 96), num_train=8, num_val=4)
+STEPS = (50, 150, 600)
+
+
+@pytest.fixture
+def recipe():
+    return load_recipe("laptop").recipe
+
+
+@pytest.fixture
+def shipped(recipe, tmp_path, monkeypatch):
+    """A table of 8 architectures whose first steps rank the other way round."""
+
+    def ship(arches=8, **study):
+        rng = np.random.default_rng(0)
+        rows = []
+        for arch in range(arches):
+            for seed in (0, 1):
+                for step in STEPS:
+                    miou = 0.3 + 0.02 * arch + 0.01 * rng.random()
+                    loss = 1 - miou if step != 50 else miou
+                    rows.append(
+                        (f"{arch:012x}", "{}", "spread", seed, step, miou, loss, 1, 1, float(step))
+                    )
+        long = recipe.model_copy(update={"stop_after": None, "evaluations": 12})
+        made = {
+            "recipe": long.model_dump(mode="json", exclude={"criterion"}),
+            "data": DATA.model_dump(mode="json", exclude={"root"}),
+        }
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        write_benchmark(tmp_path / "scenes.parquet", table, {**made, **study})
+        return table
+
+    real = module.load_benchmark
+    monkeypatch.setattr(module, "list_benchmarks", lambda: ("scenes",))
+    monkeypatch.setattr(module, "load_benchmark", lambda n: real(tmp_path / f"{n}.parquet"))
+    return ship
+
+
+def test_the_tau_is_that_of_the_table(recipe, shipped):
+    table = shipped()
+    found = validity_of(recipe, DATA)
+    assert (found.step, found.steps, found.criterion) == (150, 600, "cross_entropy")
+    assert (found.num_architectures, found.num_seeds) == (8, 2)
+
+    def scores(step, seed, column):
+        rows = table[(table["step"] == step) & (table["seed"] == seed)]
+        return rows.sort_values("arch_id")[column].to_numpy()
+
+    taus = [
+        kendall_tau(-scores(150, a, "cross_entropy"), scores(600, b, "miou"))
+        for a, b in ((0, 1), (1, 0))
+    ]
+    assert found.tau.value == pytest.approx(np.mean(taus))
+    wrong = validity_of(recipe.model_copy(update={"stop_after": 50}), DATA)
+    assert wrong.tau.value < 0 < found.tau.value
+
+
+def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
+    shipped()
+    for other in (
+        {"stop_after": 100},
+        {"stop_after": None},
+        {"learning_rate": 1e-3},
+        {"steps": 500},
+        {"augment": recipe.augment.model_copy(update={"flip": 0.0})},
+    ):
+        assert validity_of(recipe.model_copy(update=other), DATA) is None, other
+    assert validity_of(recipe, DATA.model_copy(update={"num_train": 9})) is None
+    assert validity_of(recipe, DataConfig(name="camvid", root=".", image_size=(64, 96))) is None
+    # What is no matter of training makes no difference.
+    assert validity_of(recipe.model_copy(update={"eval_batch_size": 3}), DATA) is not None
+    shipped(arches=5)
+    assert validity_of(recipe, DATA) is None
+
+
+def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
+    shipped()
+    found = validity_of(recipe, DATA)
+    (line,) = [s for s in search_verdict(summarise([record()]), 0, None, found) if "Kendall" in s]
+    assert line.startswith("cross entropy after the first 150 of 600 steps")
+    assert found.tau.describe() in line
+    assert "8 architectures, 2 seeds, of the table 'scenes'" in line
+    (line,) = [
+        s for s in search_verdict(summarise([record()]), 0, None) if "unknown: no table" in s
+    ]
+    assert "--long-steps" in line
