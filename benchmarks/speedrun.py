@@ -57,7 +57,7 @@ class Study(BaseModel):
 
     def recipe_of(self, variant: str) -> Recipe:
         """The recipe of a variant, scored every few steps."""
-        base = load_recipe(self.recipe).recipe.model_dump() | self.variants[variant]
+        base = load_recipe(self.recipe).long_recipe.model_dump() | self.variants[variant]
         return Recipe.model_validate(base | {"evaluations": base["steps"] // self.evaluate_every})
 
 
