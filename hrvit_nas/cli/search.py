@@ -44,7 +44,8 @@ Examples:
   hrvit-search --space heterogeneous_branches
   hrvit-search --space heterogeneous_branches --data camvid --data-root DIR --trials 24 --confirm 3
   hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
-  hrvit-search --space heterogeneous_branches --calibrate-proxy 12
+  hrvit-search --space heterogeneous_branches --initial hrvit_b1 --confirm 3
+  hrvit-search --space heterogeneous_branches --calibrate-proxy 12 --long-steps 600
   hrvit-search --space heterogeneous_branches --strategy supernet --trust 6
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3

@@ -89,6 +89,10 @@ def run_dir(make_config, tmp_path):
         (["--seed", "-1"], "seed: "),
         (["--seed", str(2**32)], "seed: "),
         (["--confirm", "1000000000000"], "less than or equal to 1000"),
+        (["--initial", "hrvit_b9"], "no architecture is called 'hrvit_b9'"),
+        (["--initial", "mit_b0"], "got 'mit_b0', a pyramid of stages"),
+        (["--long-steps", "20", "--steps", "30"], "long recipe must train for more steps than"),
+        (["--long-steps", "-3"], "greater than or equal to 1, got -3"),
         (["--population", "1"], "population: "),
         (["--workers", "0"], "resources.workers: "),
         (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
@@ -292,12 +296,13 @@ def test_a_run_in_use_is_refused(refused, run_dir):
         assert "being written by another process" in refused("--resume", run_dir)
 
 
-def test_a_run_whose_space_is_gone_is_refused(refused, run_dir):
+@pytest.mark.parametrize("damage", [{"genes": 5}, {"base": {}}, {"name": None, "genes": []}])
+def test_a_run_whose_space_is_damaged_is_refused(damage, refused, run_dir):
     path = run_dir / "config.json"
     content = json.loads(path.read_text())
-    content["config"]["space"] = "gone.yaml"
+    content["space"] |= damage
     path.write_text(json.dumps(content))
-    assert "no search space file at gone.yaml" in refused("--resume", run_dir)
+    assert "config.json is damaged: " in refused("--resume", run_dir)
 
 
 @pytest.mark.ray
