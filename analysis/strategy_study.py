@@ -133,8 +133,8 @@ def report(
         raise ConfigError(f"{directory} holds no run of the study; make them with `run`")
     print(strategies_markdown(runs), end="")
     if figure is not None:
-        steps = study["base"]["steps"]
-        draw_strategies(runs, figure, caption=f"CamVid, trials of {steps} steps")
+        steps = study["base"]["stop_after"]
+        draw_strategies(runs, figure, caption=f"CamVid, trials of the first {steps} steps")
 
 
 def _corner(target: Path) -> float:
@@ -143,7 +143,7 @@ def _corner(target: Path) -> float:
 
     from hrvit_nas.space.by_cost import extreme_member
 
-    config, _ = read_config(target)
+    config = read_config(target)
     dearest = extreme_member(config.load_space(), config.cost_of, Random(0), largest=True)
     return config.cost_of(dearest)
 

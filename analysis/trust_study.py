@@ -54,7 +54,7 @@ def run(
     import torch
 
     torch.set_num_threads(threads)
-    config, _ = read_config(calibration, kind="calibration")
+    config = read_config(calibration, kind="calibration")
     variants = _load(study).variants
     for name in only or list(variants):
         if name not in variants:
@@ -144,7 +144,7 @@ def _within(
     """How much of the stand-alone scores a gene explains, and what is ranked beside it."""
     from hrvit_nas.results.ranking import predictor_tau, seed_tau
 
-    space = read_config(calibration)[0].load_space()
+    space = read_config(calibration).load_space()
     specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}
     values = np.array([space.genes_of(specs[arch_id])[gene] for arch_id in table.arch_ids])
     alone = table.scores[table.last_step]

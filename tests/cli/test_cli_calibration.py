@@ -18,7 +18,7 @@ from hrvit_nas.results import TrialStore, calibrate
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PATIENCE_S = 240
-MEMBERS, SEEDS = 6, 2
+MEMBERS, SEEDS, LONG = 6, 2, 6
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     directory = tmp_path / "run"
     plan = ("--profile", profile, "--steps", 4)
     process = start_search(
-        *plan, "--calibrate-proxy", MEMBERS, "--calibration-seeds", SEEDS, "--output", "run"
+        *(*plan, "--calibrate-proxy", MEMBERS, "--calibration-seeds", SEEDS),
+        *("--long-steps", LONG, "--output", "run"),
     )
     wait_for_trials(directory, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -57,8 +58,10 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     with TrialStore(directory) as store:
         records = store.records()
     assert records[: len(before)] == before
-    assert len({record.key for record in records}) == len(records) == MEMBERS * SEEDS
+    assert len({record.key for record in records}) == len(records) == 2 * MEMBERS * SEEDS
+    assert {(record.long, record.steps) for record in records} == {(False, 4), (True, LONG)}
     found = calibrate(records)
+    assert f"validity is of {MEMBERS} architectures trained for {LONG} steps" in said
     assert "calibration of the proxy on scenes" in said
     assert "tau of 0.7" in said
     with (directory / "calibration.csv").open() as file:
@@ -69,6 +72,7 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
         *("miou", "fw_iou", "boundary_miou", "cross_entropy")
     }
     assert float(rows[3]["sd_seeds"]) == found.final.components.seeds.value
+    assert float(rows[3]["validity"]) == found.final.validity.value
     assert not list((directory / "checkpoints").glob("*"))
 
     said = search(*plan, "--trials", 5, "--output", "search")

@@ -94,5 +94,5 @@ def test_every_strategy_of_the_study_is_a_search(name, tmp_path):
     config = SCRIPT["configured"](STUDY, STUDY["strategies"][name], 5, tmp_path)
     assert config.seed == 5
     assert config.references == ()
-    assert config.recipe.steps == STUDY["base"]["steps"]
+    assert config.recipe.stop_after == STUDY["base"]["stop_after"]
     assert (config.strategy == "supernet") == (name == "supernet")
