@@ -118,7 +118,7 @@ def report(
             elif (target / CONFIG_NAME).exists():
                 corner = corner or _corner(target)
                 records = TrialStore(target).records()
-                num_classes = load_data(read_config(target)[0].data).num_classes
+                num_classes = load_data(read_config(target).data).num_classes
                 runs.append(
                     strategy_run(
                         name,
