@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal
@@ -43,6 +43,7 @@ from hrvit_nas.search.config import (
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.allocation import scaled_member
 from hrvit_nas.space.by_cost import spread_members
+from hrvit_nas.training import Recipe
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Kind = Literal["spread", "allocation", "variation"]
@@ -205,7 +206,7 @@ def table(
     versions = {item["provenance"]["versions"]["torch"] for item in found.values()}
     if target.exists():
         before = load_benchmark(target)
-        if {name: before.study[name] for name in shared} != shared:
+        if _shared([before.study]) != shared:
             raise ConfigError(f"{target} is of another recipe or data; write to another --output")
         old = before.table
         known = zip(old["arch_id"], old["seed"], strict=True)
@@ -241,8 +242,7 @@ def _target(dataset: str) -> Path:
 def _conditions(config: SearchConfig) -> dict[str, Any]:
     """What all trials of a table are trained with alike, as plain data."""
     return {
-        # By what a search ranks has no effect on training.
-        "recipe": config.recipe.model_dump(mode="json", exclude={"criterion"}),
+        "recipe": _plain(config.recipe),
         "data": config.data.model_dump(mode="json", exclude={"root"}),
         "image_size": list(config.image_size),
         "num_classes": config.num_classes,
@@ -254,8 +254,7 @@ def _shipped(target: Path, config: SearchConfig) -> set[tuple[str, int]]:
     if not target.exists():
         return set()
     before = load_benchmark(target)
-    conditions = _conditions(config)
-    if {name: before.study[name] for name in conditions} != conditions:
+    if _shared([before.study]) != _conditions(config):
         raise ConfigError(
             f"{target} was made by another recipe or data than the study's; its trials cannot stand"
             " beside new ones: remove it to begin anew"
@@ -263,13 +262,26 @@ def _shipped(target: Path, config: SearchConfig) -> set[tuple[str, int]]:
     return set(zip(before.table["arch_id"], before.table["seed"], strict=True))
 
 
-def _shared(items: Any) -> dict[str, Any]:
-    """The conditions of trials, which must be alike."""
-    names = ("recipe", "data", "image_size", "num_classes")
-    found = {json.dumps([item[name] for name in names], sort_keys=True) for item in items}
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data, less what a search ranks by, which has no effect on training."""
+    return recipe.model_dump(mode="json", exclude={"criterion"})
+
+
+def _shared(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The conditions of trials, which must be alike; later fields of recipes are at default."""
+    names = ("data", "image_size", "num_classes")
+    found = {
+        json.dumps(
+            {"recipe": _plain(Recipe.model_validate(item["recipe"]))}
+            | {name: item[name] for name in names},
+            sort_keys=True,
+        )
+        for item in items
+    }
     if len(found) != 1:
         raise ConfigError("these trials were trained by different recipes or data; keep them apart")
-    return dict(zip(names, json.loads(found.pop()), strict=True))
+    conditions: dict[str, Any] = json.loads(found.pop())
+    return conditions
 
 
 def _members(study: Study, config: SearchConfig) -> Iterator[tuple[Kind, ArchSpec]]:

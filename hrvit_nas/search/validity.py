@@ -55,8 +55,10 @@ def validity_of(recipe: Recipe, data: DataConfig) -> Validity | None:
         table = load_benchmark(data.name)
     except BenchmarkError:
         return None
-    mine = recipe.model_dump(mode="json", exclude=_NOT_OF_TRAINING)
-    if any(table.study["recipe"].get(name) != value for name, value in mine.items()):
+    theirs = Recipe.model_validate(table.study["recipe"])  # fields added since are at default
+    if any(
+        getattr(theirs, name) != value for name, value in recipe if name not in _NOT_OF_TRAINING
+    ):
         return None
     if data.model_dump(mode="json", exclude={"root"}) != table.study["data"]:
         return None

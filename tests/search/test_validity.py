@@ -39,7 +39,8 @@ def shipped(recipe, tmp_path, monkeypatch):
                     )
         long = recipe.model_copy(update={"stop_after": None, "evaluations": 12})
         made = {
-            "recipe": long.model_dump(mode="json", exclude={"criterion"}),
+            # As a version wrote it that knew no `stop_after`.
+            "recipe": long.model_dump(mode="json", exclude={"criterion", "stop_after"}),
             "data": DATA.model_dump(mode="json", exclude={"root"}),
         }
         table = pd.DataFrame(rows, columns=list(COLUMNS))
