@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hrvit_nas.results import ArchSummary, CostName, RunSummary
 
+from .calibration import UNITS
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, one_line, save_figure
 
 if TYPE_CHECKING:
@@ -224,6 +225,8 @@ def _caption(summary: RunSummary, dataset: str) -> str:
     if summary.steps:
         steps = _span(summary.steps)
         parts.append(f"{steps} step" if steps == "1" else f"{steps} steps")
+    if summary.criterion != "miou" and not summary.confirmed:
+        parts.append(f"frontier by {UNITS[summary.criterion][0]}")
     return " · ".join(parts)
 
 

@@ -19,6 +19,8 @@ from hrvit_nas.results import (
     write_csv,
 )
 
+from .calibration import UNITS
+
 FRONTIER_COLUMNS: dict[str, Column] = {
     "arch_id": SCHEMA["arch_id"],
     "label": SCHEMA["label"],
@@ -81,6 +83,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     table.add_column(mean, justify="right")
     if summary.confirmed:
         table.add_column("in search", justify="right")
+    ranked = None if summary.criterion == "miou" else UNITS[summary.criterion]
+    if ranked:
+        table.add_column(f"{ranked[0]}, {ranked[1]}: ranked by", justify="right")
     if summary.inherited:
         table.add_column("inherited", justify="right")
     chances = summary.probabilities
@@ -95,6 +100,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         cells.append(format_interval(row.interval))
         if summary.confirmed:
             cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
+        if ranked:
+            score = row.search_score  # a cross entropy is negated there
+            cells.append("" if score is None else f"{abs(ranked[2] * score):.3f}")
         if summary.inherited:
             cells.append("" if row.inherited_miou is None else f"{100 * row.inherited_miou:.2f}")
         if chances:

@@ -89,6 +89,7 @@ class RunSummary:
         calibrated_noise: Standard deviation of one score between seeds (fraction of mIoU), from a
             calibration; None without one.
         inherited: Complete scores with the weights of a supernet, which have no rows of their own.
+        criterion: Score that the search ranks by, whose frontier it is until it is confirmed.
     """
 
     rows: tuple[ArchSummary, ...]
@@ -98,6 +99,7 @@ class RunSummary:
     steps: tuple[int, ...]
     calibrated_noise: float | None = None
     inherited: tuple[TrialRecord, ...] = ()
+    criterion: Criterion = "miou"
 
     @cached_property
     def noise(self) -> float | None:
@@ -360,6 +362,7 @@ def summarise(
         steps=tuple(sorted(steps)),
         calibrated_noise=noise,
         inherited=tuple(inherited.values()),
+        criterion=criterion,
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from hrvit_nas.arch import ArchSpec, get_arch
-from hrvit_nas.report import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
-from hrvit_nas.results import summarise
+from hrvit_nas.report import FRONTIER_COLUMNS, frontier_table, pareto_data, write_frontier_csv
+from hrvit_nas.results import HistoryPoint, summarise
 
 A, B, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "dddddddddddd")
 
@@ -75,6 +75,28 @@ def test_table_shows_latency_where_it_is_the_cost(record):
     text = printed(frontier_table(summarise([record(latency_ms=12.34)], cost="latency_ms")))
     assert "latency ms" in text
     assert "12.3" in text
+
+
+def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
+    """The dearer architecture has the higher mIoU, and the worse cross entropy."""
+    cheap, dear = (
+        record(
+            arch_id=arch_id,
+            macs=macs,
+            miou=miou,
+            history=(HistoryPoint(10, miou, cross_entropy=loss),),
+        )
+        for arch_id, macs, miou, loss in ((A, 10**8, 0.30, 0.5), (REF, 2 * 10**8, 0.35, 0.7))
+    )
+    by_miou = summarise([cheap, dear])
+    assert [row.arch_id for row in by_miou.frontier] == [A, REF]
+    assert "ranked by" not in printed(frontier_table(by_miou))
+    by_loss = summarise([cheap, dear], criterion="cross_entropy")
+    assert [row.arch_id for row in by_loss.frontier] == [A]
+    table = frontier_table(by_loss)
+    (column,) = [c for c in table.columns if str(c.header) == "cross entropy, nats: ranked by"]
+    assert [str(cell) for cell in column.cells] == ["0.500"]
+    assert "frontier by cross entropy" in pareto_data(by_loss, dataset="x").caption
 
 
 @pytest.fixture
