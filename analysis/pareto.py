@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from hrvit_nas.report import ReportError, draw_pareto, pareto_data
-from hrvit_nas.results import CostName, TrialStore, summarise
+from hrvit_nas.results import CostName, Criterion, TrialStore, summarise
 
 COSTS: tuple[CostName, ...] = get_args(CostName)
 
@@ -35,7 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         records = TrialStore(options.run_dir).records()
         names = read_names(options.run_dir / "config.json")
-        summary = summarise(records, cost=options.cost or names.cost, noise=names.noise)
+        summary = summarise(
+            records,
+            cost=options.cost or names.cost,
+            noise=names.noise,
+            criterion=names.criterion,
+        )
         data = pareto_data(summary, dataset=names.dataset, image_size=names.image_size)
         draw_pareto(data, output)
     except OSError as error:
@@ -56,6 +61,7 @@ class RunNames:
     """What the figure takes from a run's configuration, as far as that says it."""
 
     cost: CostName = "macs"
+    criterion: Criterion = "miou"
     dataset: str = ""
     image_size: tuple[int, int] | None = None
     noise: float | None = None
@@ -81,7 +87,16 @@ def read_names(path: Path) -> RunNames:
             height, width = map(int, size)
             size = (height, width)
         noise = (config.get("standing") or {}).get("noise")
-        return RunNames(cost, data.get("name", ""), size, noise and float(noise))
+        criterion = recipe.get("criterion", "miou")
+        if criterion not in get_args(Criterion):
+            raise ValueError(f"criterion must be one of {', '.join(get_args(Criterion))}")
+        return RunNames(
+            cost=cost,
+            criterion=criterion,
+            dataset=data.get("name", ""),
+            image_size=size,
+            noise=noise and float(noise),
+        )
     except ReportError:
         raise
     except (ValueError, TypeError, AttributeError, LookupError, OSError) as error:

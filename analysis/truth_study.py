@@ -105,6 +105,9 @@ def run(
     ] = "0/1",
     members: Annotated[int | None, typer.Option(help="Only the first members.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Only these seeds.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what the shipped table has, to reproduce it.")
+    ] = False,
 ) -> None:
     """Trains what is not trained yet, a trial at a time, with one thread."""
     import torch
@@ -127,7 +130,7 @@ def run(
         for seed in seeds or study.seeds
         for member in chosen[start : start + TOGETHER]
     ][first::count]
-    shipped = _shipped(_target(dataset), config)
+    shipped = set() if again else _shipped(_target(dataset), config)
     output.mkdir(parents=True, exist_ok=True)
     source = provenance()
     for position, (seed, kind, spec) in enumerate(wanted, start=1):
@@ -243,7 +246,7 @@ def _conditions(config: SearchConfig) -> dict[str, Any]:
     """What all trials of a table are trained with alike, as plain data."""
     return {
         "recipe": _plain(config.recipe),
-        "data": config.data.model_dump(mode="json", exclude={"root"}),
+        "data": config.data.without_root(),
         "image_size": list(config.image_size),
         "num_classes": config.num_classes,
     }
@@ -269,11 +272,14 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 def _shared(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The conditions of trials, which must be alike; later fields of recipes are at default."""
-    names = ("data", "image_size", "num_classes")
     found = {
         json.dumps(
-            {"recipe": _plain(Recipe.model_validate(item["recipe"]))}
-            | {name: item[name] for name in names},
+            {
+                "recipe": _plain(Recipe.model_validate(item["recipe"])),
+                "data": DataConfig.rooted(item["data"]).without_root(),
+                "image_size": list(item["image_size"]),
+                "num_classes": item["num_classes"],
+            },
             sort_keys=True,
         )
         for item in items

@@ -152,11 +152,11 @@ def report(
     """Prints every proxy's tau against long training, and names the cheapest that is valid."""
     study, truth = _load(), load_benchmark(name)
     rows = [*_prefixes(truth), *_extrapolated(truth), *_trained_proxies(study, truth, output)]
-    macs = predictor_tau(-truth.macs, truth.scores())
+    macs = predictor_tau(truth.macs, truth.scores())
     print(
         f"{len(truth.arch_ids)} architectures with seeds {', '.join(map(str, truth.seeds))} of"
         f" {truth.steps[-1]} steps; ceiling, tau between two seeds: {truth.ceiling.describe()};"
-        f" MACs alone: {(-macs.value):.2f} [{-macs.high:.2f}, {-macs.low:.2f}]"
+        f" MACs alone: {macs.describe()}"
     )
     print("| proxy | criterion | tau | without MACs | core-s | n |\n|---|---|---|---|---|---|")
     for row in rows:
@@ -413,7 +413,7 @@ def _settings(truth: Benchmark, root: Path | None) -> tuple[TrainingPlan, Search
     config = SearchConfig(
         space=of["space"],
         narrowing=profile.narrowing,
-        data=DataConfig.model_validate(truth.study["data"] | ({"root": root} if root else {})),
+        data=DataConfig.rooted(truth.study["data"], root or Path()),
         recipe=plan.recipe,
         trials=1,
     )

@@ -32,8 +32,15 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig, SegmentationData, load_data, train_batches
 from hrvit_nas.models import Segmentor
 from hrvit_nas.results import provenance, replacing
-from hrvit_nas.search.config import load_recipe
-from hrvit_nas.training import Recipe, build_optimizer, segmentation_loss, set_learning_rate, train
+from hrvit_nas.search.config import ConfigError, load_recipe
+from hrvit_nas.training import (
+    Recipe,
+    build_optimizer,
+    class_weights,
+    segmentation_loss,
+    set_learning_rate,
+    train,
+)
 from hrvit_nas.training.optimizer import clip_gradients
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -75,10 +82,10 @@ def run(output: Output, data_root: Root, seeds: int = 3, only: Only = None) -> N
     output.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
         for variant in only or study.variants:
-            path = _path(output, variant, seed)
+            path, recipe = _path(output, variant, seed), study.recipe_of(variant)
             if path.exists():
+                _curve(path, recipe)
                 continue
-            recipe = study.recipe_of(variant)
             model = _network(study, data, seed)
             result = train(model, data, recipe, seed=seed, checkpoint=path.with_suffix(".pt"))
             curve = [[c.step, c.evaluation.miou, c.evaluation.cross_entropy] for c in result.checks]
@@ -99,7 +106,7 @@ def report(output: Output, data_root: Root, only: Only = None) -> None:
     data = _data(study, data_root)
     curves = {
         variant: [
-            json.loads(path.read_text("utf-8"))["curve"]
+            _curve(path, study.recipe_of(variant))
             for path in sorted(output.glob(f"{_slug(variant)}-s*.json"))
         ]
         for variant in only or study.variants
@@ -146,6 +153,7 @@ def _stepper(study: Study, data: SegmentationData, variant: str) -> Iterator[Non
     recipe = study.recipe_of(variant)
     model = _network(study, data, 0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, recipe)
+    weights = class_weights(data, recipe.class_weighting) if recipe.class_weighting else None
     batches = train_batches(
         data.train,
         batch_size=recipe.batch_size,
@@ -155,7 +163,7 @@ def _stepper(study: Study, data: SegmentationData, variant: str) -> Iterator[Non
     )
     for step, (images, labels) in enumerate(batches):
         set_learning_rate(optimizer, step, recipe)
-        loss = segmentation_loss(model(images), labels, data.ignore_index)
+        loss = segmentation_loss(model(images), labels, data.ignore_index, weights)
         optimizer.zero_grad()
         loss.backward()
         clip_gradients(model.parameters(), recipe.clip_norm)
@@ -172,6 +180,15 @@ def _network(study: Study, data: SegmentationData, seed: int) -> Segmentor:
 def _data(study: Study, root: Path) -> SegmentationData:
     size = load_recipe(study.recipe).image_size
     return load_data(DataConfig(name="camvid", root=root, image_size=size))
+
+
+def _curve(path: Path, recipe: Recipe) -> list[list[float]]:
+    """The scores of a run, which must be by the variant's recipe as declared today."""
+    content = json.loads(path.read_text("utf-8"))
+    if Recipe.model_validate(content["recipe"] | {"criterion": recipe.criterion}) != recipe:
+        raise ConfigError(f"{path} is of another recipe than is declared now; remove it")
+    curve: list[list[float]] = content["curve"]
+    return curve
 
 
 def _steps(curve: list[list[float]], goal: float) -> int | None:

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
 STEP = """
@@ -33,9 +34,8 @@ try:
 except ImportError:
     def clip_gradients(parameters, most):
         return nn.utils.clip_grad_norm_(parameters, most)
-fields = json.loads(sys.argv[2])
 torch.manual_seed(0)
-recipe = Recipe(**fields)
+recipe = Recipe()
 model = build_segmentor(parse_arch(sys.argv[1]), 11).to(memory_format=torch.channels_last).train()
 optimizer = build_optimizer(model, recipe)
 images = torch.randn(8, 3, 96, 128).contiguous(memory_format=torch.channels_last)
@@ -50,16 +50,20 @@ for step in range(9):
     clip_gradients(model.parameters(), 1.0)
     optimizer.step()
     times.append(time.perf_counter() - begun)
-print(json.dumps({"seconds": sorted(times[2:])[3], "loss": float(loss)}))
+import hrvit_nas
+seconds = sorted(times[2:])[3]
+print(json.dumps({"seconds": seconds, "loss": float(loss), "package": hrvit_nas.__file__}))
 """
 
 
-def measured(checkout: Path, arch: str, fields: dict[str, object]) -> dict[str, float]:
+def measured(checkout: Path, arch: str) -> dict[str, Any]:
     """Median seconds of a step, and the loss after the last, by a process of a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", STEP, arch, json.dumps(fields)]
+    # -P: or the package in the current directory would come before that of the checkout.
+    command = [sys.executable, "-P", "-c", STEP, arch]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert Path(found["package"]).is_relative_to(checkout.resolve()), found["package"]
     return found
 
 
@@ -89,7 +93,7 @@ def main() -> None:
     ratios = []
     for name, spec in networks.items():
         rounds = [
-            [measured(checkout, spec.to_json(), {}) for checkout in (options.against, HERE)]
+            [measured(checkout, spec.to_json()) for checkout in (options.against, HERE)]
             for _ in range(options.rounds)
         ]
         before, now = (statistics.median(r[side]["seconds"] for r in rounds) for side in (0, 1))

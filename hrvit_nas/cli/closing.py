@@ -24,7 +24,7 @@ from ..report.calibration import UNITS
 from ..results import CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
 from ..search.config import SearchConfig
-from ..search.plan import trust_scores
+from ..search.plan import outside_space, trust_scores
 from ..search.run import Run
 from ..search.validity import validity_of
 
@@ -97,10 +97,13 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
     config = run.config
-    validity = None
-    if config.strategy == "trials":
-        validity = validity_of(config.recipe, config.data)
-    _say(console, *search_verdict(summary, config.seed, config.standing, validity))
+    alone = config.strategy == "trials"
+    validity = validity_of(config.recipe, config.data) if alone else None
+    outside = outside_space(summary, run.space)
+    _say(
+        console,
+        *search_verdict(summary, config.seed, config.standing, validity=validity, outside=outside),
+    )
     if run.config.strategy == "supernet":
         _close_supernet(console, run)
     _say(
@@ -142,13 +145,13 @@ def _close_supernet(console: Console, run: Run) -> None:
 def _close_calibration(console: Console, run: Run) -> None:
     config = run.config
     try:
-        calibrations = calibrate_criteria(run.store.records(), config.criterion)
+        calibrations = calibrate_criteria(run.store.records(), config.ranked_by)
     except CalibrationError as error:
         _say(console, f"there is no calibration yet: {error}")
         return
     write_calibration_csv(calibrations.values(), run.directory / CALIBRATION_NAME)
     title = f"calibration of the proxy on {run.data.name}"
-    calibration = calibrations[config.criterion]
+    calibration = calibrations[config.ranked_by]
     console.print(calibration_table(calibration, title=title))
     console.print(criteria_table(calibrations))
     _say(

@@ -100,11 +100,19 @@ def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
     data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
     recipe = (plan.long_recipe if long else plan.recipe).model_dump()
     if options["steps"] is not None:
-        recipe |= {"steps": options["steps"], "stop_after": None}
-        recipe["warmup_steps"] = min(recipe["warmup_steps"], max(0, options["steps"] - 1))
-        recipe["evaluations"] = min(recipe["evaluations"], max(1, options["steps"]))
+        recipe = with_steps(recipe, options["steps"])
     resources = profile.resources.model_dump() | given_resources(options)
     return Training(profile=profile, plan=plan, data=data, recipe=recipe, resources=resources)
+
+
+def with_steps(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
+    """A recipe as plain data, with a whole schedule of another length."""
+    return recipe | {
+        "steps": steps,
+        "stop_after": None,
+        "warmup_steps": min(recipe["warmup_steps"], max(0, steps - 1)),
+        "evaluations": min(recipe["evaluations"], max(1, steps)),
+    }
 
 
 def given_resources(options: dict[str, Any]) -> dict[str, Any]:

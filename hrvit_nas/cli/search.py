@@ -30,6 +30,7 @@ from .options import (
     listed,
     option,
     training_of,
+    with_steps,
 )
 
 if TYPE_CHECKING:
@@ -336,8 +337,8 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     wanted = given if given is not None else plan.long and options["steps"] is None
     long = None
     if wanted and (given or not options["calibrate_proxy"]):
-        long = plan.long_recipe.model_dump() | ({"steps": given} if given else {})
-        long["evaluations"] = min(long["evaluations"], long["steps"])
+        long = plan.long_recipe.model_dump()
+        long = with_steps(long, given) if given else long
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
     narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
     references = options["references"]

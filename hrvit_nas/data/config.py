@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -45,6 +46,17 @@ class DataConfig(_Config):
     num_train: Annotated[int, Field(ge=1, le=1_000_000)] = 800
     num_val: PositiveInt = 200
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @classmethod
+    def rooted(cls, fields: Mapping[str, Any], root: Path = Path()) -> Self:
+        """A data set from what `without_root` says of it, at another place."""
+        return cls.model_validate(
+            {**fields, **({} if fields.get("name") == "scenes" else {"root": root})}
+        )
+
+    def without_root(self) -> dict[str, Any]:
+        """What the set is, wherever it lies, as plain data."""
+        return self.model_dump(mode="json", exclude={"root"})
 
     @model_validator(mode="after")
     def _check_fields_fit_name(self) -> Self:

@@ -153,8 +153,8 @@ def calibration_verdict(calibration: Calibration, wanted_tau: float) -> list[str
         )
         if chosen is not final:
             lines.append(
-                f"it is the first part of a schedule of {final.steps} steps: a search with --steps"
-                f" {chosen.steps} decays its rate sooner, and wants a calibration of its own"
+                f"it is a score on the way: `stop_after: {chosen.steps}` in a recipe file takes it;"
+                f" --steps {chosen.steps} would be another, shorter schedule"
             )
     elif final.validity is not None:
         lines.append(

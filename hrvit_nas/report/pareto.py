@@ -134,7 +134,10 @@ def pareto_data(
             if row.confirmed and not row.on_frontier and not row.reference
         ),
         references=tuple(_point(row, summary.cost) for row in rows if row.reference),
-        staircase=_staircase(frontier, max(costs)),
+        # A frontier by another score need not rise in mIoU, and is no staircase of it.
+        staircase=()
+        if summary.criterion != "miou" and not summary.confirmed
+        else _staircase(frontier, max(costs)),
         confirmed=summary.confirmed,
         confidence=summary.confidence,
         log_cost=min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from hrvit_nas.results import RunSummary
+from hrvit_nas.results import ArchSummary, PairedDifference, RunSummary
 
 from .calibration import UNITS
 
@@ -20,7 +21,9 @@ def search_verdict(
     summary: RunSummary,
     seed: int,
     standing: Standing | None,
+    *,
     validity: Validity | None = None,
+    outside: Collection[str] = (),
 ) -> list[str]:
     """What the scores of a search can and cannot decide, in words.
 
@@ -29,6 +32,7 @@ def search_verdict(
         seed: That its architectures were proposed and first trained with.
         standing: The calibration that it stands on.
         validity: How far its scores rank as long training does; None = unknown.
+        outside: Ids of references that the search's space does not hold.
     """
     failed = [f"{summary.num_failed} trials failed"] if summary.num_failed else []
     partly = (
@@ -59,13 +63,13 @@ def search_verdict(
     return [
         *failed,
         *partly,
-        *(_beside(summary, label) for label in summary.reference_labels),
+        *(_beside(summary, label, outside) for label in summary.reference_labels),
         _validity(validity),
         _standing(standing),
     ]
 
 
-def _beside(summary: RunSummary, label: str) -> str:
+def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> str:
     """How the frontier's members fare beside a reference's allocation at their cost."""
     compared = [
         (row, *comparison)
@@ -83,7 +87,19 @@ def _beside(summary: RunSummary, label: str) -> str:
         f" {max(gaps):.0%} of their cost:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
-        f" {len(compared)} comparisons)"
+        f" {len(compared)} comparisons){_outside(compared, outside)}"
+    )
+
+
+def _outside(
+    compared: Sequence[tuple[ArchSummary, ArchSummary, PairedDifference]], outside: Collection[str]
+) -> str:
+    count = sum(reference.arch_id in outside for _, reference, _ in compared)
+    if not count:
+        return ""
+    return (
+        f"; in {count} of them the reference stands outside the space, with choices that the search"
+        " did not have"
     )
 
 
@@ -91,15 +107,16 @@ def _validity(validity: Validity | None) -> str:
     if validity is None:
         return (
             "whether these scores rank as long training does is unknown: no table of long training"
-            " is of this recipe and data; --calibrate-proxy N --long-steps M measures it"
+            " is of such scores, this recipe and data; --calibrate-proxy N --long-steps M measures"
+            " it for training alone"
         )
     name, *_ = UNITS[validity.criterion]
     return (
-        f"{name} after the first {validity.step} of {validity.steps} steps, which this search ranks"
-        " by, agrees with mIoU at their end to a Kendall's tau of"
-        f" {validity.tau.describe()} ({validity.num_architectures} architectures,"
-        f" {validity.num_seeds} seeds, of the table {validity.table!r}; two seeds of the end agree"
-        f" to {validity.ceiling.describe()})"
+        f"{name} after {validity.step} of {validity.steps} steps, which this search ranks by,"
+        " agrees with mIoU at their end to a Kendall's tau of"
+        f" {validity.tau.describe()} ({validity.num_architectures} architectures of"
+        f" {validity.space}, {validity.num_seeds} seeds: the table {validity.table!r}; two seeds of"
+        f" the end agree to {validity.ceiling.describe()})"
     )
 
 

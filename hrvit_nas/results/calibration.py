@@ -37,7 +37,7 @@ class Fidelity:
     """How far scores after so many steps can be trusted.
 
     Attributes:
-        steps: Optimiser steps done, of a schedule of the run's own length.
+        steps: Optimiser steps done, on the way through the recipe's schedule.
         seconds: Median wall time of a trial up to here.
         components: Spread between architectures and between seeds, in the criterion's unit.
         seed_tau: Kendall's tau between two seeds: repeatability, which says nothing of validity.

@@ -205,37 +205,6 @@ def seed_tau(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Esti
     return _bootstrap(float(_pair_taus(table)), table, _pair_taus, confidence, seed)
 
 
-def seed_tau_gain(
-    scores: ArrayLike, baseline: ArrayLike, confidence: float = 0.95, seed: int = 0
-) -> Estimate:
-    """By how much `seed_tau` of scores exceeds that of others of the same architectures.
-
-    Both are resampled together, so that what makes architectures easy or hard to tell apart
-    cancels.
-
-    Args:
-        scores: (num_architectures, num_seeds), each at least 2.
-        baseline: (num_architectures, any number of seeds from 2), in the same order.
-        confidence: Coverage of the interval.
-        seed: Of the resampling.
-
-    Raises:
-        ValueError: There are too few scores, one is not finite, or the architectures differ.
-    """
-    first, second = _table(scores), _table(baseline)
-    if len(first) != len(second):
-        raise ValueError(
-            f"both scores must be of the same architectures, got {len(first)} and {len(second)}"
-        )
-    num = first.shape[1]
-
-    def statistic(rows: Floats) -> Floats:
-        return _pair_taus(rows[..., :num]) - _pair_taus(rows[..., num:])
-
-    joined = np.hstack([first, second])
-    return _bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
-
-
 def cross_tau(
     scores: ArrayLike, others: ArrayLike, confidence: float = 0.95, seed: int = 0
 ) -> Estimate:
@@ -412,7 +381,7 @@ def predictor_tau_gain(
 ) -> Estimate:
     """By how much `predictor_tau` exceeds that of another predictor, or `seed_tau`.
 
-    Both are resampled together, as in `seed_tau_gain`.
+    Both are resampled together, so that what they share by chance does not widen the interval.
 
     Args:
         predictor: (num_architectures,), more being better.

@@ -122,8 +122,14 @@ class RunSummary:
         `ranking.score_draws`). A seed's effect on all alike is taken off; the few architectures
         that were confirmed were lucky with the searching seed, part of which is booked as its
         effect. The noise counts as known, however few seeds it comes from. Empty where the noise
-        is unknown, or fewer than 4 architectures were searched.
+        is unknown, fewer than 4 architectures were searched, or the frontier is of another score
+        than `all_scores`: by another criterion, or of long training.
         """
+        of_another = any(
+            row.confirmed and not row.scores.items() <= row.all_scores.items() for row in self.rows
+        )
+        if of_another or self.criterion != "miou":
+            return {}
         rows = [row for row in self.rows if row.searched and not math.isnan(row.cost(self.cost))]
         if self.noise is None or len(rows) < MIN_FOR_LINE:
             return {}
@@ -345,6 +351,8 @@ def summarise(
     for record in records:
         if record.state == "complete" and record.origin == "inherited":
             inherited[record.arch_id] = record
+        elif record.state == "complete" and record.long and record.origin == "calibration":
+            continue  # it judges scores, and is none that anything is compared by
         elif record.state == "complete":
             groups.setdefault(record.arch_id, []).append(record)
             steps.add(record.steps)

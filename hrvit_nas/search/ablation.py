@@ -49,7 +49,14 @@ from ..results import TrialStore, summarise
 from ..results.ablation import EQUAL_COST, ArmRole
 from ..space import SpaceError, Value, apply_edits, edited_fields
 from ..space.genes import Target
-from .config import ConfigError, Frozen, close_to, declaration_names, load_declaration
+from .config import (
+    ConfigError,
+    Frozen,
+    close_to,
+    declaration_names,
+    load_declaration,
+    read_config,
+)
 
 MIN_SEEDS = 3
 """Seeds below which an interval of a difference says next to nothing."""
@@ -280,7 +287,7 @@ def find_arch(name: str) -> tuple[Arch, bool]:
 def _from_run(name: str) -> Arch:
     path, _, arch_id = name.partition(":")
     store = TrialStore(Path(path), arches=False)
-    summary = summarise(store.records())
+    summary = summarise(store.records(), **_ranking_of(Path(path)))
     if arch_id:
         found = [row for row in summary.rows if row.arch_id == arch_id]
         if not found:
@@ -293,6 +300,15 @@ def _from_run(name: str) -> Arch:
             raise ConfigError(f"{path} has no frontier to take a member of")
     wanted = found[-1].arch_id
     return parse_arch(store.arch_texts([wanted])[wanted])
+
+
+def _ranking_of(directory: Path) -> dict[str, Any]:
+    """By what a run's frontier is drawn, as far as its configuration says."""
+    try:
+        config = read_config(directory)
+    except ConfigError:
+        return {}
+    return {"cost": config.cost, "criterion": config.recipe.criterion}
 
 
 def make_arms(

@@ -117,7 +117,7 @@ class AblationConfig(Frozen):
             "data": self.data.name,
             "image_height": height,
             "image_width": width,
-            "steps": self.recipe.steps if self.supernet is None else self.supernet.steps,
+            "steps": self.recipe.trained_steps if self.supernet is None else self.supernet.steps,
             "width_factor": self.factor,
         }
 

@@ -163,7 +163,8 @@ class SearchConfig(Frozen):
         as_started: The space, narrowed, as it was when the run was started, which it goes on with
             whatever has become of the declaration; None = declared and narrowed now.
         data: Data set.
-        num_classes: Its classes; None in runs of versions that did not store them.
+        num_classes: Its classes; None in runs of versions that did not store them, which go on
+            counting costs for 19 as they did, so that they choose the same members again.
         recipe: How each architecture is trained.
         long: How the frontier's members and the references are trained to confirm them, and those
             of a calibration to tell how valid the scores by `recipe` are; None = by `recipe`.
@@ -266,6 +267,11 @@ class SearchConfig(Frozen):
         return "averaged_miou" if self.recipe.weight_averaging else "miou"
 
     @property
+    def ranked_by(self) -> Criterion:
+        """The score by which trials are ranked, as their histories name it."""
+        return "cross_entropy" if self.recipe.criterion == "cross_entropy" else self.criterion
+
+    @property
     def searched_by(self) -> Criterion:
         """The score that the search maximises; a cross entropy is negated."""
         return self.inherited_criterion if self.strategy == "supernet" else self.recipe.criterion
@@ -280,7 +286,8 @@ class SearchConfig(Frozen):
     @property
     def num_trials(self) -> int:
         """Trials of the first stage."""
-        return self.calibrate * self.calibration_seeds or self.trials
+        kinds = 1 if self.long is None else 2  # of training that a calibration compares
+        return kinds * self.calibrate * self.calibration_seeds or self.trials
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
-from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
+from ..arch import Arch, ArchSpec, get_arch, parse_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
     CostName,
     Criterion,
+    RunSummary,
     TrialRecord,
     TrialStore,
     TrustScores,
@@ -29,7 +30,7 @@ from ..results import (
     summarise,
 )
 from ..results.records import Origin, TrialKey
-from ..space import Space
+from ..space import Space, SpaceError
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import SearchConfig
@@ -122,10 +123,9 @@ class Plan:
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
             return
-        references: dict[str, list[Arch]] = {}
-        for name in self._config.references:
-            for spec, outside in self.references(name, front).items():
-                references.setdefault(reference_label(name, outside), []).append(spec)
+        references = {
+            reference_label(name): self.references(name, front) for name in self._config.references
+        }
         seed = self._config.seed
         for label, specs in references.items():
             yield from self._untrained(specs, [seed], "reference", label)
@@ -210,12 +210,10 @@ class Plan:
                     self._take_number()
                     yield task
 
-    def references(self, name: str, front: Sequence[ArchSummary]) -> dict[Arch, bool]:
+    def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation at the cost of each member; close members share one.
 
-        Returns:
-            For each, whether it stands outside the space though it is an HRViT. Where the space
-            holds the allocation at that cost, to within 1%, its member is taken.
+        Where the space holds the allocation at that cost, to within 1%, its member is taken.
         """
         metric: CostName = "params" if self._config.cost == "params" else "macs"
 
@@ -224,7 +222,7 @@ class Plan:
             return float(getattr(estimate, metric))
 
         preset = get_arch(name)
-        found: dict[Arch, bool] = {}
+        found: list[Arch] = []
         for member in front:
             target = float(getattr(member, metric))
             if any(abs(cost(near) - target) <= REFERENCE_GAP * target for near in found):
@@ -232,19 +230,32 @@ class Plan:
             inside = None
             if isinstance(preset, ArchSpec):
                 inside = scaled_member(self._space, preset, cost, target)
-            outside = inside is None and isinstance(preset, ArchSpec)
-            found[inside or scale_to_cost(preset, cost, target)] = outside
-        return found
+            found.append(inside or scale_to_cost(preset, cost, target))
+        return list(dict.fromkeys(found))
 
     def _take_number(self) -> int:
         self._number += 1
         return self._number - 1
 
 
-def reference_label(preset: str, outside: bool) -> str:
-    """Name to show for a preset's scaled allocation; says where a space does not hold it."""
-    name = f"{preset.removeprefix('hrvit_')} scaled"
-    return f"{name} (outside the space)" if outside else name
+def reference_label(preset: str) -> str:
+    """Name to show for a preset's scaled allocation."""
+    return f"{preset.removeprefix('hrvit_')} scaled"
+
+
+def outside_space(summary: RunSummary, space: Space) -> frozenset[str]:
+    """Ids of references whose choices a space does not have, its limits aside."""
+    found = set()
+    for row in summary.references:
+        spec = parse_arch(row.arch)
+        try:
+            if isinstance(spec, ArchSpec):
+                space.encode(spec)
+                continue
+        except SpaceError:
+            pass
+        found.add(row.arch_id)
+    return frozenset(found)
 
 
 def calibration_members(space: Space, config: SearchConfig, count: int) -> list[ArchSpec]:

@@ -108,7 +108,9 @@ def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
     for path, config in zip(paths, configs, strict=True):
         if config.calibrate:
             raise ConfigError(f"{path} holds a calibration, which has no frontier")
-        mine, first = training_conditions(config), training_conditions(configs[0])
+        mine, first = (
+            {**training_conditions(of), "recipe.long": of.long} for of in (config, configs[0])
+        )
         for name in mine:
             if mine[name] != first[name]:
                 raise ConfigError(

@@ -134,6 +134,8 @@ class Proposals:
         search is to start from come first, each at several costs; random search starts from these
         alone.
         """
+        if config.sampler == "random" and not config.initial:
+            return
         drawn = spread_members(self._space, count, config.cost_of, self._rng, draws=START_DRAWS)
         ends = [math.log(config.cost_of(drawn[end])) for end in (0, -1)]
         first: list[ArchSpec] = []
@@ -145,10 +147,10 @@ class Proposals:
                 if found is not None and self._space.contains(found) and found not in first:
                     first.append(found)
         if config.sampler != "random":
-            # Every other one of the spread, as far as there is room, keeps the range.
-            room = max(0, count - len(first))
-            first += drawn[:: max(1, math.ceil(len(drawn) / room))] if room else []
-        for spec in first:
+            # As many of the spread as there is room for, its ends among them.
+            room = max(2, count - len(first))
+            first += [drawn[round(n * (len(drawn) - 1) / (room - 1))] for n in range(room)]
+        for spec in dict.fromkeys(first):
             self._study.enqueue_trial(self._params(spec))
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:

@@ -170,8 +170,6 @@ def open_run(
     except SpaceError as error:
         raise ConfigError(f"{directory / CONFIG_NAME} is damaged: {error}") from error
     data = load_data(config.data)
-    if config.num_classes is None:  # stored by an earlier version
-        config = config.model_copy(update={"num_classes": data.num_classes})
     store = TrialStore(directory, write=True)
     run = Run(
         directory=directory,

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..results import CalibrationError, TrialStore, calibrate
 from .config import ConfigError, SearchConfig, Standing, read_config
 
-_RESULT_DEPENDS_NOT_ON = {"evaluations", "num_workers", "eval_batch_size"}
+_RESULT_DEPENDS_NOT_ON = {"criterion", "evaluations", "num_workers"}
 
 
 def standing(directory: Path, config: SearchConfig) -> Standing:
@@ -57,6 +57,8 @@ def training_conditions(config: SearchConfig) -> dict[str, object]:
             f"recipe.{name}": value
             for name, value in config.recipe
             if name not in _RESULT_DEPENDS_NOT_ON
+            # It says how many images BN is recalibrated on, and nothing else of a score.
+            and (name != "eval_batch_size" or config.recipe.recalibration_batches)
         },
     }
 
@@ -69,5 +71,6 @@ def searched_under(config: SearchConfig) -> dict[str, object]:
         **{f"space.{name}": choices for name, choices in config.narrowing.choices.items()},
         "space.base": config.narrowing.base,
         "space.limits": limits,
+        "recipe.criterion": config.recipe.criterion,
         **training_conditions(config),
     }

@@ -242,6 +242,7 @@ def facts(record: TrialRecord) -> dict[str, str]:
         "label": record.label,
         "state": record.state,
         "steps": str(record.steps),
+        "long": "true" if record.long else "",
     }
     return {name: text for name, text in known.items() if text}
 

@@ -10,7 +10,7 @@ from ..training import Recipe
 
 MIN_ARCHITECTURES = 6
 """Fewer say nothing of a rank correlation."""
-_NOT_OF_TRAINING = {"criterion", "stop_after", "evaluations", "num_workers", "eval_batch_size"}
+_NOT_OF_TRAINING = {"criterion", "stop_after", "evaluations", "num_workers"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class Validity:
 
     Attributes:
         table: Name of the table of long training.
+        space: What its architectures were drawn from, in words.
         criterion: What is ranked by.
         step: Optimiser steps of a score.
         steps: Optimiser steps of long training.
@@ -29,6 +30,7 @@ class Validity:
     """
 
     table: str
+    space: str
     criterion: Criterion
     step: int
     steps: int
@@ -42,14 +44,14 @@ def validity_of(recipe: Recipe, data: DataConfig) -> Validity | None:
     """Reads a recipe's validity off the shipped table of its data set.
 
     Args:
-        recipe: How a search scores; the first part of a schedule.
+        recipe: How a search scores.
         data: The search's data.
 
     Returns:
         None where there is no table, or one of another schedule or data, of too few architectures,
         or without scores at that step.
     """
-    if data.name not in list_benchmarks() or recipe.stop_after is None:
+    if data.name not in list_benchmarks():
         return None
     try:
         table = load_benchmark(data.name)
@@ -60,15 +62,17 @@ def validity_of(recipe: Recipe, data: DataConfig) -> Validity | None:
         getattr(theirs, name) != value for name, value in recipe if name not in _NOT_OF_TRAINING
     ):
         return None
-    if data.model_dump(mode="json", exclude={"root"}) != table.study["data"]:
+    if data.without_root() != DataConfig.rooted(table.study["data"]).without_root():
         return None
-    step = recipe.stop_after
+    step = recipe.trained_steps
     if step not in table.steps or len(table.seeds) < 2:
         return None
     if len(table.arch_ids) < MIN_ARCHITECTURES:
         return None
     return Validity(
         table=table.name,
+        space=f"{table.study['study']['space']}, as profile {table.study['study']['profile']}"
+        " narrows it",
         criterion=recipe.criterion,
         step=step,
         steps=table.steps[-1],

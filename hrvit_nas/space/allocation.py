@@ -23,8 +23,8 @@ WIDTHS = frozenset({"stem_width", "head_width", "width", "head_dim"})
 """Fields that an allocation keeps in proportion; every other field it keeps as it is."""
 FACTORS = (1 / 16, 4.0)
 HALVINGS = 40
-NEAREST = 4
-"""Choices of each width that are looked at, nearest to proportional first."""
+NEAREST, MOST_MIXTURES = 4, 20_000
+"""Choices of each width that are looked at, nearest to proportional first, and ways to mix them."""
 
 
 def scaled_member(space: Space, spec: ArchSpec, cost: CostOf, target: float) -> ArchSpec | None:
@@ -106,6 +106,7 @@ def _mixtures(
     space: Space, wanted: dict[Gene, Value | None], scaled: dict[str, float]
 ) -> Iterator[dict[str, Value | None]]:
     """Assignments of widths near the proportional ones, the most nearly proportional first."""
+    nearest = max(1, min(NEAREST, int(MOST_MIXTURES ** (1 / max(1, len(scaled))))))
     options: dict[str, list[tuple[float, int]]] = {}
     for gene in space.genes:
         if gene.name in scaled:
@@ -114,7 +115,7 @@ def _mixtures(
                 for choice in gene.choices
                 if isinstance(choice, int)
             ]
-            options[gene.name] = sorted(gaps)[:NEAREST]
+            options[gene.name] = sorted(gaps)[:nearest]
     mixtures = sorted(
         product(*options.values()), key=lambda mixture: sum(gap**2 for gap, _ in mixture)
     )

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..evaluation import Evaluation
+from .recipe import Recipe
 
 FORMAT = "hrvit_nas.training/2"
 
@@ -125,9 +126,12 @@ def read_state(path: Path, file_format: str, run: dict[str, Any] | None) -> dict
     if not isinstance(state, dict) or state.get("format") != file_format:
         raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {file_format!r}")
     run = run or {}
-    if differing := [key for key in run if state["run"].get(key) != run[key]]:
+    # A version that did not know a field of recipes trained as its default does.
+    defaults = Recipe().model_dump(mode="json")
+    theirs = {**{f"recipe.{name}": value for name, value in defaults.items()}, **state["run"]}
+    if differing := [key for key in run if theirs.get(key) != run[key]]:
         differences = "; ".join(
-            f"{key} is {state['run'].get(key)!r} there, {run[key]!r} here" for key in differing
+            f"{key} is {theirs.get(key)!r} there, {run[key]!r} here" for key in differing
         )
         raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
     return state

@@ -243,7 +243,7 @@ def _average(model: nn.Module, recipe: Recipe) -> AveragedModel:
 
 def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
     """What a run must share with a checkpoint to go on from it: all that its result depends on."""
-    fields = recipe.model_dump(mode="json", exclude={"num_workers"})
+    fields = recipe.model_dump(mode="json", exclude={"criterion", "num_workers"})
     return {
         "seed": seed,
         "data": f"{data.name}, {len(data.train)} training images, {data.num_classes} classes",

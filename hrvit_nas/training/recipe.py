@@ -94,6 +94,11 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"stop_after must be less than steps={self.steps}, got {self.stop_after}"
             )
+        if self.weight_averaging and self.criterion != "miou":
+            raise ValueError(
+                "criterion must be miou with weight_averaging, whose mIoU is of the averaged"
+                f" weights; got {self.criterion}"
+            )
         if self.evaluations > self.trained_steps:
             raise ValueError(
                 f"evaluations must be at most the {self.trained_steps} steps that are trained,"

@@ -128,7 +128,7 @@ def test_a_part_of_a_schedule_is_no_recipe(make_calibration):
     both = replace(calibration, fidelities=(part, calibration.final))
     recommended, warning = calibration_verdict(both, 0.7)[1:3]
     assert recommended.startswith("recommended: 20 steps (3 s a trial)")
-    assert warning.startswith("it is the first part of a schedule of 80 steps")
+    assert warning.startswith("it is a score on the way: `stop_after: 20`")
 
 
 @pytest.mark.parametrize(

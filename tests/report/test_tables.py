@@ -96,7 +96,10 @@ def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
     table = frontier_table(by_loss)
     (column,) = [c for c in table.columns if str(c.header) == "cross entropy, nats: ranked by"]
     assert [str(cell) for cell in column.cells] == ["0.500"]
-    assert "frontier by cross entropy" in pareto_data(by_loss, dataset="x").caption
+    data = pareto_data(by_loss, dataset="x")
+    assert "frontier by cross entropy" in data.caption
+    assert data.staircase == ()
+    assert pareto_data(by_miou).staircase
 
 
 @pytest.fixture

@@ -12,12 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hrvit_nas.arch import get_arch, parse_arch
+from hrvit_nas.arch import get_arch
 from hrvit_nas.cost import estimate_cost
+from hrvit_nas.report import search_verdict
 from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate, summarise
 from hrvit_nas.results.records import TrialKey
 from hrvit_nas.search.config import load_profile
-from hrvit_nas.search.plan import TRUST_LABEL, Plan, best_inherited, calibration_members
+from hrvit_nas.search.plan import (
+    TRUST_LABEL,
+    Plan,
+    best_inherited,
+    calibration_members,
+    outside_space,
+)
 from hrvit_nas.search.proposals import INITIAL_COSTS, Proposals, objective_values
 
 SIZE, CLASSES = (32, 48), 10
@@ -113,7 +120,7 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     sitting.hand_out(100)
     references = list(sitting.running)
     assert {(task.origin, task.label, task.seed) for task in references} == {
-        ("reference", "b1 scaled (outside the space)", 7)
+        ("reference", "b1 scaled", 7)
     }
     assert references
     for _ in references:
@@ -368,6 +375,11 @@ def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_
         (long, seed): 6 for long in (False, True) for seed in (0, 1)
     }
     assert calibrate(records).long_tau is not None
+    # Long scores judge, and are compared with nothing; alone they make no row.
+    summary = summarise(records)
+    assert len(summary.rows) == 6
+    assert all(len(row.all_scores) == 2 for row in summary.rows)
+    assert summarise(record for record in records if record.long).rows == ()
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "random"])
@@ -391,8 +403,31 @@ def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, 
     ]
     assert len(mine) >= INITIAL_COSTS
     assert {record.label for record in records} == {"", "b1 scaled"}
-    for row in summarise(records).rows:
-        assert sitting.config.load_space().contains(parse_arch(row.arch)) or row.reference
+    summary = summarise(records)
+    assert all(row.confirmed for row in (*summary.frontier, *summary.references))
+    assert not outside_space(summary, config.load_space())
+    for row in summary.frontier:
+        if not row.reference:
+            reference, difference = summary.against_reference(row, "b1 scaled")
+            assert difference.interval.num_values == 1
+            assert abs(reference.macs / row.macs - 1) < 0.03
+    cheapest, dearest = (
+        end(config.cost_of(r.spec) for r in records if r.origin == "search") for end in (min, max)
+    )
+    if sampler == "nsga2":  # the spread's ends stay among the first proposals
+        assert dearest / cheapest > 2.5
+
+
+def test_a_reference_outside_the_space_is_known_as_such(make_config, sit):
+    config = make_config(trials=4, confirm=2)
+    sitting = sit(config)
+    sitting.run()
+    summary = summarise(sitting.store.records())
+    outside = outside_space(summary, config.load_space())
+    assert outside == {row.arch_id for row in summary.references}  # it has one block a branch
+    said = search_verdict(summary, 0, None, outside=outside)
+    assert any("the reference stands outside the space" in line for line in said)
+    assert not any("outside the space" in line for line in search_verdict(summary, 0, None))
 
 
 def supernet_config(make_config, **changes):
@@ -417,8 +452,8 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
     assert stages == [
         [("inherited", "")],
         [("search", "")],
-        [("reference", "b1 scaled (outside the space)")],
-        [("confirm", "b1 scaled (outside the space)"), ("confirm", "")],
+        [("reference", "b1 scaled")],
+        [("confirm", "b1 scaled"), ("confirm", "")],
         [("inherited", TRUST_LABEL), ("calibration", TRUST_LABEL)],
     ]
     records = sitting.store.records()

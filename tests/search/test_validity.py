@@ -41,7 +41,8 @@ def shipped(recipe, tmp_path, monkeypatch):
         made = {
             # As a version wrote it that knew no `stop_after`.
             "recipe": long.model_dump(mode="json", exclude={"criterion", "stop_after"}),
-            "data": DATA.model_dump(mode="json", exclude={"root"}),
+            "data": DATA.without_root(),
+            "study": {"space": "a_space", "profile": "laptop"},
         }
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         write_benchmark(tmp_path / "scenes.parquet", table, {**made, **study})
@@ -76,7 +77,7 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
     shipped()
     for other in (
         {"stop_after": 100},
-        {"stop_after": None},
+        {"eval_batch_size": 3},  # BN recalibration sees other images
         {"learning_rate": 1e-3},
         {"steps": 500},
         {"augment": recipe.augment.model_copy(update={"flip": 0.0})},
@@ -85,7 +86,9 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
     assert validity_of(recipe, DATA.model_copy(update={"num_train": 9})) is None
     assert validity_of(recipe, DataConfig(name="camvid", root=".", image_size=(64, 96))) is None
     # What is no matter of training makes no difference.
-    assert validity_of(recipe.model_copy(update={"eval_batch_size": 3}), DATA) is not None
+    assert validity_of(recipe.model_copy(update={"num_workers": 3}), DATA) is not None
+    whole = recipe.model_copy(update={"stop_after": None, "criterion": "miou"})
+    assert validity_of(whole, DATA).tau == validity_of(whole, DATA).ceiling
     shipped(arches=5)
     assert validity_of(recipe, DATA) is None
 
@@ -93,10 +96,12 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
 def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
     shipped()
     found = validity_of(recipe, DATA)
-    (line,) = [s for s in search_verdict(summarise([record()]), 0, None, found) if "Kendall" in s]
-    assert line.startswith("cross entropy after the first 150 of 600 steps")
+    (line,) = [
+        s for s in search_verdict(summarise([record()]), 0, None, validity=found) if "Kendall" in s
+    ]
+    assert line.startswith("cross entropy after 150 of 600 steps")
     assert found.tau.describe() in line
-    assert "8 architectures, 2 seeds, of the table 'scenes'" in line
+    assert "8 architectures of a_space, as profile laptop narrows it, 2 seeds" in line
     (line,) = [
         s for s in search_verdict(summarise([record()]), 0, None) if "unknown: no table" in s
     ]

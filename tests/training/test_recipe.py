@@ -49,6 +49,7 @@ def test_recipes_round_trip(recipe):
     [
         ({"steps": 5, "warmup_steps": 5}, "warmup_steps must be less than steps=5, got 5"),
         ({"evaluations": 201}, "evaluations must be at most the 200 steps that are trained"),
+        ({"weight_averaging": 0.9, "criterion": "cross_entropy"}, "criterion must be miou with"),
         ({"stop_after": 200}, "stop_after must be less than steps=200, got 200"),
         ({"stop_after": 20, "evaluations": 21}, "at most the 20 steps that are trained, got 21"),
         ({"eval_window": (8, 8)}, "set together, got .8, 8. and None"),

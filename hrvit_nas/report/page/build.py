@@ -19,7 +19,7 @@ from hrvit_nas.results.allocation import TRAITS
 from hrvit_nas.results.trust import MIN_FOR_TRUST
 from hrvit_nas.search.ablation_run import AblationConfig, found
 from hrvit_nas.search.config import ConfigError, SearchConfig
-from hrvit_nas.search.plan import trust_scores
+from hrvit_nas.search.plan import outside_space, trust_scores
 from hrvit_nas.search.validity import validity_of
 
 from ..ablation import ablation_grid
@@ -266,7 +266,13 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
     return Section(
         id=f"{prefix}-frontier",
         title="Frontier",
-        words=search_verdict(run.summary, config.seed, config.standing, validity),
+        words=search_verdict(
+            run.summary,
+            config.seed,
+            config.standing,
+            validity=validity,
+            outside=outside_space(run.summary, run.space) if run.space else (),
+        ),
         charts=[
             Chart(
                 id=f"{prefix}-pareto",
@@ -449,10 +455,10 @@ def _calibration(prefix: str, run: ReportedRun) -> Section:
     config = run.config
     assert not isinstance(config, AblationConfig)
     try:
-        calibrations = calibrate_criteria(run.records, config.criterion)
+        calibrations = calibrate_criteria(run.records, config.ranked_by)
     except CalibrationError as error:
         raise ReportError(f"there is no calibration yet: {error}") from error
-    calibration = calibrations[config.criterion]
+    calibration = calibrations[config.ranked_by]
     return Section(
         id=f"{prefix}-calibration",
         title="Calibration of the proxy",
