@@ -60,12 +60,12 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, make_config, tmp_pat
     # By what a search ranks changes no score; what it confirms by does.
     assert read_runs([first, make_run("by-loss", recipe={**recipe, "criterion": "cross_entropy"})])
     confirmed = make_run("confirmed", long={**recipe, "steps": 5})
-    with pytest.raises(ConfigError, match="differ in recipe.long"):
+    with pytest.raises(ConfigError, match=r"differ in recipe\.long"):
         read_runs([first, confirmed])
     recalibrated = {**recipe, "recalibration_batches": 1}
     two = make_run("two", recipe=recalibrated)
     three = make_run("three", recipe={**recalibrated, "eval_batch_size": 3})
-    with pytest.raises(ConfigError, match="differ in recipe.eval_batch_size"):
+    with pytest.raises(ConfigError, match=r"differ in recipe\.eval_batch_size"):
         read_runs([two, three])
     longer = make_run("longer", recipe={**recipe, "steps": 2})
     with pytest.raises(ConfigError, match=r"differ in recipe.steps \(2 and 1\)"):
