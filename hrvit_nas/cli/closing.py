@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from ..arch import parse_arch
 from ..report import (
     calibration_table,
     calibration_verdict,
@@ -99,7 +100,7 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     config = run.config
     alone = config.strategy == "trials"
     validity = validity_of(config.recipe, config.data) if alone else None
-    outside = outside_space(summary, run.space)
+    outside = outside_space((parse_arch(row.arch) for row in summary.references), run.space)
     _say(
         console,
         *search_verdict(summary, config.seed, config.standing, validity=validity, outside=outside),

@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
-from ..arch import Arch, ArchSpec, get_arch, parse_arch, scale_to_cost
+from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
     CostName,
     Criterion,
-    RunSummary,
     TrialRecord,
     TrialStore,
     TrustScores,
@@ -243,18 +242,17 @@ def reference_label(preset: str) -> str:
     return f"{preset.removeprefix('hrvit_')} scaled"
 
 
-def outside_space(summary: RunSummary, space: Space) -> frozenset[str]:
-    """Ids of references whose choices a space does not have, its limits aside."""
+def outside_space(specs: Iterable[Arch], space: Space) -> frozenset[str]:
+    """Ids of architectures whose choices a space does not have, its limits aside."""
     found = set()
-    for row in summary.references:
-        spec = parse_arch(row.arch)
+    for spec in specs:
         try:
             if isinstance(spec, ArchSpec):
                 space.encode(spec)
                 continue
         except SpaceError:
             pass
-        found.add(row.arch_id)
+        found.add(spec.id)
     return frozenset(found)
 
 

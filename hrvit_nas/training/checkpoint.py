@@ -128,7 +128,10 @@ def read_state(path: Path, file_format: str, run: dict[str, Any] | None) -> dict
     run = run or {}
     # A version that did not know a field of recipes trained as its default does.
     defaults = Recipe().model_dump(mode="json")
-    theirs = {**{f"recipe.{name}": value for name, value in defaults.items()}, **state["run"]}
+    theirs = {
+        **{f"recipe.{name}": value for name, value in defaults.items()},
+        **state.get("run", {}),
+    }
     if differing := [key for key in run if theirs.get(key) != run[key]]:
         differences = "; ".join(
             f"{key} is {theirs.get(key)!r} there, {run[key]!r} here" for key in differing

@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, write_run, trials_of):
     run = write_run(tmp_path / "newer", trials_of(1))
     journal = run / "trials.jsonl"
     whole = journal.read_text()
-    journal.write_text(whole.replace('"schema_version":4', '"schema_version":99'))
+    journal.write_text(whole.replace('"schema_version":5', '"schema_version":99'))
     with pytest.raises(StoreError, match=r"has schema version 99.*a newer hrvit_nas"):
         load_run(run)
     journal.write_text(whole)

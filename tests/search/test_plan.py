@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hrvit_nas.arch import get_arch
+from hrvit_nas.arch import get_arch, parse_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.report import search_verdict
 from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate, summarise
@@ -405,7 +405,8 @@ def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, 
     assert {record.label for record in records} == {"", "b1 scaled"}
     summary = summarise(records)
     assert all(row.confirmed for row in (*summary.frontier, *summary.references))
-    assert not outside_space(summary, config.load_space())
+    references = [parse_arch(row.arch) for row in summary.references]
+    assert not outside_space(references, config.load_space())
     for row in summary.frontier:
         if not row.reference:
             reference, difference = summary.against_reference(row, "b1 scaled")
@@ -423,7 +424,8 @@ def test_a_reference_outside_the_space_is_known_as_such(make_config, sit):
     sitting = sit(config)
     sitting.run()
     summary = summarise(sitting.store.records())
-    outside = outside_space(summary, config.load_space())
+    references = [parse_arch(row.arch) for row in summary.references]
+    outside = outside_space(references, config.load_space())
     assert outside == {row.arch_id for row in summary.references}  # it has one block a branch
     said = search_verdict(summary, 0, None, outside=outside)
     assert any("the reference stands outside the space" in line for line in said)

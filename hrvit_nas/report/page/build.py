@@ -261,6 +261,7 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
     assert not isinstance(config, AblationConfig)
     data = pareto_data(run.summary, dataset=run.dataset, image_size=run.image_size)
     seeds = ", ".join(map(str, run.seeds))
+    references = run.specs(row.arch_id for row in run.summary.references)
     trained_alone = config.strategy == "trials"
     validity = validity_of(config.recipe, config.data) if trained_alone else None
     return Section(
@@ -271,7 +272,7 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
             config.seed,
             config.standing,
             validity=validity,
-            outside=outside_space(run.summary, run.space) if run.space else (),
+            outside=outside_space(references.values(), run.space) if run.space else (),
         ),
         charts=[
             Chart(
