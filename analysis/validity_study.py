@@ -35,6 +35,7 @@ from hrvit_nas.results.ranking import (
     cross_tau,
     predictor_residual_tau,
     predictor_tau,
+    residual_tau,
 )
 from hrvit_nas.search.config import (
     ConfigError,
@@ -156,6 +157,7 @@ def report(
     print(
         f"{len(truth.arch_ids)} architectures with seeds {', '.join(map(str, truth.seeds))} of"
         f" {truth.steps[-1]} steps; ceiling, tau between two seeds: {truth.ceiling.describe()};"
+        f" without MACs {residual_tau(truth.scores(), truth.macs).describe()};"
         f" MACs alone: {macs.describe()}"
     )
     print("| proxy | criterion | tau | without MACs | core-s | n |\n|---|---|---|---|---|---|")
@@ -381,7 +383,7 @@ def _draw(rows: Sequence[Row], truth: Benchmark, study: Study, path: Path) -> No
         axis.axhline(study.wanted.tau, color="grey", linestyle="--", linewidth=0.8, label="wanted")
         axis.set(xlabel="core-seconds an architecture", title=f"ranked by {shown}", xscale="log")
     axes[0].set_ylabel("Kendall's tau with mIoU of long training")
-    axes[1].legend(fontsize=8, loc="lower right")
+    axes[0].legend(fontsize=8, loc="lower right")
     figure.suptitle(
         f"{truth.name}: {len(truth.arch_ids)} architectures, {len(truth.seeds)} seeds,"
         " 95% bootstrap intervals",
