@@ -62,6 +62,7 @@ def undisturbed(make_config, ray_runtime, tmp_path_factory):
     """The loss curve of the same training in one go."""
     config = make_config(strategy="supernet", supernet=SUPERNET)
     run = create_run(config, tmp_path_factory.mktemp("undisturbed") / "run")
+    config = run.config  # which knows the classes, by which members are costed
     shared = {
         "run_dir": str(run.directory),
         "config": config.model_dump(mode="json"),
