@@ -107,7 +107,7 @@ def report(output: Output, data_root: Root, only: Only = None) -> None:
     curves = {
         variant: [
             _curve(path, study.recipe_of(variant))
-            for path in sorted(output.glob(f"{_slug(variant)}-s*.json"))
+            for path in sorted(output.glob(f"{_slug(variant)}-s[0-9]*.json"))
         ]
         for variant in only or study.variants
     }
