@@ -35,7 +35,6 @@ from hrvit_nas.results.benchmark import COLUMNS, load_benchmark, write_benchmark
 from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
-    TrainingPlan,
     load_profile,
     load_recipe,
     one_line,
@@ -80,7 +79,7 @@ class Study(BaseModel):
     costs: int = Field(ge=2)
     variations: int = Field(ge=0)
 
-    def settings(self, data: str, root: Path | None) -> tuple[SearchConfig, TrainingPlan]:
+    def settings(self, data: str, root: Path | None) -> SearchConfig:
         """The configuration of a search in the same space, on the same data, trained long."""
         profile, plan = load_profile(self.profile), load_recipe(self.recipe)
         sizes = {"num_train": profile.data.num_train, "num_val": profile.data.num_val}
@@ -92,7 +91,7 @@ class Study(BaseModel):
             recipe=plan.long_recipe,
             trials=1,
         )
-        return config, plan
+        return config
 
 
 @app.command()
@@ -118,7 +117,7 @@ def run(
 
     torch.set_num_threads(1)
     study, dataset = _load(name)
-    config, _ = study.settings(dataset, data_root)
+    config = study.settings(dataset, data_root)
     data = load_data(config.data)
     config = config.with_num_classes(data.num_classes)
     first, count = _part(part)

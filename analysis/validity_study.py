@@ -20,11 +20,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig
@@ -41,9 +40,9 @@ from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
     TrainingPlan,
+    load_declaration,
     load_profile,
     load_recipe,
-    one_line,
 )
 from hrvit_nas.training import Recipe, SupernetRecipe, train
 
@@ -428,12 +427,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _load() -> Study:
-    try:
-        return Study.model_validate(load_yaml(STUDY))
-    except ValidationError as error:
-        raise ConfigError(f"{STUDY}: {one_line(error)}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{STUDY}: cannot be read: {' '.join(str(error).split())}") from error
+    return load_declaration(Study, str(STUDY), STUDY.parent, "study")
 
 
 if __name__ == "__main__":

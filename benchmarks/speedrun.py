@@ -26,13 +26,13 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from hrvit_nas import build_segmentor
-from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.arch import get_hrvit, scale_widths
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig, SegmentationData, load_data, train_batches
 from hrvit_nas.models import Segmentor
 from hrvit_nas.results import provenance, replacing
-from hrvit_nas.search.config import ConfigError, load_recipe
+from hrvit_nas.search.config import ConfigError, load_declaration, load_recipe
 from hrvit_nas.training import (
     Recipe,
     build_optimizer,
@@ -77,7 +77,7 @@ Only = Annotated[list[str] | None, typer.Option(help="Variants; default all.")]
 def run(output: Output, data_root: Root, seeds: int = 3, only: Only = None) -> None:
     """Trains each variant with each seed."""
     torch.set_num_threads(1)
-    study = Study.model_validate(load_yaml(STUDY))
+    study = load_declaration(Study, str(STUDY), STUDY.parent, "study")
     data = _data(study, data_root)
     output.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
@@ -102,7 +102,7 @@ def run(output: Output, data_root: Root, seeds: int = 3, only: Only = None) -> N
 def report(output: Output, data_root: Root, only: Only = None) -> None:
     """Times a step of each variant, and prints the race."""
     torch.set_num_threads(1)
-    study = Study.model_validate(load_yaml(STUDY))
+    study = load_declaration(Study, str(STUDY), STUDY.parent, "study")
     data = _data(study, data_root)
     curves = {
         variant: [
