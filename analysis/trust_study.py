@@ -18,15 +18,20 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
 from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
-from hrvit_nas.search.config import ConfigError, SearchConfig, one_line, read_config
+from hrvit_nas.search.config import (
+    ConfigError,
+    SearchConfig,
+    load_declaration,
+    one_line,
+    read_config,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "supernet.yaml"
@@ -230,12 +235,7 @@ def _scored(
 
 
 def _load(path: Path) -> Study:
-    try:
-        return Study.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    return load_declaration(Study, str(path), STUDY.parent, "study")
 
 
 if __name__ == "__main__":

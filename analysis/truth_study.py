@@ -22,10 +22,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import typer
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from hrvit_nas._files import declarations_dir, load_yaml
+from hrvit_nas._files import declarations_dir
 from hrvit_nas.arch import ArchSpec, get_hrvit
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.cost import estimate_cost
@@ -35,9 +34,9 @@ from hrvit_nas.results.benchmark import COLUMNS, load_benchmark, write_benchmark
 from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
+    load_declaration,
     load_profile,
     load_recipe,
-    one_line,
 )
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.allocation import scaled_member
@@ -364,15 +363,10 @@ def _part(text: str) -> tuple[int, int]:
 
 def _load(name: str) -> tuple[Study, str]:
     """A study, and the data set that it is of."""
-    path = Path(name)
-    if path.suffix != ".yaml":
-        path = declarations_dir("experiments") / "studies" / f"truth_{name}.yaml"
-    try:
-        return Study.model_validate(load_yaml(path)), path.stem.removeprefix("truth_")
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    declared = name if Path(name).suffix == ".yaml" else f"truth_{name}"
+    folder = declarations_dir("experiments") / "studies"
+    dataset = Path(declared).stem.removeprefix("truth_")
+    return load_declaration(Study, declared, folder, "study"), dataset
 
 
 if __name__ == "__main__":

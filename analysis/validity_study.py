@@ -312,12 +312,10 @@ def _of_seeds(name: str, found: _Points, truth: Benchmark) -> Iterator[Row]:
     seconds = float(np.mean([found[s][a][3] for s in found for a in ids]))
     for column, (shown, sign) in zip((1, 2), CRITERIA.values(), strict=True):
         scores = np.array([[sign * found[s][a][column] for s in sorted(found)] for a in ids])
-        if tuple(sorted(found)) == truth.seeds:
-            yield _judged(name, shown, scores, final, macs, seconds)
-        else:
-            yield _row(name, shown, scores.mean(1), final, macs, seconds)
+        of_seeds = tuple(sorted(found)) == truth.seeds
+        yield _judged(name, shown, scores if of_seeds else scores.mean(1), final, macs, seconds)
         if len(found) > 1:
-            yield _row(
+            yield _judged(
                 f"{name}, mean of {len(found)} seeds",
                 shown,
                 scores.mean(1),
@@ -330,27 +328,19 @@ def _of_seeds(name: str, found: _Points, truth: Benchmark) -> Iterator[Row]:
 def _judged(
     name: str, criterion: str, scores: Floats, final: Floats, macs: Floats, seconds: float
 ) -> Row:
-    """A proxy with the seeds of the truth: each seed against the ends of the others."""
+    """A proxy against the ends of long training.
+
+    Scores are `(architectures, seeds)` where the proxy has the seeds of the truth, each of which is
+    held to the ends of the others; else one an architecture.
+    """
+    of_seeds = scores.ndim == 2
     return Row(
         name=name,
         criterion=criterion,
-        tau=cross_tau(scores, final),
-        residual=cross_residual_tau(scores, final, macs),
+        tau=(cross_tau if of_seeds else predictor_tau)(scores, final),
+        residual=(cross_residual_tau if of_seeds else predictor_residual_tau)(scores, final, macs),
         seconds=seconds,
         count=len(scores),
-    )
-
-
-def _row(
-    name: str, criterion: str, predictor: Floats, final: Floats, macs: Floats, seconds: float
-) -> Row:
-    return Row(
-        name=name,
-        criterion=criterion,
-        tau=predictor_tau(predictor, final),
-        residual=predictor_residual_tau(predictor, final, macs),
-        seconds=seconds,
-        count=len(predictor),
     )
 
 

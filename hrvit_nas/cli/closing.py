@@ -98,12 +98,12 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
     config = run.config
-    alone = config.strategy == "trials"
-    validity = validity_of(config.recipe, config.data) if alone else None
     outside = outside_space((parse_arch(row.arch) for row in summary.references), run.space)
     _say(
         console,
-        *search_verdict(summary, config.seed, config.standing, validity=validity, outside=outside),
+        *search_verdict(
+            summary, config.seed, config.standing, validity=validity_of(config), outside=outside
+        ),
     )
     if run.config.strategy == "supernet":
         _close_supernet(console, run)

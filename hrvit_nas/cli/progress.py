@@ -127,7 +127,8 @@ class SearchProgress:
         name = record.arch_id if record.label in ("", TRUST_LABEL) else record.label
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
-            f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.seconds:.0f} s)"
+            f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.steps:,} steps,"
+            f" {record.seconds:.0f} s)"
             + (
                 ""
                 if summary is None or self._first == "calibration"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..data import DataConfig
 from ..results import BenchmarkError, Criterion, Estimate, list_benchmarks, load_benchmark
 from ..training import Recipe
+from .config import SearchConfig
 
 MIN_ARCHITECTURES = 6
 """Fewer say nothing of a rank correlation."""
@@ -40,17 +41,16 @@ class Validity:
     ceiling: Estimate
 
 
-def validity_of(recipe: Recipe, data: DataConfig) -> Validity | None:
-    """Reads a recipe's validity off the shipped table of its data set.
-
-    Args:
-        recipe: How a search scores.
-        data: The search's data.
+def validity_of(config: SearchConfig) -> Validity | None:
+    """Reads the validity of a search's scores off the shipped table of its data set.
 
     Returns:
         None where there is no table, or one of another schedule or data, of too few architectures,
-        or without scores at that step.
+        or without scores at that step; and of scores with the weights of a supernet.
     """
+    recipe, data = config.recipe, config.data
+    if config.strategy != "trials":
+        return None
     if data.name not in list_benchmarks():
         return None
     try:

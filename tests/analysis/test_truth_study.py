@@ -147,7 +147,7 @@ def test_proxies_are_judged_by_a_table(study, trained, call, capsys, tmp_path, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "moon", "x"], "cannot be read"),
+        (["run", "moon", "x"], "no study 'truth_moon'; known: "),
         (["run", "scenes", "x", "--part", "2/2"], "--part must be such as 0/2 or 1/2, got '2/2'"),
         (["table", "scenes", "x"], "no trials in x"),
     ],

@@ -67,7 +67,7 @@ def test_elsewhere_each_trial_is_one_line_however_long(specs):
     failed, scored, beside = text_of(screen).splitlines()
     assert f"searching 1/3: {specs[0].id} seed 0" in failed
     assert f"failed: [bold]broke{'!' * 99}" in failed
-    assert f"searching 2/3: {specs[1].id} seed 0 0.0123 GMACs, mIoU 50.00% (3 s)" in scored
+    assert f"searching 2/3: {specs[1].id} seed 0 0.0123 GMACs, mIoU 50.00% (1 steps, 3 s)" in scored
     assert scored.endswith("frontier 1")
     assert "references 1: b1 scaled seed 0" in beside
 

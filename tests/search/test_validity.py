@@ -10,11 +10,15 @@ from hrvit_nas.results import summarise
 from hrvit_nas.results.benchmark import COLUMNS, write_benchmark
 from hrvit_nas.results.ranking import kendall_tau
 from hrvit_nas.search import validity as module
-from hrvit_nas.search.config import load_recipe
-from hrvit_nas.search.validity import validity_of
+from hrvit_nas.search.config import SearchConfig, load_recipe
 
 DATA = DataConfig(image_size=(64, 96), num_train=8, num_val=4)
 STEPS = (50, 150, 600)
+
+
+def validity_of(recipe, data=DATA, **more):
+    config = SearchConfig(space="a_space", data=data, recipe=recipe, trials=1, **more)
+    return module.validity_of(config)
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def shipped(recipe, tmp_path, monkeypatch):
 
 def test_the_tau_is_that_of_the_table(recipe, shipped):
     table = shipped()
-    found = validity_of(recipe, DATA)
+    found = validity_of(recipe)
     assert (found.step, found.steps, found.criterion) == (150, 600, "cross_entropy")
     assert (found.num_architectures, found.num_seeds) == (8, 2)
 
@@ -70,7 +74,7 @@ def test_the_tau_is_that_of_the_table(recipe, shipped):
         for a, b in ((0, 1), (1, 0))
     ]
     assert found.tau.value == pytest.approx(np.mean(taus))
-    wrong = validity_of(recipe.model_copy(update={"stop_after": 50}), DATA)
+    wrong = validity_of(recipe.model_copy(update={"stop_after": 50}))
     assert wrong.tau.value < 0 < found.tau.value
 
 
@@ -83,20 +87,21 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
         {"steps": 500},
         {"augment": recipe.augment.model_copy(update={"flip": 0.0})},
     ):
-        assert validity_of(recipe.model_copy(update=other), DATA) is None, other
+        assert validity_of(recipe.model_copy(update=other)) is None, other
     assert validity_of(recipe, DATA.model_copy(update={"num_train": 9})) is None
     assert validity_of(recipe, DataConfig(name="camvid", root=".", image_size=(64, 96))) is None
     # What is no matter of training makes no difference.
-    assert validity_of(recipe.model_copy(update={"num_workers": 3}), DATA) is not None
+    assert validity_of(recipe.model_copy(update={"num_workers": 3})) is not None
+    assert validity_of(recipe, strategy="supernet") is None
     whole = recipe.model_copy(update={"stop_after": None, "criterion": "miou"})
-    assert validity_of(whole, DATA).tau == validity_of(whole, DATA).ceiling
+    assert validity_of(whole).tau == validity_of(whole).ceiling
     shipped(arches=5)
-    assert validity_of(recipe, DATA) is None
+    assert validity_of(recipe) is None
 
 
 def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
     shipped()
-    found = validity_of(recipe, DATA)
+    found = validity_of(recipe)
     (line,) = [
         s for s in search_verdict(summarise([record()]), 0, None, validity=found) if "Kendall" in s
     ]

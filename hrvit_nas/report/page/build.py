@@ -262,8 +262,6 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
     data = pareto_data(run.summary, dataset=run.dataset, image_size=run.image_size)
     seeds = ", ".join(map(str, run.seeds))
     references = run.specs(row.arch_id for row in run.summary.references)
-    trained_alone = config.strategy == "trials"
-    validity = validity_of(config.recipe, config.data) if trained_alone else None
     return Section(
         id=f"{prefix}-frontier",
         title="Frontier",
@@ -271,7 +269,7 @@ def _frontier(prefix: str, run: ReportedRun) -> Section:
             run.summary,
             config.seed,
             config.standing,
-            validity=validity,
+            validity=validity_of(config),
             outside=outside_space(references.values(), run.space) if run.space else (),
         ),
         charts=[
