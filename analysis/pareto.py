@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
             cost=options.cost or names.cost,
             noise=names.noise,
             criterion=names.criterion,
+            finalists=names.finalists,
         )
         data = pareto_data(summary, dataset=names.dataset, image_size=names.image_size)
         draw_pareto(data, output)
@@ -65,6 +66,7 @@ class RunNames:
     dataset: str = ""
     image_size: tuple[int, int] | None = None
     noise: float | None = None
+    finalists: int | None = None
 
 
 def read_names(path: Path) -> RunNames:
@@ -96,6 +98,7 @@ def read_names(path: Path) -> RunNames:
             dataset=data.get("name", ""),
             image_size=size,
             noise=noise and float(noise),
+            finalists=config.get("finalists"),
         )
     except ReportError:
         raise

@@ -21,7 +21,7 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import load_data
 from hrvit_nas.report import draw_strategies, strategies_markdown, strategy_run
 from hrvit_nas.report.strategies import StrategyRun
-from hrvit_nas.results import RunSummary, TrialRecord, TrialStore
+from hrvit_nas.results import RunSummary, Trial, TrialRecord, TrialStore
 from hrvit_nas.search.config import (
     CONFIG_NAME,
     ConfigError,
@@ -30,10 +30,9 @@ from hrvit_nas.search.config import (
     load_recipe,
     read_config,
 )
+from hrvit_nas.search.evaluators import TRAINING_DIR
 from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
 from hrvit_nas.search.supernet import Step
-from hrvit_nas.search.tasks import Task
-from hrvit_nas.search.trial import TRAINING_DIR
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "strategies.yaml"
@@ -48,13 +47,13 @@ class Lines:
     def supernet(self, step: Step | None) -> None:
         """Nothing: its curve is kept in the run directory."""
 
-    def started(self, task: Task) -> None:
+    def started(self, trial: Trial) -> None:
         """Nothing to say yet."""
 
     def ended(self, record: TrialRecord, summary: RunSummary) -> None:  # noqa: ARG002
         """One line."""
         score = record.error if record.miou is None else f"{record.miou:.2%}"
-        print(f"{self._name}: {record.origin} {record.number + 1}: {score}", flush=True)
+        print(f"{self._name}: {record.purpose} {record.number + 1}: {score}", flush=True)
 
 
 def configured(

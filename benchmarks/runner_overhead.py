@@ -30,7 +30,7 @@ class Clock:
     def supernet(self, step: object) -> None:
         """There is none."""
 
-    def started(self, task: object) -> None:
+    def started(self, trial: object) -> None:
         """A trial was handed out."""
 
     def ended(self, record: object, summary: object) -> None:  # noqa: ARG002

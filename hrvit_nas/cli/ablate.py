@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from ..arch import ArchSpec
     from ..report.grid import Grid
-    from ..results.records import Origin
     from ..search.ablation import AblationPlan
     from ..search.ablation_run import AblationRun
 
@@ -357,13 +356,12 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
         f" images at {height}x{width}, {run.data.num_classes} classes; run directory"
         f" {run.directory}",
     )
-    stage: Origin = "ablation" if config.supernet is None else "inherited"
     interrupted = False
     notes: list[str] = []
     try:
         with (
             Interrupts() as interrupts,
-            SearchProgress(console, run.num_trials, done, stage) as progress,
+            SearchProgress(console, run.num_trials, done, config.stage) as progress,
         ):
             notes = continue_ablation(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):

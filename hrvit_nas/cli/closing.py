@@ -72,7 +72,8 @@ def _plan(run: Run) -> str:
 
 
 def _confirming(config: SearchConfig) -> str:
-    seeds = f"confirmed with {config.confirm} further seeds"
+    which = f"the best {config.finalists} " if config.finalists else ""
+    seeds = f"{which}confirmed with {config.confirm} further seeds"
     return f"{seeds} of {config.long.described_steps}" if config.confirm and config.long else seeds
 
 

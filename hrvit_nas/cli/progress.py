@@ -19,10 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..results import RunSummary, TrialRecord
-from ..results.records import Origin, TrialKey
-from ..search.plan import TRUST_LABEL
-from ..search.tasks import Task
+from ..results import RunSummary, Stage, Trial, TrialKey, TrialRecord
 
 if TYPE_CHECKING:
     from ..search.supernet import Step
@@ -30,14 +27,18 @@ if TYPE_CHECKING:
 ROWS = 12
 SUPERNET_LINES = 20
 """Lines about a supernet's training where there is no terminal."""
-STAGES: dict[Origin, str] = {
-    "inherited": "scoring",
-    "search": "searching",
-    "reference": "references",
-    "confirm": "confirming",
-    "calibration": "calibrating",
-    "ablation": "ablating",
+STAGES: dict[Stage, str] = {
+    Stage("search", "inherited"): "scoring",
+    Stage("search", "trained"): "searching",
+    Stage("reference", "trained"): "references",
+    Stage("confirmation", "trained"): "confirming",
+    Stage("calibration", "trained"): "calibrating",
+    Stage("ranking_check", "inherited"): "scoring, to check the ranking",
+    Stage("ranking_check", "trained"): "training, to check the ranking",
+    Stage("ablation", "trained"): "ablating",
+    Stage("ablation", "inherited"): "scoring",
 }
+SEARCHING, CALIBRATING = Stage("search", "trained"), Stage("calibration", "trained")
 
 
 class SearchProgress:
@@ -50,10 +51,10 @@ class SearchProgress:
         stage: The first stage.
     """
 
-    def __init__(self, console: Console, trials: int, done: int, stage: Origin = "search") -> None:
+    def __init__(self, console: Console, trials: int, done: int, stage: Stage = SEARCHING) -> None:
         self._console = console
         self._trials = trials
-        self._running: dict[TrialKey, Task] = {}
+        self._running: dict[TrialKey, Trial] = {}
         self._summary: RunSummary | None = None
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -102,36 +103,36 @@ class SearchProgress:
                 soft_wrap=True,
             )
 
-    def started(self, task: Task) -> None:
+    def started(self, trial: Trial) -> None:
         """Notes a trial that was handed out."""
-        self._running[task.key] = task
-        if task.origin not in self._stages:
-            self._stages[task.origin] = self._bar.add_task(STAGES[task.origin], total=None)
+        self._running[trial.key] = trial
+        if trial.stage not in self._stages:
+            self._stages[trial.stage] = self._bar.add_task(STAGES[trial.stage], total=None)
 
     def ended(self, record: TrialRecord, summary: RunSummary | None = None) -> None:
         """Notes a trial that ended; a summary is shown as the frontier so far."""
         self._running.pop(record.key, None)
         self._summary = summary
-        self._counts[record.origin] = self._counts.get(record.origin, 0) + 1
-        self._bar.update(self._stages[record.origin], completed=self._counts[record.origin])
+        self._counts[record.stage] = self._counts.get(record.stage, 0) + 1
+        self._bar.update(self._stages[record.stage], completed=self._counts[record.stage])
         if not self._console.is_terminal:
             line = self._line(record, summary)
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, record: TrialRecord, summary: RunSummary | None) -> str:
         elapsed = time.monotonic() - self._started
-        count = self._counts[record.origin]
-        first = record.origin == self._first and count <= self._trials
+        count = self._counts[record.stage]
+        first = record.stage == self._first and count <= self._trials
         of = f"/{self._trials}" if first else ""
         score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
-        name = record.arch_id if record.label in ("", TRUST_LABEL) else record.label
+        name = record.label or record.arch_id
         return (
-            f"[{elapsed:6.0f} s] {STAGES[record.origin]} {count}{of}: {name} seed {record.seed}"
+            f"[{elapsed:6.0f} s] {STAGES[record.stage]} {count}{of}: {name} seed {record.seed}"
             f" {record.macs / 1e9:.4f} GMACs, mIoU {score} ({record.steps:,} steps,"
             f" {record.seconds:.0f} s)"
             + (
                 ""
-                if summary is None or self._first == "calibration"
+                if summary is None or self._first == CALIBRATING
                 else f"; frontier {len(summary.frontier)}"
             )
         )
@@ -139,10 +140,10 @@ class SearchProgress:
     def _render(self) -> Group:
         parts: list[object] = [self._bar]
         running = ", ".join(
-            f"{task.label or task.spec.id} seed {task.seed}" for task in self._running.values()
+            f"{trial.label or trial.arch.id} seed {trial.seed}" for trial in self._running.values()
         )
         parts.append(Text(f"running: {running or 'nothing yet'}", style="dim"))
-        if self._first == "calibration":
+        if self._first == CALIBRATING:
             return Group(*parts)  # type: ignore[arg-type]
         if self._summary is not None and self._summary.frontier:
             table = Table(title="frontier so far", title_justify="left", box=None)

@@ -167,6 +167,13 @@ def search(
             " the recipe's long form. Default: 0."
         ),
     ] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the frontier's members, how many to confirm: those that dominate most between"
+            " them. Default: all."
+        ),
+    ] = None,
     long_steps: Annotated[
         int | None,
         typer.Option(
@@ -215,9 +222,9 @@ def search(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Continue the run in this directory. Only --trials, --confirm, --retrain, --trust,"
-            " --calibration, --calibration-seeds, --wanted-tau, --mlflow, --workers,"
-            " --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+            help="Continue the run in this directory. Only --trials, --confirm, --finalists,"
+            " --retrain, --trust, --calibration, --calibration-seeds, --wanted-tau, --mlflow,"
+            " --workers, --cpus-per-trial, --gpus-per-trial and --address may be given with it."
         ),
     ] = None,
 ) -> int:
@@ -247,10 +254,12 @@ def main() -> None:
 
 
 _HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
-_GOALS = ("trials", "confirm", "retrain", "trust", "calibration_seeds", "wanted_tau")
+_OPTIONAL = ("finalists", "retrain", "trust", "calibration_seeds", "wanted_tau")
+_GOALS = ("trials", "confirm", *_OPTIONAL)
 _OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
 _OF_SEARCH = {
     *("strategy", "trials", "sampler", "population", "references", "initial", "confirm"),
+    "finalists",
     "storage",
     "calibration",
     *_OF_SUPERNET,
@@ -360,11 +369,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
                 "seed": options["seed"],
                 "confirm": options["confirm"] or 0,
                 "calibrate": options["calibrate_proxy"] or 0,
-                **{
-                    name: options[name]
-                    for name in ("retrain", "trust", "calibration_seeds", "wanted_tau")
-                    if options[name] is not None
-                },
+                **{name: options[name] for name in _OPTIONAL if options[name] is not None},
                 **({} if references is None else {"references": listed(references)}),
                 "storage": options["storage"],
                 "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
@@ -390,7 +395,6 @@ def _go(run: Run) -> int:
     from rich.console import Console
 
     from ..search.config import ConfigError
-    from ..search.plan import TRUST_LABEL
     from ..search.run import continue_run
     from .closing import announce, close
     from .interrupts import Interrupts
@@ -398,9 +402,7 @@ def _go(run: Run) -> int:
 
     console = Console()
     stage = run.config.first_stage
-    done = sum(
-        record.origin == stage and record.label != TRUST_LABEL for record in run.store.records()
-    )
+    done = sum(record.stage == stage for record in run.store.records())
     notes: list[str] = []
     interrupted = False
     try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hrvit_nas.results import (
     MIOU_AND_COST,
+    Stage,
     hypervolume_curve,
     mean_interval,
     paired_difference,
@@ -161,7 +162,7 @@ def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         return None
     points, spent, seconds = [], [], 0.0
     for record in run.records:
-        if record.origin == "search":
+        if record.stage == Stage("search", "trained"):
             seconds += record.seconds
             cost = getattr(record, run.summary.cost)
             known = record.miou is not None and cost is not None

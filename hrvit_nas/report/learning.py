@@ -59,7 +59,7 @@ def learning_data(run: ReportedRun, chosen: Iterable[str]) -> LearningData | Non
         run: The run.
         chosen: Ids of the architectures that get a line, the most important first.
     """
-    trained = [r for r in run.records if r.origin != "inherited" and len(r.history) > 1]
+    trained = [r for r in run.records if r.evaluator == "trained" and len(r.history) > 1]
     if not trained:
         return None
     by_step: dict[int, list[float]] = {}

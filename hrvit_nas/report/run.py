@@ -16,11 +16,11 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import RunSummary, TrialRecord, TrialStore, summarise
+from hrvit_nas.results import RunSummary, Stage, TrialRecord, TrialStore, summarise
 from hrvit_nas.search.ablation_run import AblationConfig, read_ablation
 from hrvit_nas.search.config import CONFIG_NAME, SearchConfig, read_config
 from hrvit_nas.space import Space, SpaceError
@@ -83,7 +83,9 @@ class ReportedRun:
     @property
     def search_seeds(self) -> str:
         """Seeds that proposals were first trained with, for a caption."""
-        seeds = {record.seed for record in self.records if record.origin == "search"}
+        seeds = {
+            record.seed for record in self.records if record.stage == Stage("search", "trained")
+        }
         return ", ".join(map(str, sorted(seeds)))
 
     @property
@@ -194,17 +196,14 @@ def load_run(directory: str | Path) -> ReportedRun:
     directory = Path(directory)
     config: SearchConfig | AblationConfig
     config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)
-    cost = "macs" if isinstance(config, AblationConfig) else config.cost
-    standing = None if isinstance(config, AblationConfig) else config.standing
+    ranking: dict[str, Any] = {}
+    if isinstance(config, SearchConfig):
+        noise = config.standing and config.standing.noise
+        ranking = {"cost": config.cost, "noise": noise, "finalists": config.finalists}
     with _no_collection():
         store = TrialStore(directory, arches=False)
         records = tuple(store.records())
-        summary = summarise(
-            records,
-            cost=cost,
-            noise=standing and standing.noise,
-            criterion=config.recipe.criterion,
-        )
+        summary = summarise(records, criterion=config.recipe.criterion, **ranking)
     return ReportedRun(
         directory=directory,
         config=config,

@@ -76,8 +76,9 @@ def strategy_run(
         ReportError: Nothing was trained anew.
     """
     rows = [record for record in records if record.state == "complete"]
-    inherits = any(record.origin == "inherited" for record in rows)
-    anew = [record for record in rows if record.origin == ("search" if inherits else "confirm")]
+    inherits = any(record.evaluator == "inherited" for record in rows)
+    purpose = "search" if inherits else "confirmation"
+    anew = [r for r in rows if r.purpose == purpose and r.evaluator == "trained"]
     if not anew:
         raise ReportError(f"{name}, seed {seed}: no frontier member was trained anew")
 

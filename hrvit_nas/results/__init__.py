@@ -30,7 +30,20 @@ from .intervals import (
 )
 from .provenance import provenance
 from .ranking import Estimate, VarianceComponents
-from .records import SCHEMA, SCHEMA_VERSION, Column, Criterion, HistoryPoint, TrialRecord
+from .records import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    Column,
+    Criterion,
+    Evaluator,
+    HistoryPoint,
+    Purpose,
+    Stage,
+    Trial,
+    TrialKey,
+    TrialRecord,
+    TrialResult,
+)
 from .store import StoreError, TrialStore
 from .summary import ArchSummary, CostName, RunSummary, summarise
 from .trust import Trust, TrustScores, gather_trust, trust
@@ -54,17 +67,23 @@ __all__ = [
     "Criterion",
     "Effect",
     "Estimate",
+    "Evaluator",
     "Fidelity",
     "GeneImportance",
     "HistoryPoint",
     "Importance",
     "Interval",
     "PairedDifference",
+    "Purpose",
     "RunSummary",
     "ScoreTable",
+    "Stage",
     "StoreError",
     "TraitDifference",
+    "Trial",
+    "TrialKey",
     "TrialRecord",
+    "TrialResult",
     "TrialStore",
     "Trust",
     "TrustScores",

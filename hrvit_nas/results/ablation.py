@@ -184,7 +184,7 @@ def ablate(
     _, noise, free = pooled_noise(
         (arch_id, seed, value) for arch_id, row in scores.items() for seed, value in row.items()
     )
-    inherited = any(record.origin == "inherited" for record in complete)
+    inherited = any(record.evaluator == "inherited" for record in complete)
     count = len(changes) + sum(control is not None for _, _, control in changes)
     of_base = arms[base.arch_id]
     rows = []

@@ -21,7 +21,7 @@ from .ranking import (
     seed_tau,
     variance_components,
 )
-from .records import LESS_IS_BETTER, Criterion, HistoryPoint, TrialRecord
+from .records import CALIBRATING, LESS_IS_BETTER, Criterion, HistoryPoint, TrialRecord
 
 MIN_ARCHITECTURES = 4
 """Fewer say nothing about a ranking."""
@@ -137,23 +137,26 @@ class ScoreTable:
 
 
 def score_table(
-    records: Iterable[TrialRecord], criterion: Criterion = "miou", *, long: bool = False
+    records: Iterable[TrialRecord], criterion: Criterion = "miou", *, budget: int | None = None
 ) -> ScoreTable:
     """Gathers the scores of a calibration.
 
     Args:
-        records: Of one run; those of a calibration count.
+        records: Of one run; those that calibrate it count.
         criterion: Score to gather, of those in a trial's history; a cross entropy is negated.
-        long: Whether of long training, or of the scores that it judges.
+        budget: Optimiser steps of the trials; None = the least, by which the search scores.
 
     Raises:
         CalibrationError: Fewer than 4 architectures have the score for every one of at least two
             seeds at a common fidelity.
     """
+    mine = [r for r in records if r.purpose in CALIBRATING and r.evaluator == "trained"]
+    if budget is None:
+        budget = min((record.budget for record in mine), default=0)
     trials: dict[str, dict[int, TrialRecord]] = {}
     seen: set[str] = set()
-    for record in records:
-        if record.origin == "calibration" and record.long == long:
+    for record in mine:
+        if record.budget == budget:
             seen.add(record.arch_id)
             if record.state == "complete":
                 trials.setdefault(record.arch_id, {})[record.seed] = record
@@ -240,8 +243,11 @@ class _Long:
 
 def _long_scores(records: list[TrialRecord], table: ScoreTable) -> _Long | None:
     """None where fewer than 4 architectures of the table are trained long with its seeds."""
+    budgets = {r.budget for r in records if r.purpose == "calibration"}
+    if len(budgets) < 2:
+        return None
     try:
-        long = score_table(records, long=True)
+        long = score_table(records, budget=max(budgets))
     except CalibrationError:
         return None
     places = {arch_id: row for row, arch_id in enumerate(long.arch_ids)}

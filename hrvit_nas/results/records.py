@@ -1,10 +1,10 @@
-"""What is known of one trial, and the columns, units and schema version it is stored with."""
+"""A trial, what came of it, and the columns, units and schema version it is stored with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,18 +18,31 @@ from pydantic import (
 
 from hrvit_nas.arch import Arch, parse_arch
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before calibration beside.
 4: trials may be of an ablation, and of architectures that are no HRViT.
-5: trials may be trained long."""
+5: trials may be trained long.
+6: purpose, evaluator and budget in place of `origin` and `long`."""
 
 Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
 """Scores of a history point that architectures can be ranked by."""
 LESS_IS_BETTER: frozenset[Criterion] = frozenset({"cross_entropy"})
 
-Origin = Literal["search", "reference", "confirm", "calibration", "inherited", "ablation"]
+Purpose = Literal["search", "reference", "confirmation", "calibration", "ranking_check", "ablation"]
+"""What a trial is for."""
+Evaluator = Literal["trained", "inherited"]
+"""Where the weights come from that are scored: training alone, or a supernet."""
 State = Literal["complete", "failed"]
+CALIBRATING: frozenset[Purpose] = frozenset({"calibration", "ranking_check"})
+"""Purposes whose trials tell how far scores can be trusted, and are no part of a search."""
+
+
+class Stage(NamedTuple):
+    """Trials of one purpose that are scored alike."""
+
+    purpose: Purpose
+    evaluator: Evaluator
 
 
 class TrialKey(NamedTuple):
@@ -38,20 +51,60 @@ class TrialKey(NamedTuple):
     Attributes:
         arch_id: Id of the architecture.
         seed: Seed of initialisation and data order.
-        inherited: Whether weights were inherited.
-        long: Whether it was trained by the run's long recipe.
+        evaluator: Where its weights come from.
+        budget: Optimiser steps that it is trained for; of the supernet, if weights are inherited.
     """
 
     arch_id: str
     seed: int
-    inherited: bool = False
-    long: bool = False
+    evaluator: Evaluator
+    budget: int
 
     @property
     def name(self) -> str:
-        """For files and other tools, such as `0123456789ab-s0` or `0123456789ab-s1-long`."""
-        kinds = ("-inherited" if self.inherited else "", "-long" if self.long else "")
-        return f"{self.arch_id}-s{self.seed}{''.join(kinds)}"
+        """For files and other tools, such as `0123456789ab-s0-300`."""
+        kind = "" if self.evaluator == "trained" else f"-{self.evaluator}"
+        return f"{self.arch_id}-s{self.seed}{kind}-{self.budget}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One architecture to score: how, for how long, with which seed, and what for.
+
+    Attributes:
+        number: Number of the trial within the run.
+        arch: The architecture.
+        seed: Seed of initialisation and data order; of the supernet, if weights are inherited.
+        purpose: What it is for.
+        evaluator: Where its weights come from.
+        budget: Optimiser steps that it is trained for; of the supernet, if weights are inherited.
+        label: Name to show, such as that of a reference.
+        proposal: Number of the Optuna trial that proposed it; None for one that none did.
+    """
+
+    number: int
+    arch: Arch
+    seed: int
+    purpose: Purpose
+    evaluator: Evaluator = "trained"
+    budget: int
+    label: str = ""
+    proposal: int | None = None
+
+    @property
+    def key(self) -> TrialKey:
+        """What is never trained or scored twice."""
+        return TrialKey(self.arch.id, self.seed, self.evaluator, self.budget)
+
+    @property
+    def stage(self) -> Stage:
+        """Which of a run's stages it belongs to."""
+        return Stage(self.purpose, self.evaluator)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that holds this trial's weights."""
+        return f"{self.key.name}.pt"
 
 
 @dataclass(frozen=True)
@@ -93,11 +146,40 @@ class HistoryPoint(NamedTuple):
     seconds: float | None = None
 
 
-class TrialRecord(BaseModel):
-    """One trained architecture: what it is, what it costs, what it scored, and where.
+class _Identity(BaseModel):
+    """Which trial it was: the columns of a `Trial`."""
 
-    Frozen, keyword-only and self-checking; `SCHEMA` gives the unit and the meaning of every
-    field. Costs are those of one image at the run's image size.
+    number: Annotated[int, Field(ge=0), Column("count", "trial number within the run, from 0")]
+    arch_id: Annotated[
+        str, Field(pattern="^[0-9a-f]{12}$"), Column("", "id of the architecture (12 hex digits)")
+    ]
+    arch: Annotated[str, Column("", "architecture as canonical JSON")]
+    purpose: Annotated[
+        Purpose,
+        Column(
+            "",
+            "what it was for: proposed by the search; a reference placed beside it; a confirmation"
+            " with a further seed; a calibration of scores; a check of how far scores with"
+            " inherited weights rank as training alone does; an arm of an ablation",
+        ),
+    ]
+    evaluator: Annotated[
+        Evaluator,
+        Column("", "whether it was trained alone, or scored with the weights of a supernet"),
+    ] = "trained"
+    budget: Annotated[
+        int,
+        Field(ge=0),
+        Column("count", "optimiser steps it was to be trained for; of the supernet, if inherited"),
+    ]
+    label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
+    seed: Annotated[int, Column("", "seed of initialisation and data order")]
+
+
+class TrialResult(BaseModel):
+    """What came of a trial, as its worker tells.
+
+    Frozen, keyword-only and self-checking.
 
     Raises:
         pydantic.ValidationError (a ValueError): A field is missing, unknown or out of range,
@@ -106,27 +188,6 @@ class TrialRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    number: Annotated[int, Field(ge=0), Column("count", "trial number within the run, from 0")]
-    arch_id: Annotated[
-        str, Field(pattern="^[0-9a-f]{12}$"), Column("", "id of the architecture (12 hex digits)")
-    ]
-    arch: Annotated[str, Column("", "architecture as canonical JSON")]
-    origin: Annotated[
-        Origin,
-        Column(
-            "",
-            "why it was trained: proposed by the search, placed beside it as a reference,"
-            " trained again with a further seed to confirm, to calibrate scores, or as an arm of an"
-            " ablation; or inherited:"
-            " not trained, but scored with the weights of a supernet",
-        ),
-    ]
-    label: Annotated[ForeignText, Column("", "name to show, such as that of a reference")] = ""
-    seed: Annotated[int, Column("", "seed of initialisation and data order")]
-    long: Annotated[
-        bool,
-        Column("", "whether it was trained by the run's long recipe, not by that of a proxy score"),
-    ] = False
     state: Annotated[State, Column("", "complete or failed")]
     miou: Annotated[
         float | None,
@@ -141,6 +202,46 @@ class TrialRecord(BaseModel):
             "of an inherited score: mean IoU before batch statistics were estimated anew",
         ),
     ] = None
+    latency_ms: Annotated[
+        float | None, Field(ge=0), Column("ms/image", "measured latency, where measured")
+    ] = None
+    seconds: Annotated[float, Field(ge=0), Column("s", "wall time of the trial")]
+    steps: Annotated[
+        int,
+        Field(ge=0),
+        Column("count", "optimiser steps trained (the fidelity); of the supernet, if inherited"),
+    ]
+    error: Annotated[ForeignText, Column("", "why the trial failed; empty if it did not")] = ""
+    worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
+    history: Annotated[
+        tuple[HistoryPoint, ...],
+        Column("", "learning curve: step (count), mIoU and other scores at each evaluation"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _check_state(self) -> Self:
+        if self.state == "complete" and self.miou is None:
+            raise ValueError("a complete trial must have a miou, got none")
+        if self.state == "failed" and not self.error:
+            raise ValueError("a failed trial must say its error, got an empty one")
+        return self
+
+    @classmethod
+    def failed(cls, error: str, seconds: float = 0.0) -> Self:
+        """Of a trial that broke before it could say more."""
+        return cls(state="failed", error=error or "unknown error", seconds=seconds, steps=0)
+
+
+class TrialRecord(TrialResult, _Identity):
+    """One trial: what it was, what the architecture costs, what it scored, and where.
+
+    Frozen, keyword-only and self-checking; `SCHEMA` gives the unit and the meaning of every
+    field. Costs are those of one image at the run's image size.
+
+    Raises:
+        pydantic.ValidationError (a ValueError): As a `TrialResult`.
+    """
+
     macs: Annotated[
         int,
         Field(ge=0),
@@ -155,40 +256,22 @@ class TrialRecord(BaseModel):
     peak_activation_bytes: Annotated[
         int, Field(ge=0), Column("B/image", "peak bytes of activations, float32 inference")
     ]
-    latency_ms: Annotated[
-        float | None, Field(ge=0), Column("ms/image", "measured latency, where measured")
-    ] = None
-    seconds: Annotated[float, Field(ge=0), Column("s", "wall time of the trial")]
-    steps: Annotated[
-        int,
-        Field(ge=0),
-        Column("count", "optimiser steps trained (the fidelity); of the supernet, if inherited"),
-    ]
-    error: Annotated[ForeignText, Column("", "why the trial failed; empty if it did not")] = ""
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
-    worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
-    history: Annotated[
-        tuple[HistoryPoint, ...],
-        Column("", "learning curve: step (count), mIoU and other scores at each evaluation"),
-    ] = ()
 
     @field_validator("finished_at")
     @classmethod
     def _in_utc(cls, value: datetime) -> datetime:
         return value.astimezone(UTC)
 
-    @model_validator(mode="after")
-    def _check_state(self) -> TrialRecord:
-        if self.state == "complete" and self.miou is None:
-            raise ValueError("a complete trial must have a miou, got none")
-        if self.state == "failed" and not self.error:
-            raise ValueError("a failed trial must say its error, got an empty one")
-        return self
-
     @property
     def key(self) -> TrialKey:
         """What a trial must not be repeated for."""
-        return TrialKey(self.arch_id, self.seed, self.origin == "inherited", self.long)
+        return TrialKey(self.arch_id, self.seed, self.evaluator, self.budget)
+
+    @property
+    def stage(self) -> Stage:
+        """Which of a run's stages it belongs to."""
+        return Stage(self.purpose, self.evaluator)
 
     def score(self, criterion: Criterion) -> float | None:
         """A score after the last step, more being better; None where the trial has none.
@@ -207,6 +290,26 @@ class TrialRecord(BaseModel):
     def spec(self) -> Arch:
         """The architecture, rebuilt from `arch`."""
         return parse_arch(self.arch)
+
+
+def upgraded(data: dict[str, Any], version: int) -> dict[str, Any]:
+    """The plain data of a record as this version has it, from that of an earlier schema.
+
+    Before 6 a failed trial did not say what it was to be trained for; its budget is 0.
+    """
+    if version >= 6:
+        return data
+    origin = data.get("origin")
+    data = {name: value for name, value in data.items() if name not in ("origin", "long")}
+    label = data.get("label", "")
+    purposes: dict[object, Purpose] = {"confirm": "confirmation"}
+    purpose = purposes.get(origin, origin)
+    if origin == "inherited":
+        data["evaluator"] = "inherited"
+        purpose = "ablation" if label else "search"
+    if label == "trust":
+        purpose, data["label"] = "ranking_check", ""
+    return data | {"purpose": purpose, "budget": data.get("steps")}
 
 
 def _column(metadata: list[Any]) -> Column:

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, ValidationError
 from pydantic_core import from_json
 
 from .files import replacing, sync_folder
-from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialKey, TrialRecord
+from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialKey, TrialRecord, upgraded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,6 +242,7 @@ class TrialStore:
                     record = record.model_copy(update={"arch": shared})
                 object.__setattr__(record, "__pydantic_fields_set__", fields)
                 self._records.append(record)
+        self._records = _with_budgets(self._records)
         return size
 
 
@@ -260,6 +261,7 @@ def _parse(line: bytes, *, arches: bool = True) -> TrialRecord:
         )
     if not arches and isinstance(data.get("arch"), str):
         data["arch"] = ""
+    data = upgraded(data, version)
     try:
         return TrialRecord.model_validate(data)
     except ValidationError as error:
@@ -268,6 +270,20 @@ def _parse(line: bytes, *, arches: bool = True) -> TrialRecord:
         value = repr(first["input"])
         shown = value if len(value) <= 60 else f"{value[:60]}..."
         raise StoreError(f"is damaged: {at}: {first['msg']}, got {shown}") from error
+
+
+def _with_budgets(records: list[TrialRecord]) -> list[TrialRecord]:
+    """Gives failed trials of earlier schemas the budget that others of their kind had."""
+    known = [(record.evaluator, record.budget) for record in records if record.budget]
+    if len(known) == len(records):
+        return records
+    least = {evaluator: min(b for e, b in known if e == evaluator) for evaluator, _ in known}
+    return [
+        record
+        if record.budget or record.state == "complete"
+        else record.model_copy(update={"budget": least.get(record.evaluator, 0)})
+        for record in records
+    ]
 
 
 def _to_table(records: Iterable[TrialRecord]) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
 from .ranking import MIN_FOR_LINE, pooled_noise, score_draw_batches
-from .records import Criterion, TrialRecord
+from .records import CALIBRATING, Criterion, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +90,7 @@ class RunSummary:
             calibration; None without one.
         inherited: Complete scores with the weights of a supernet, which have no rows of their own.
         criterion: Score that the search ranks by, whose frontier it is until it is confirmed.
+        finalists: How many members of the search's frontier are to be confirmed; None = all.
     """
 
     rows: tuple[ArchSummary, ...]
@@ -100,6 +101,7 @@ class RunSummary:
     calibrated_noise: float | None = None
     inherited: tuple[TrialRecord, ...] = ()
     criterion: Criterion = "miou"
+    finalists: int | None = None
 
     @cached_property
     def noise(self) -> float | None:
@@ -221,7 +223,7 @@ class RunSummary:
         left = {row.arch_id for row in rows}
         return replace(
             self,
-            rows=_with_frontier(rows, self.cost),
+            rows=_with_frontier(rows, self.cost, self.finalists),
             calibrated_noise=self.noise,  # what dear architectures say of it holds for all
             inherited=tuple(record for record in self.inherited if record.arch_id in left),
         )
@@ -322,6 +324,7 @@ def summarise(
     confidence: float = 0.95,
     noise: float | None = None,
     criterion: Criterion = "miou",
+    finalists: int | None = None,
 ) -> RunSummary:
     """Gathers the complete trials of each architecture and finds the frontier.
 
@@ -329,8 +332,9 @@ def summarise(
     search picks the highest, so the winners' scores are too high on average. Where an
     architecture has confirming seeds, its mean and interval are therefore over those alone,
     and the score of the search stands beside them. For the same reason, once every member of the
-    search's frontier is confirmed, the frontier is drawn among the confirmed ones only: a
-    flattered score of one seed must not dominate an honest mean. Until then it is the search's.
+    search's frontier is confirmed that is to be, the frontier is drawn among the confirmed ones
+    only: a flattered score of one seed must not dominate an honest mean. Until then it is the
+    search's.
 
     References do not belong to the frontier, unless the search found them too, and neither do
     members that only calibrate beside a search. Scores with inherited weights are another quantity
@@ -343,27 +347,30 @@ def summarise(
         noise: Standard deviation of one score between seeds, from a calibration.
         criterion: Score that the search ranks by, and its frontier is drawn by; what confirms is
             compared by mIoU all the same.
+        finalists: How many members of the search's frontier are to be confirmed; None = all.
     """
     groups: dict[str, list[TrialRecord]] = {}
     failed = 0
     steps: set[int] = set()
     inherited: dict[str, TrialRecord] = {}
+    records = list(records)
+    least = min((record.budget for record in records if record.evaluator == "trained"), default=0)
     for record in records:
-        if record.state == "complete" and record.origin == "inherited":
+        if record.state == "failed":
+            failed += 1
+        elif record.evaluator == "inherited":
             inherited[record.arch_id] = record
-        elif record.state == "complete" and record.long and record.origin == "calibration":
+        elif record.budget > least and record.purpose in CALIBRATING:
             continue  # it judges scores, and is none that anything is compared by
-        elif record.state == "complete":
+        else:
             groups.setdefault(record.arch_id, []).append(record)
             steps.add(record.steps)
-        else:
-            failed += 1
     rows = [
-        _summarise_arch(group, inherited.get(arch_id), confidence, criterion)
+        _summarise_arch(group, inherited.get(arch_id), confidence, criterion, least)
         for arch_id, group in groups.items()
     ]
     return RunSummary(
-        rows=_with_frontier(rows, cost),
+        rows=_with_frontier(rows, cost, finalists),
         cost=cost,
         confidence=confidence,
         num_failed=failed,
@@ -371,17 +378,21 @@ def summarise(
         calibrated_noise=noise,
         inherited=tuple(inherited.values()),
         criterion=criterion,
+        finalists=finalists,
     )
 
 
-def _with_frontier(rows: Iterable[ArchSummary], cost: CostName) -> tuple[ArchSummary, ...]:
+def _with_frontier(
+    rows: Iterable[ArchSummary], cost: CostName, finalists: int | None
+) -> tuple[ArchSummary, ...]:
     """The rows by rising cost, with those on their frontier marked (see `summarise`)."""
     rows = list(rows)
     searched = any(row.searched for row in rows)
     candidates = [row for row in rows if (row.searched if searched else not row.reference)]
     members = _front(candidates, cost, lambda row: row.search_score)
-    if all(row.confirmed for row in candidates if row.arch_id in members):
-        confirmed = [row for row in candidates if row.confirmed]
+    confirmed = [row for row in candidates if row.confirmed]
+    wanted = len(members) if finalists is None else min(finalists, len(members))
+    if sum(row.arch_id in members for row in confirmed) >= wanted:
         members = _front(confirmed, cost, lambda row: row.interval.mean)
     marked = [
         row if row.on_frontier == on else replace(row, on_frontier=on)
@@ -410,20 +421,22 @@ def _summarise_arch(
     inherited: TrialRecord | None,
     confidence: float,
     criterion: Criterion,
+    proxy_budget: int,
 ) -> ArchSummary:
     first = records[0]
-    confirm = _mious(r for r in records if r.origin == "confirm")
-    before = _mious(r for r in records if r.origin != "confirm" and not r.long)
+    confirming = [r for r in records if r.purpose == "confirmation"]
+    scoring = [r for r in records if r.purpose != "confirmation" and r.budget == proxy_budget]
+    confirm, before = _mious(confirming), _mious(scoring)
     # Further seeds of those that calibrate, too, would move the frontier that confirming starts
     # from, and flatter or cut down some members alone.
-    calibrating = {r.seed for r in records if r.origin == "calibration"}
-    calibrating -= {r.seed for r in records if r.origin in ("search", "reference")}
+    calibrating = {r.seed for r in scoring if r.purpose in CALIBRATING}
+    calibrating -= {r.seed for r in scoring if r.purpose in ("search", "reference")}
     search = {seed: miou for seed, miou in before.items() if seed not in calibrating} or before
     scores = confirm or search
     by_criterion = [
         score
-        for r in records
-        if r.origin != "confirm" and not r.long and r.seed in search
+        for r in scoring
+        if r.seed in search
         for score in [r.score(criterion)]
         if score is not None
     ]
@@ -431,16 +444,15 @@ def _summarise_arch(
     return ArchSummary(
         arch_id=first.arch_id,
         arch=first.arch,
-        label=next((r.label for r in records if r.label and r.origin != "calibration"), ""),
+        label=next((r.label for r in records if r.label), ""),
         # One that the search had trained before is known by the label of its confirming seeds.
-        reference=any(
-            r.origin == "reference" or (r.origin == "confirm" and r.label) for r in records
-        ),
-        searched=any(r.origin == "search" for r in records),
+        reference=any(r.purpose == "reference" for r in records)
+        or any(r.label for r in confirming),
+        searched=any(r.purpose == "search" for r in records),
         confirmed=bool(confirm),
         scores=scores,
         interval=mean_interval(scores.values(), confidence),
-        all_scores={**before, **({} if any(r.long for r in records) else confirm)},
+        all_scores={**before, **_mious(r for r in confirming if r.budget == proxy_budget)},
         inherited_miou=inherited.miou if inherited else None,
         search_miou=fmean(search.values()) if search else None,
         search_score=fmean(by_criterion) if by_criterion else None,

@@ -134,7 +134,7 @@ def gather_trust(
     for record in records:
         if record.miou is None:
             continue
-        if record.origin == "inherited":
+        if record.evaluator == "inherited":
             inherited[record.arch_id] = record
         else:
             alone[record.arch_id, record.seed] = record.miou

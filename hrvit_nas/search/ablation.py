@@ -292,7 +292,7 @@ def _from_run(name: str) -> Arch:
         found = [row for row in summary.rows if row.arch_id == arch_id]
         if not found:
             raise ConfigError(f"{path} has no complete trial of an architecture {arch_id!r}")
-    elif any(record.origin == "ablation" for record in store.records()):
+    elif any(record.purpose == "ablation" for record in store.records()):
         raise ConfigError(f"{path} holds an ablation, which has no frontier; name an arm: RUN:ID")
     else:
         found = sorted(summary.frontier, key=lambda row: row.interval.mean)
@@ -308,7 +308,11 @@ def _ranking_of(directory: Path) -> dict[str, Any]:
         config = read_config(directory)
     except ConfigError:
         return {}
-    return {"cost": config.cost, "criterion": config.recipe.criterion}
+    return {
+        "cost": config.cost,
+        "criterion": config.recipe.criterion,
+        "finalists": config.finalists,
+    }
 
 
 def make_arms(

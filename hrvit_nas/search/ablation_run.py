@@ -20,8 +20,19 @@ from pydantic import Field, model_validator
 from ..arch import Arch, ArchSpec, parse_arch
 from ..cost import estimate_cost
 from ..data import DataConfig, SegmentationData, load_data
-from ..results import Ablation, ArmCost, Criterion, TrialRecord, TrialStore, ablate, write_text
-from ..results.records import Origin, TrialKey
+from ..results import (
+    Ablation,
+    ArmCost,
+    Criterion,
+    Stage,
+    Trial,
+    TrialKey,
+    TrialRecord,
+    TrialResult,
+    TrialStore,
+    ablate,
+    write_text,
+)
 from ..space import Space, load_space
 from ..training import Recipe, SupernetRecipe
 from .ablation import BASE_NAME, Arm, check_seeds
@@ -36,6 +47,7 @@ from .config import (
     image_size_of,
     read_run,
 )
+from .evaluators import TRAINING_DIR, WEIGHTS_DIR, time_architectures
 from .folder import (
     RunFolder,
     check_buildable,
@@ -45,8 +57,6 @@ from .folder import (
     shared_by_trials,
     write_json,
 )
-from .tasks import Outcome, Task
-from .trial import TRAINING_DIR, WEIGHTS_DIR, time_architectures
 
 if TYPE_CHECKING:
     from .supernet import Step
@@ -117,7 +127,7 @@ class AblationConfig(Frozen):
             "data": self.data.name,
             "image_height": height,
             "image_width": width,
-            "steps": self.recipe.trained_steps if self.supernet is None else self.supernet.steps,
+            "steps": self.budget,
             "width_factor": self.factor,
         }
 
@@ -126,18 +136,34 @@ class AblationConfig(Frozen):
         """The seeds."""
         return range(self.seed, self.seed + self.seeds)
 
-    def tasks(self) -> Iterator[Task]:
+    @property
+    def budget(self) -> int:
+        """Optimiser steps behind every score: of an arm, or of the supernet of its seed."""
+        return self.recipe.trained_steps if self.supernet is None else self.supernet.steps
+
+    @property
+    def stage(self) -> Stage:
+        """What its trials are for, and how they are scored."""
+        return Stage("ablation", "trained" if self.supernet is None else "inherited")
+
+    def trials(self) -> Iterator[Trial]:
         """Every trial of the ablation, numbered from 0."""
         number = 0
-        origin: Origin = "ablation" if self.supernet is None else "inherited"
         done: set[TrialKey] = set()
         for seed in self.seed_range:
             for label, spec in self.architectures():
-                task = Task(number=number, spec=spec, seed=seed, origin=origin, label=label)
-                if task.key not in done:
-                    done.add(task.key)
+                trial = Trial(
+                    number=number,
+                    arch=spec,
+                    seed=seed,
+                    **self.stage._asdict(),
+                    budget=self.budget,
+                    label=label,
+                )
+                if trial.key not in done:
+                    done.add(trial.key)
                     number += 1
-                    yield task
+                    yield trial
 
     def architectures(self) -> Iterator[tuple[str, Arch]]:
         """Name and architecture of each arm, and of its control after it."""
@@ -150,7 +176,7 @@ class AblationConfig(Frozen):
 class Observer(Protocol):
     """Who watches an ablation."""
 
-    def started(self, task: Task) -> None:
+    def started(self, trial: Trial) -> None:
         """A trial was handed out."""
 
     def ended(self, record: TrialRecord) -> None:
@@ -173,7 +199,7 @@ class AblationRun(RunFolder):
     @property
     def num_trials(self) -> int:
         """Trials in all."""
-        return sum(1 for _ in self.config.tasks())
+        return sum(1 for _ in self.config.trials())
 
     def found(self, criterion: Criterion = "miou") -> Ablation:
         """What the run has found so far."""
@@ -189,10 +215,10 @@ class AblationRun(RunFolder):
 
 
 class _Queue:
-    """The tasks that are not done, in order."""
+    """The trials that are not done, in order."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = iter(tasks)
+    def __init__(self, trials: Iterable[Trial]) -> None:
+        self._trials = iter(trials)
         self._running = 0
         self._empty = False
 
@@ -200,13 +226,13 @@ class _Queue:
     def finished(self) -> bool:
         return self._empty and not self._running
 
-    def next(self) -> Task | None:
-        task = next(self._tasks, None)
-        if task is None:
+    def next(self) -> Trial | None:
+        trial = next(self._trials, None)
+        if trial is None:
             self._empty = True
         else:
             self._running += 1
-        return task
+        return trial
 
     def done(self) -> None:
         self._running -= 1
@@ -365,7 +391,7 @@ def continue_ablation(
         if run.resources_changed:
             _write_config(run.directory, config)
         if config.supernet is None:
-            _run(run, config.tasks(), observer, run.directory)
+            _run(run, config.trials(), observer, run.directory)
         else:
             for seed in config.seed_range:
                 _score(run, config.supernet, seed, observer)
@@ -398,39 +424,39 @@ def _score(run: AblationRun, recipe: SupernetRecipe, seed: int, observer: Observ
         resources=config.resources,
     )
     ensure_supernet(directory, search, config.num_classes, observer.supernet)
-    tasks = (task for task in config.tasks() if task.seed == seed)
-    _run(run, tasks, observer, directory, search=search.model_dump(mode="json"))
+    trials = (trial for trial in config.trials() if trial.seed == seed)
+    _run(run, trials, observer, directory, search=search.model_dump(mode="json"))
 
 
 def _run(
-    run: AblationRun, tasks: Iterable[Task], observer: Observer, directory: Path, **shared: Any
+    run: AblationRun, trials: Iterable[Trial], observer: Observer, directory: Path, **shared: Any
 ) -> None:
-    """Does the tasks that are not done.
+    """Does the trials that are not done.
 
     Raises:
         InterruptedError: It was interrupted.
     """
-    from .runner import run_tasks
+    from .runner import run_trials
 
     config = run.config
     done = {record.key for record in run.store.records()}
-    queue = _Queue(task for task in tasks if task.key not in done)
+    queue = _Queue(trial for trial in trials if trial.key not in done)
 
-    def ended(task: Task, outcome: Outcome) -> None:
-        record = run.keep(task, outcome, config.image_size)
-        (run.directory / WEIGHTS_DIR / task.file_name).unlink(missing_ok=True)
+    def ended(trial: Trial, result: TrialResult) -> None:
+        record = run.keep(trial, result, config.image_size)
+        (run.directory / WEIGHTS_DIR / trial.file_name).unlink(missing_ok=True)
         queue.done()
         observer.ended(record)
 
     shared |= shared_by_trials(
         directory,
         config.data,
-        config.recipe,
+        (config.recipe,),
         config.image_size,
         config.resources,
         with_latency=False,
     )
-    run_tasks(queue, shared, config.resources, observer.started, ended)
+    run_trials(queue, shared, config.resources, observer.started, ended)
     if not queue.finished:
         raise InterruptedError
 

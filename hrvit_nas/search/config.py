@@ -31,8 +31,7 @@ from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
 from ..data.config import DataName
-from ..results import CostName, Criterion
-from ..results.records import Origin
+from ..results import CostName, Criterion, Evaluator, Stage
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
@@ -185,7 +184,9 @@ class SearchConfig(Frozen):
         seed: Seed of the proposals, and of initialisation and data order of every trial.
         references: Presets, rivals among them, whose allocation, scaled to the cost of each
             frontier member, is trained beside it.
-        confirm: Further seeds that the frontier's members and the references are trained with.
+        confirm: Further seeds that the finalists and the references are trained with.
+        finalists: How many of the frontier's members those are: the ones that dominate most
+            between them; None = all.
         calibrate: Members of the space that a calibration of the proxy trains, which then takes
             the search's place; 0 = search.
         calibration_seeds: Seeds that a calibration trains each of them with.
@@ -217,6 +218,7 @@ class SearchConfig(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**32)
     references: tuple[str, ...] = ("hrvit_b1",)
     confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
+    finalists: int | None = Field(default=None, ge=1)
     calibrate: int = Field(default=0, ge=0)
     calibration_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
     wanted_tau: float = Field(default=0.7, gt=0, lt=1)
@@ -257,6 +259,8 @@ class SearchConfig(Frozen):
             raise ValueError("a trust report is of a supernet's scores; set strategy to supernet")
         if self.calibrate and self.strategy != "trials":
             raise ValueError("a calibration trains each member alone; leave strategy at trials")
+        if self.finalists is not None and not self.confirm:
+            raise ValueError("finalists are trained to confirm them; set confirm to 1 or more")
         if self.calibrate and self.confirm:
             raise ValueError("a calibration has no frontier to confirm; leave confirm at 0")
         return self
@@ -277,11 +281,20 @@ class SearchConfig(Frozen):
         return self.inherited_criterion if self.strategy == "supernet" else self.recipe.criterion
 
     @property
-    def first_stage(self) -> Origin:
-        """What the trials of the first stage are for."""
+    def recipes(self) -> tuple[Recipe, ...]:
+        """How architectures are trained alone, each to a budget of its own: the shorter first."""
+        return (self.recipe,) if self.long is None else (self.recipe, self.long)
+
+    @property
+    def first_stage(self) -> Stage:
+        """What the trials of the first stage are for, and how they are scored."""
         if self.calibrate:
-            return "calibration"
-        return "inherited" if self.strategy == "supernet" else "search"
+            return Stage("calibration", "trained")
+        return Stage("search", "inherited" if self.strategy == "supernet" else "trained")
+
+    def budget(self, evaluator: Evaluator) -> int:
+        """Optimiser steps behind the score of a search's trial."""
+        return self.supernet.steps if evaluator == "inherited" else self.recipe.trained_steps
 
     @property
     def num_trials(self) -> int:

@@ -16,12 +16,11 @@ from ..arch import Arch, PyramidSpec
 from ..cost import estimate_cost
 from ..data import DataConfig, SegmentationData
 from ..models import build_segmentor
-from ..results import TrialRecord, TrialStore, provenance, write_text
+from ..results import Trial, TrialRecord, TrialResult, TrialStore, provenance, write_text
 from ..training import Recipe
 from .config import CONFIG_NAME, ConfigError, Resources
-from .tasks import Outcome, Task
+from .evaluators import TRAINING_DIR
 from .tracking import Tracking
-from .trial import TRAINING_DIR
 
 PROVENANCE_NAME = "provenance.json"
 SUPERNET_NAME, CURVE_NAME, STEPS_NAME = "supernet.pt", "supernet.csv", "supernet.jsonl"
@@ -64,12 +63,12 @@ class RunFolder:
         digest = hashlib.sha256(began).hexdigest()[:12]
         self._tracking.start(self.store.records(), mlflow, self.directory.resolve().name, digest)
 
-    def keep(self, task: Task, outcome: Outcome, image_size: tuple[int, int]) -> TrialRecord:
-        """Writes what came of a task; from then on it need not be done again."""
-        record = self._record(task, outcome, image_size)
+    def keep(self, trial: Trial, result: TrialResult, image_size: tuple[int, int]) -> TrialRecord:
+        """Writes what came of a trial; from then on it need not be done again."""
+        record = self._record(trial, result, image_size)
         self.store.append(record)
         self._tracking.add(record)
-        (self.directory / TRAINING_DIR / task.file_name).unlink(missing_ok=True)
+        (self.directory / TRAINING_DIR / trial.file_name).unlink(missing_ok=True)
         self._write_table_if_due()
         return record
 
@@ -102,23 +101,25 @@ class RunFolder:
         remove_empty(self.directory / TRAINING_DIR)
         remove_empty(self.directory)
 
-    def _record(self, task: Task, outcome: Outcome, image_size: tuple[int, int]) -> TrialRecord:
-        cost = estimate_cost(task.spec, image_size, num_classes=self.data.num_classes)
-        known = {name: outcome[name] for name in TrialRecord.model_fields if name in outcome}
+    def _record(
+        self, trial: Trial, result: TrialResult, image_size: tuple[int, int]
+    ) -> TrialRecord:
+        cost = estimate_cost(trial.arch, image_size, num_classes=self.data.num_classes)
         return TrialRecord(
-            number=task.number,
-            arch_id=task.spec.id,
-            arch=task.spec.to_json(),
-            origin=task.origin,
-            label=task.label,
-            seed=task.seed,
-            long=task.long,
+            number=trial.number,
+            arch_id=trial.arch.id,
+            arch=trial.arch.to_json(),
+            purpose=trial.purpose,
+            evaluator=trial.evaluator,
+            budget=trial.budget,
+            label=trial.label,
+            seed=trial.seed,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,
             peak_activation_bytes=cost.peak_activation_bytes,
             finished_at=datetime.now(UTC),
-            **known,
+            **dict(result),
         )
 
     def _write_table_if_due(self) -> None:
@@ -160,19 +161,17 @@ def check_buildable(specs: Iterable[Arch]) -> None:
 def shared_by_trials(
     directory: Path,
     data: DataConfig,
-    recipe: Recipe,
+    recipes: Iterable[Recipe],
     image_size: tuple[int, int],
     resources: Resources,
     *,
     with_latency: bool,
-    long: Recipe | None = None,
 ) -> dict[str, Any]:
-    """What the configuration of every trial of a run holds besides its task; plain data."""
+    """What the configuration of every trial of a run holds besides itself; plain data."""
     return {
         "run_dir": str(directory.resolve()),
         "data": data.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"),
-        "long": long and long.model_dump(mode="json"),
+        "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
         "image_size": list(image_size),
         "with_latency": with_latency,
         "threads": resources.cpus_per_trial,

@@ -11,7 +11,7 @@ the store alone, so that an interrupted run goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
@@ -20,6 +20,11 @@ from ..results import (
     ArchSummary,
     CostName,
     Criterion,
+    Evaluator,
+    Purpose,
+    Stage,
+    Trial,
+    TrialKey,
     TrialRecord,
     TrialStore,
     TrustScores,
@@ -28,23 +33,21 @@ from ..results import (
     pareto_front,
     summarise,
 )
-from ..results.records import Origin, TrialKey
+from ..results.records import CALIBRATING
 from ..space import Space, SpaceError
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import SearchConfig
 from .proposals import Proposals, SpaceExhaustedError, objective_values
-from .tasks import Task
 
 CALIBRATION_DRAWS = 2000
-TRUST_LABEL = "trust"
 MARGIN = 0.1
 REFERENCE_GAP = 0.03
 """Share of its cost within which a frontier member makes do with its neighbour's reference."""
 
 
 class Plan:
-    """Hands out tasks, and says when a stage has to wait for the trials still running.
+    """Hands out trials, and says when a stage has to wait for the trials still running.
 
     Args:
         config: The search, or the calibration.
@@ -70,30 +73,30 @@ class Plan:
         self._running: set[TrialKey] = set()
         self._handed_out: set[TrialKey] = set()
         self._number = 1 + max((record.number for record in store.records()), default=-1)
-        self._tasks = self._stages()
+        self._trials = self._stages()
         self.finished = False
         self.notes: list[str] = []
 
-    def next(self) -> Task | None:
-        """The next task; None if there is none now, for good once `finished` is set."""
+    def next(self) -> Trial | None:
+        """The next trial; None if there is none now, for good once `finished` is set."""
         if self.finished:
             return None
         try:
-            task = next(self._tasks)
+            trial = next(self._trials)
         except StopIteration:
             self.finished = True
             return None
-        if task is not None:
-            self._running.add(task.key)
-            self._handed_out.add(task.key)
-        return task
+        if trial is not None:
+            self._running.add(trial.key)
+            self._handed_out.add(trial.key)
+        return trial
 
-    def done(self, task: Task) -> None:
-        """Notes that a task's record is in the store."""
-        self._running.discard(task.key)
+    def done(self, trial: Trial) -> None:
+        """Notes that a trial's record is in the store."""
+        self._running.discard(trial.key)
 
-    def _stages(self) -> Iterator[Task | None]:
-        """Tasks in order; None where the next stage has to wait for those still running."""
+    def _stages(self) -> Iterator[Trial | None]:
+        """Trials in order; None where the next stage has to wait for those still running."""
         if self._proposals is None:
             yield from self._calibration()
             while self._running:
@@ -107,66 +110,65 @@ class Plan:
             best = best_inherited(
                 self._store.records(), config.cost, config.retrain, config.searched_by
             )
-            yield from self._untrained(best, [self._config.seed], "search", "")
+            yield from self._untrained(best, [self._config.seed], "search")
             while self._running:
                 yield None
         yield from self._comparisons()
         if self._config.trust:
-            yield from self._trust()
+            yield from self._ranking_check()
         while self._running:
             yield None
 
-    def _comparisons(self) -> Iterator[Task | None]:
+    def _comparisons(self) -> Iterator[Trial | None]:
         """The references, and the confirming seeds."""
         front = frontier_members(self._store.records(), self._config)
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
             return
+        if self._config.finalists is not None:
+            front = finalists(front, self._config.cost, self._config.finalists)
         references = {
             reference_label(name): self.references(name, front) for name in self._config.references
         }
         seed = self._config.seed
         for label, specs in references.items():
-            yield from self._untrained(specs, [seed], "reference", label)
+            yield from self._untrained(specs, [seed], "reference", label=label)
         while self._running:
             yield None
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
-            long = self._config.long is not None
+            budget = self._config.recipes[-1].trained_steps
             members = [ArchSpec.from_json(row.arch) for row in front]
             for label, specs in references.items():
-                yield from self._untrained(specs, seeds, "confirm", label, long=long)
-            yield from self._untrained(members, seeds, "confirm", "", long=long)
+                yield from self._untrained(specs, seeds, "confirmation", label=label, budget=budget)
+            yield from self._untrained(members, seeds, "confirmation", budget=budget)
         while self._running:
             yield None
 
-    def _search(self, proposals: Proposals) -> Iterator[Task]:
+    def _search(self, proposals: Proposals) -> Iterator[Trial]:
         stage = self._config.first_stage
-        started = sum(
-            record.origin == stage and record.label != TRUST_LABEL
-            for record in self._store.records()
-        )
+        started = sum(record.stage == stage for record in self._store.records())
         while started < self._config.trials:
             try:
-                task = proposals.next(self._take_number())
+                trial = proposals.next(self._take_number())
             except SpaceExhaustedError as error:
                 self.notes.append(str(error))
                 return
             started += 1
-            yield task
+            yield trial
 
-    def _calibration(self) -> Iterator[Task]:
+    def _calibration(self) -> Iterator[Trial]:
         members = self._spread(self._config.calibrate)
-        yield from self._untrained(members, self._calibration_seeds, "calibration", "")
-        if self._config.long is not None:
+        for recipe in self._config.recipes:
             yield from self._untrained(
-                members, self._calibration_seeds, "calibration", "", long=True
+                members, self._calibration_seeds, "calibration", budget=recipe.trained_steps
             )
 
-    def _trust(self) -> Iterator[Task]:
+    def _ranking_check(self) -> Iterator[Trial]:
         members = self._spread(self._config.trust)
-        yield from self._untrained(members, [self._config.seed], "inherited", TRUST_LABEL)
-        yield from self._untrained(members, self._calibration_seeds, "calibration", TRUST_LABEL)
+        seeds = self._calibration_seeds
+        yield from self._untrained(members, seeds[:1], "ranking_check", evaluator="inherited")
+        yield from self._untrained(members, seeds, "ranking_check")
 
     @property
     def _calibration_seeds(self) -> range:
@@ -185,29 +187,36 @@ class Plan:
         self,
         specs: Sequence[Arch],
         seeds: Iterable[int],
-        origin: Origin,
-        label: str,
+        purpose: Purpose,
         *,
-        long: bool = False,
-    ) -> Iterator[Task]:
+        evaluator: Evaluator = "trained",
+        budget: int | None = None,
+        label: str = "",
+    ) -> Iterator[Trial]:
         # What calibrates takes what there is. What the search needs it trains itself, weights and
         # all, in the rare case that a member calibrates as well.
-        calibrates = origin in ("calibration", "inherited")
+        calibrates = purpose in CALIBRATING
         done = {
             record.key
             for record in self._store.records()
-            if calibrates or record.origin != "calibration"
+            if calibrates or record.purpose not in CALIBRATING
         }
+        budget = budget or self._config.budget(evaluator)
         for seed in seeds:
             for spec in specs:
-                number = self._number
-                task = Task(
-                    number=number, spec=spec, seed=seed, origin=origin, label=label, long=long
+                trial = Trial(
+                    number=self._number,
+                    arch=spec,
+                    seed=seed,
+                    purpose=purpose,
+                    evaluator=evaluator,
+                    budget=budget,
+                    label=label,
                 )
                 # A member may be the reference of another one, and calibrate as well.
-                if task.key not in done and task.key not in self._handed_out:
+                if trial.key not in done and trial.key not in self._handed_out:
                     self._take_number()
-                    yield task
+                    yield trial
 
     def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation at the cost of each member; close members share one.
@@ -290,11 +299,35 @@ def best_inherited(
     points: dict[str, tuple[float, float]] = {}
     specs: dict[str, ArchSpec] = {}
     for record in records:
-        if record.origin == "inherited" and record.label != TRUST_LABEL:
+        if record.stage == Stage("search", "inherited"):
             values = objective_values(record, cost, criterion)
             if values is not None:
                 points[record.arch_id] = values
                 specs[record.arch_id] = record.spec
+    return [specs[arch_id] for arch_id in _dominating_most(points, count)]
+
+
+def finalists(front: Sequence[ArchSummary], cost: CostName, count: int) -> list[ArchSummary]:
+    """Members of a frontier that dominate most between them, by rising cost.
+
+    They are chosen as by `best_inherited`, from the scores of the search.
+
+    Args:
+        front: The frontier of a search.
+        cost: Weighed against the score.
+        count: How many at most.
+    """
+    rows = {row.arch_id: row for row in front}
+    points = {
+        row.arch_id: (row.search_score, row.cost(cost))
+        for row in front
+        if row.search_score is not None
+    }
+    return [rows[arch_id] for arch_id in _dominating_most(points, count)]
+
+
+def _dominating_most(points: Mapping[str, tuple[float, float]], count: int) -> list[str]:
+    """Those of the frontier of (score, cost) that add most hypervolume, by rising cost."""
     if not points:
         return []
     on_front = pareto_front(list(points.values()))
@@ -311,11 +344,10 @@ def best_inherited(
         best = max(left, key=gains.__getitem__)
         left.remove(best)
         chosen.append(best)
-    chosen.sort(key=lambda arch_id: points[arch_id][1])
-    return [specs[arch_id] for arch_id in chosen]
+    return sorted(chosen, key=lambda arch_id: points[arch_id][1])
 
 
 def frontier_members(records: Iterable[TrialRecord], config: SearchConfig) -> Sequence[ArchSummary]:
     """Members of the frontier that the search itself found, by rising cost."""
-    found = (record for record in records if record.origin == "search")
+    found = (record for record in records if record.stage == Stage("search", "trained"))
     return summarise(found, cost=config.cost, criterion=config.recipe.criterion).frontier

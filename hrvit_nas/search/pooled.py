@@ -9,13 +9,20 @@ from pathlib import Path
 from ..arch import ArchSpec, parse_arch
 from ..data import SegmentationData
 from ..models import Segmentor
-from ..results import ArchSummary, CostName, RunSummary, TrialRecord, TrialStore, summarise
-from ..results.records import TrialKey
+from ..results import (
+    ArchSummary,
+    CostName,
+    RunSummary,
+    TrialKey,
+    TrialRecord,
+    TrialStore,
+    summarise,
+)
 from .config import ConfigError, SearchConfig, read_config
+from .evaluators import WEIGHTS_DIR
 from .folder import SUPERNET_NAME
 from .standing import training_conditions
 from .supernet import extract_member
-from .trial import WEIGHTS_DIR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,7 @@ class PooledRuns:
             cost=cost or self.config.cost,
             noise=noise,
             criterion=self.config.recipe.criterion,
+            finalists=self.config.finalists,
         )
 
     def weights(self, row: ArchSummary) -> Path:
@@ -59,10 +67,15 @@ class PooledRuns:
             ConfigError: No run has kept its weights.
         """
         for seed in sorted(row.scores):
-            for directory in self.directories:
-                for long in (True, False):
-                    key = TrialKey(row.arch_id, seed, long=long)
-                    if (path := directory / WEIGHTS_DIR / f"{key.name}.pt").is_file():
+            for directory, config in zip(self.directories, self.configs, strict=True):
+                keys = [
+                    TrialKey(row.arch_id, seed, "trained", recipe.trained_steps)
+                    for recipe in reversed(config.recipes)
+                ]
+                # The last two are what versions before schema 6 called them.
+                earlier = f"{row.arch_id}-s{seed}"
+                for name in (*(key.name for key in keys), f"{earlier}-long", earlier):
+                    if (path := directory / WEIGHTS_DIR / f"{name}.pt").is_file():
                         return path
         raise ConfigError(
             f"no weights of {row.arch_id} in {', '.join(map(str, self.directories))}; a run keeps"

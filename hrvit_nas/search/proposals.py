@@ -19,12 +19,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from ..arch import ArchSpec, get_hrvit
-from ..results import CostName, Criterion, TrialRecord
+from ..results import CostName, Criterion, Trial, TrialRecord
 from ..space import Space
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import ConfigError, SamplerName, SearchConfig, first_line
-from .tasks import Task
 
 ARCH_ATTRIBUTE = "arch"
 NEIGHBOURS_TRIED = 50
@@ -74,11 +73,12 @@ class Proposals:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._stage = config.first_stage
-        records = [record for record in records if record.origin == self._stage]
+        records = [record for record in records if record.stage == self._stage]
         # Another sitting must not repeat the draws of the first, so it has a seed of its own.
         seed = config.seed + 1_000_003 * len(records)
         self._space = space
         self._seed = config.seed
+        self._budget = config.budget(self._stage.evaluator)
         self._cost = config.cost
         self._criterion = config.searched_by
         self._rng = random.Random(seed)
@@ -107,24 +107,30 @@ class Proposals:
         if not self._study.get_trials(deepcopy=False):
             self._first(population, config)
 
-    def next(self, number: int) -> Task:
+    def next(self, number: int) -> Trial:
         """The next architecture to train.
 
         Raises:
             SpaceExhaustedError: All that could be found is trained already.
         """
         if self._waiting:
-            trial, spec = self._waiting.pop(0)
+            proposal, spec = self._waiting.pop(0)
         else:
-            trial, spec = self._propose()
+            proposal, spec = self._propose()
         self._seen.add(spec.id)
-        return Task(number=number, spec=spec, seed=self._seed, origin=self._stage, proposal=trial)
+        return Trial(
+            number=number,
+            arch=spec,
+            seed=self._seed,
+            **self._stage._asdict(),
+            budget=self._budget,
+            proposal=proposal,
+        )
 
-    def finish(self, task: Task, values: tuple[float, float] | None) -> None:
+    def finish(self, proposal: int, values: tuple[float, float] | None) -> None:
         """Tells the study what a proposal scored; no values = the trial failed."""
-        assert task.proposal is not None
         state = TrialState.COMPLETE if values else TrialState.FAIL
-        self._study.tell(task.proposal, values, state=state, skip_if_finished=True)
+        self._study.tell(proposal, values, state=state, skip_if_finished=True)
 
     def _first(self, count: int, config: SearchConfig) -> None:
         """Queues a first generation spread evenly over the logarithm of the cost.
@@ -213,14 +219,8 @@ class Proposals:
             if record is None:
                 waiting.append((trial.number, spec))
             else:
-                task = Task(
-                    number=record.number,
-                    spec=spec,
-                    seed=record.seed,
-                    origin=self._stage,
-                    proposal=trial.number,
-                )
-                self.finish(task, objective_values(record, self._cost, self._criterion))
+                values = objective_values(record, self._cost, self._criterion)
+                self.finish(trial.number, values)
         return waiting
 
 

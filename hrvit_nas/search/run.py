@@ -18,9 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..arch import get_arch
 from ..data import load_data
-from ..results import RunSummary, TrialRecord, TrialStore, replacing, summarise
+from ..results import (
+    RunSummary,
+    Trial,
+    TrialRecord,
+    TrialResult,
+    TrialStore,
+    replacing,
+    summarise,
+)
 from ..space import Space, SpaceError
 from .config import CONFIG_NAME, ConfigError, SearchConfig, read_config
+from .evaluators import TRAINING_DIR, WEIGHTS_DIR
 from .folder import (
     CURVE_NAME,
     STEPS_NAME,
@@ -36,8 +45,6 @@ from .folder import (
 from .plan import Plan, frontier_members
 from .proposals import Proposals, objective_values
 from .standing import standing
-from .tasks import Outcome, Task
-from .trial import TRAINING_DIR, WEIGHTS_DIR
 
 if TYPE_CHECKING:
     from .supernet import Step
@@ -48,7 +55,7 @@ STUDY_NAME = "study.db"
 class Observer(Protocol):
     """Who watches a run: a terminal, or nothing."""
 
-    def started(self, task: Task) -> None:
+    def started(self, trial: Trial) -> None:
         """A trial was handed out."""
 
     def ended(self, record: TrialRecord, summary: RunSummary) -> None:
@@ -78,6 +85,7 @@ class Run(RunFolder):
             cost=self.config.cost,
             noise=noise,
             criterion=self.config.recipe.criterion,
+            finalists=self.config.finalists,
         )
 
     def discard_if_unused(self) -> None:
@@ -209,7 +217,7 @@ def continue_run(
         InterruptedError: The run was interrupted and can be resumed.
         KeyboardInterrupt: Likewise.
     """
-    from .runner import check_resources, ray_session, run_tasks
+    from .runner import check_resources, ray_session, run_trials
     from .supernet import ensure_supernet
 
     config, store = run.config, run.store
@@ -219,11 +227,12 @@ def continue_run(
         proposals = Proposals(config, run.space, storage, store.records())
     plan = Plan(config, run.space, store, proposals, run.data.num_classes)
 
-    def ended(task: Task, outcome: Outcome) -> None:
-        record = run.keep(task, outcome, config.image_size)
-        if proposals is not None and task.proposal is not None:
-            proposals.finish(task, objective_values(record, config.cost, config.searched_by))
-        plan.done(task)
+    def ended(trial: Trial, result: TrialResult) -> None:
+        record = run.keep(trial, result, config.image_size)
+        if proposals is not None and trial.proposal is not None:
+            values = objective_values(record, config.cost, config.searched_by)
+            proposals.finish(trial.proposal, values)
+        plan.done(trial)
         summary = run.summary()
         _drop_dominated_weights(run, summary)
         observer.ended(record, summary)
@@ -231,11 +240,10 @@ def continue_run(
     shared = shared_by_trials(
         run.directory,
         config.data,
-        config.recipe,
+        config.recipes,
         config.image_size,
         config.resources,
         with_latency=config.cost == "latency_ms",
-        long=config.long,
     )
     shared["search"] = config.model_dump(mode="json")
     with ray_session(config.resources):
@@ -246,7 +254,7 @@ def continue_run(
             _write_config(run, config)
         if config.strategy == "supernet":
             ensure_supernet(run.directory, config, run.data.num_classes, observer.supernet)
-        run_tasks(plan, shared, config.resources, observer.started, ended)
+        run_trials(plan, shared, config.resources, observer.started, ended)
     if not plan.finished:
         raise InterruptedError
     remove_empty(run.directory / TRAINING_DIR)

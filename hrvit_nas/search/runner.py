@@ -1,13 +1,12 @@
 """Trials on Ray Tune.
 
-Ray Tune schedules the trials on one machine or a cluster; a searcher hands it the tasks of a
+Ray Tune schedules the trials on one machine or a cluster; a searcher hands it the trials of a
 plan. Actors are reused, since a fresh one costs seconds of imports. Ray binds to the loopback
 address unless the run joins an existing cluster.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -29,12 +28,12 @@ from ray.tune.search import Searcher
 
 from ..arch import parse_arch
 from ..data import DataConfig
+from ..results import Trial, TrialResult
 from ..training import Recipe
 from .config import ConfigError, Resources, SearchConfig, first_line
-from .tasks import Outcome, Task, failed
 
 if TYPE_CHECKING:
-    from .trial import TrialContext
+    from .evaluators import TrialContext
 
 OBJECT_STORE_BYTES = 128 * 2**20
 MAX_FAILURES = 2
@@ -45,13 +44,13 @@ class WorkerError(RuntimeError):
     """A worker failed or died; one line says why."""
 
 
-class TaskSource(Protocol):
-    """Where tasks come from."""
+class TrialSource(Protocol):
+    """Where trials come from."""
 
     finished: bool
 
-    def next(self) -> Task | None:
-        """The next task, or None: for good if `finished` is set, else for now."""
+    def next(self) -> Trial | None:
+        """The next trial, or None: for good if `finished` is set, else for now."""
 
 
 @contextmanager
@@ -122,8 +121,8 @@ def check_resources(resources: Resources) -> None:
             )
 
 
-class ProxyTrial(tune.Trainable):
-    """A reused actor that trains one architecture a trial."""
+class TrialActor(tune.Trainable):
+    """A reused actor that scores one architecture a trial."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Imports, threads and data: once an actor."""
@@ -145,54 +144,54 @@ class ProxyTrial(tune.Trainable):
             self._fault = str(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes another task into the same process."""
+        """Takes another trial into the same process."""
         self._config = new_config
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains the task from start to end."""
+        """Runs the trial from start to end."""
         import torch
 
-        from .trial import TrialContext, run_trial
+        from .evaluators import TrialContext, train_alone
 
         config = self._config
-        recipe = config["long" if config["task"]["long"] else "recipe"]
         if self._fault:
             return {"done": True, "fault": f"on node {os.uname().nodename}: {self._fault}"}
         context = TrialContext(
             run_dir=Path(config["run_dir"]),
-            recipe=Recipe.model_validate(recipe),
+            recipes=tuple(map(Recipe.model_validate, config["recipes"])),
             image_size=tuple(config["image_size"]),
             with_latency=config["with_latency"],
             device="cuda" if config["gpus"] else "cpu",
         )
-        task = Task(**{**config["task"], "spec": parse_arch(config["task"]["spec"])})
+        trial = Trial(**{**config["trial"], "arch": parse_arch(config["trial"]["arch"])})
         try:
-            if task.origin == "inherited":
-                outcome = self._scored(task, context)
+            if trial.evaluator == "inherited":
+                result = self._scored(trial, context)
             else:
-                outcome = run_trial(task, self._data, context)
+                result = train_alone(trial, self._data, context)
         except torch.AcceleratorError:  # leaves the process unusable; a fresh one may succeed
             raise
         except RuntimeError as error:
-            outcome = failed(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+            words = " ".join(str(error).split())
+            result = TrialResult.failed(f"{type(error).__name__}: {words}"[:500])
         except (ValueError, OSError) as error:
             fault = " ".join(str(error).split()) or type(error).__name__
             return {"done": True, "fault": f"on node {os.uname().nodename}: {fault}"}
         node = ray.get_runtime_context().get_node_id()
-        outcome["worker"] = f"{os.uname().nodename}/{node[:8]}"
+        result = result.model_copy(update={"worker": f"{os.uname().nodename}/{node[:8]}"})
         # As text: Tune flattens nested results before its searcher sees them.
-        return {"done": True, "outcome": json.dumps(outcome)}
+        return {"done": True, "result": result.model_dump_json()}
 
-    def _scored(self, task: Task, context: TrialContext) -> Outcome:
-        """Scores the task with the supernet that this actor holds from its first such task on."""
+    def _scored(self, trial: Trial, context: TrialContext) -> TrialResult:
+        """Scores the trial with the supernet that this actor holds from its first such one on."""
+        from .evaluators import score_inherited
         from .supernet import load_scorer
-        from .trial import score_with
 
         if self._scoring is None:
             search = SearchConfig.model_validate(self._config["search"])
             self._scoring = load_scorer(context.run_dir, search, self._data, context.device)
-        return score_with(*self._scoring, task, context)
+        return score_inherited(*self._scoring, trial, context)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to keep: a trial writes its own checkpoints into the run directory."""
@@ -201,22 +200,22 @@ class ProxyTrial(tune.Trainable):
         """Nothing to load."""
 
 
-class TaskSearcher(Searcher):
-    """Feeds a plan's tasks to Ray Tune and its results back."""
+class TrialSearcher(Searcher):
+    """Feeds a plan's trials to Ray Tune and its results back."""
 
     def __init__(
         self,
-        source: TaskSource,
+        source: TrialSource,
         shared: dict[str, Any],
-        on_start: Callable[[Task], None],
-        on_end: Callable[[Task, Outcome], None],
+        on_start: Callable[[Trial], None],
+        on_end: Callable[[Trial, TrialResult], None],
     ) -> None:
         super().__init__()
         self._source = source
         self._shared = shared
         self._on_start = on_start
         self._on_end = on_end
-        self._running: dict[str, Task] = {}
+        self._running: dict[str, Trial] = {}
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -224,36 +223,36 @@ class TaskSearcher(Searcher):
         if self.error:
             return Searcher.FINISHED
         try:
-            task = self._source.next()
-            if task is None:
+            trial = self._source.next()
+            if trial is None:
                 return Searcher.FINISHED if self._source.finished else None
-            self._on_start(task)
+            self._on_start(trial)
         except Exception as problem:  # Tune would not end its own processes
             self.error = problem
             return Searcher.FINISHED
-        self._running[trial_id] = task
-        return {**self._shared, "task": {**vars(task), "spec": task.spec.to_json()}}
+        self._running[trial_id] = trial
+        return {**self._shared, "trial": {**vars(trial), "arch": trial.arch.to_json()}}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Hands a finished trial's outcome on."""
-        task = self._running.pop(trial_id, None)
-        if task is None:
+        """Hands a finished trial's result on."""
+        trial = self._running.pop(trial_id, None)
+        if trial is None:
             return
         if self.error:
             return
         if result and result.get("fault"):
             self.error = ConfigError(result["fault"])
             return
-        died = error or not result or "outcome" not in result
-        outcome = (
-            failed(f"its worker died {MAX_FAILURES + 1} times")
+        died = error or not result or "result" not in result
+        told = (
+            TrialResult.failed(f"its worker died {MAX_FAILURES + 1} times")
             if died
-            else json.loads(result["outcome"])
+            else TrialResult.model_validate_json(result["result"])
         )
         try:
-            self._on_end(task, outcome)
+            self._on_end(trial, told)
         except Exception as problem:  # Tune would log it and wait for ever
             self.error = problem
 
@@ -261,7 +260,7 @@ class TaskSearcher(Searcher):
         """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""
         return {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> TaskSearcher:
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialSearcher:
         return self
 
     def save(self, checkpoint_path: str) -> None:
@@ -293,18 +292,18 @@ def run_once(
         raise WorkerError(first_line(error)) from error
 
 
-def run_tasks(
-    source: TaskSource,
+def run_trials(
+    source: TrialSource,
     shared: dict[str, Any],
     resources: Resources,
-    on_start: Callable[[Task], None],
-    on_end: Callable[[Task, Outcome], None],
+    on_start: Callable[[Trial], None],
+    on_end: Callable[[Trial, TrialResult], None],
 ) -> None:
-    """Runs tasks until their source is finished, or until it is interrupted.
+    """Runs trials until their source is finished, or until it is interrupted.
 
     Args:
-        source: Where tasks come from.
-        shared: What every trial's configuration holds besides its task; plain data.
+        source: Where trials come from.
+        shared: What the configuration of every trial holds besides itself; plain data.
         resources: What a trial asks for.
         on_start: Called in this process as a trial is handed out.
         on_end: Called in this process with what came of it.
@@ -313,9 +312,9 @@ def run_tasks(
         ConfigError: No trial can run on some node, because of its data or the run directory.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    searcher = TaskSearcher(source, shared, on_start, on_end)
+    searcher = TrialSearcher(source, shared, on_start, on_end)
     trainable = tune.with_resources(
-        ProxyTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        TrialActor, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     )
     scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
     try:

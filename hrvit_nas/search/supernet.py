@@ -23,8 +23,8 @@ from ..training import (
 )
 from ..training.loop import recalibration_batches
 from .config import ConfigError, SearchConfig
+from .evaluators import TRAINING_DIR
 from .folder import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
-from .trial import TRAINING_DIR
 
 CURVE_COLUMNS = ("step", "largest_loss", "others_loss", "largest_miou", "smallest_miou")
 """Columns of `supernet.csv`: steps (count), losses (nats), mIoU (fraction) where it was scored."""

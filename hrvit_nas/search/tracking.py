@@ -238,11 +238,12 @@ def facts(record: TrialRecord) -> dict[str, str]:
     known = {
         "arch_id": record.arch_id,
         "seed": str(record.seed),
-        "origin": record.origin,
+        "purpose": record.purpose,
+        "evaluator": record.evaluator,
+        "budget": str(record.budget),
         "label": record.label,
         "state": record.state,
         "steps": str(record.steps),
-        "long": "true" if record.long else "",
     }
     return {name: text for name, text in known.items() if text}
 

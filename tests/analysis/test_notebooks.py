@@ -33,7 +33,7 @@ PLAN = {
 class Watcher:
     """Who watches a search."""
 
-    def started(self, task):
+    def started(self, trial):
         pass
 
     def ended(self, record, summary):

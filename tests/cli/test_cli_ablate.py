@@ -190,7 +190,7 @@ def test_a_run_trains_each_architecture_with_each_seed_once(finished):
     assert len(set(keys)) == len(keys)
     seeds = {}
     for record in records:
-        assert record.origin == "ablation"
+        assert record.purpose == "ablation"
         seeds.setdefault(record.label, []).append(record.seed)
     assert {"base", "des", "mix_cfn"} <= seeds.keys()
     assert all(sorted(of) == [0, 1, 2] for of in seeds.values())
@@ -294,7 +294,7 @@ def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan, r
     assert "scores are with the weights of supernets" in out
     assert "at equal MACs" not in out
     records = records_in(Path("run"))
-    assert {record.origin for record in records} == {"inherited"}
+    assert {record.stage for record in records} == {("ablation", "inherited")}
     assert [(record.label, record.seed) for record in records] == [
         (name, seed) for seed in range(3) for name in ("base", "des")
     ]

@@ -90,7 +90,7 @@ def test_trials_run_on_both_nodes_of_a_cluster(start_search, profile, tmp_path, 
     assert process.err.read_text() == ""
     with TrialStore(tmp_path / "run") as store:
         records = store.records()
-    assert Counter(record.origin for record in records)["search"] == 4
+    assert Counter(record.purpose for record in records)["search"] == 4
     assert {record.state for record in records} == {"complete"}
     assert len({record.worker for record in records}) == 2
     assert is_complete(tmp_path / "run")

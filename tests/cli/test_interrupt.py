@@ -17,7 +17,7 @@ TRIALS = 3
 
 
 class Nobody:
-    def started(self, task): ...
+    def started(self, trial): ...
 
     def ended(self, record, summary): ...
 
@@ -43,7 +43,7 @@ def resume_and_check(directory, before):
         run.close()
     records = records_in(directory)
     assert records[: len(before)] == before
-    assert Counter(record.origin for record in records)["search"] == TRIALS
+    assert Counter(record.purpose for record in records)["search"] == TRIALS
     assert len({record.key for record in records}) == len(records)
     assert {record.state for record in records} == {"complete"}
 

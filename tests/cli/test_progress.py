@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from hrvit_nas.cli.progress import SearchProgress
-from hrvit_nas.results import TrialRecord, summarise
-from hrvit_nas.search.tasks import Task
+from hrvit_nas.results import Trial, TrialRecord, summarise
 
 
 def console(**options):
@@ -26,18 +25,19 @@ def specs(make_config):
     return list({space.sample(random.Random(seed)) for seed in range(6)})[:3]
 
 
-def task_of(number, spec, origin="search", label=""):
-    return Task(number=number, spec=spec, seed=0, origin=origin, label=label)
+def trial_of(number, spec, purpose="search", label=""):
+    return Trial(number=number, arch=spec, seed=0, purpose=purpose, budget=1, label=label)
 
 
-def record_of(task, miou=0.5, error=""):
+def record_of(trial, miou=0.5, error=""):
     return TrialRecord(
-        number=task.number,
-        arch_id=task.spec.id,
-        arch=task.spec.to_json(),
-        origin=task.origin,
-        label=task.label,
-        seed=task.seed,
+        number=trial.number,
+        arch_id=trial.arch.id,
+        arch=trial.arch.to_json(),
+        purpose=trial.purpose,
+        budget=trial.budget,
+        label=trial.label,
+        seed=trial.seed,
         state="failed" if error else "complete",
         miou=None if error else miou,
         error=error,
@@ -56,11 +56,11 @@ def test_elsewhere_each_trial_is_one_line_however_long(specs):
     records = []
     with SearchProgress(screen, trials=3, done=0) as progress:
         for number, spec in enumerate(specs[:2]):
-            task = task_of(number, spec)
-            progress.started(task)
-            records.append(record_of(task, error="" if number else f"[bold]broke{'!' * 99}"))
+            trial = trial_of(number, spec)
+            progress.started(trial)
+            records.append(record_of(trial, error="" if number else f"[bold]broke{'!' * 99}"))
             progress.ended(records[-1], summarise(records))
-        reference = task_of(2, specs[2], "reference", "b1 scaled")
+        reference = trial_of(2, specs[2], "reference", "b1 scaled")
         progress.started(reference)
         records.append(record_of(reference))
         progress.ended(records[-1], summarise(records))
@@ -75,14 +75,14 @@ def test_elsewhere_each_trial_is_one_line_however_long(specs):
 def test_a_resumed_search_counts_on(specs):
     screen = console()
     with SearchProgress(screen, trials=9, done=7) as progress:
-        record = record_of(task_of(7, specs[0]))
+        record = record_of(trial_of(7, specs[0]))
         progress.ended(record, summarise([record]))
     assert "searching 8/9" in text_of(screen)
 
 
 def test_a_terminal_shows_the_bar_what_runs_and_the_frontier(specs):
     screen = console(force_terminal=True)
-    done, running = task_of(0, specs[0]), task_of(1, specs[1])
+    done, running = trial_of(0, specs[0]), trial_of(1, specs[1])
     with SearchProgress(screen, trials=3, done=0) as progress:
         progress.started(done)
         progress.started(running)
@@ -90,20 +90,20 @@ def test_a_terminal_shows_the_bar_what_runs_and_the_frontier(specs):
         progress.ended(record, summarise([record]))
     last = text_of(screen).rpartition("searching")[2]
     assert "1/3" in last
-    assert f"running: {running.spec.id} seed 0" in last
+    assert f"running: {running.arch.id} seed 0" in last
     assert "frontier so far" in last
-    row = next(line for line in last.splitlines() if done.spec.id in line)
+    row = next(line for line in last.splitlines() if done.arch.id in line)
     assert {"0.0123", "50.00"} <= set(row.split())
 
 
 def test_a_terminal_shows_each_stage_as_it_comes(specs):
     screen = console(force_terminal=True)
-    tasks = [task_of(0, specs[0]), task_of(1, specs[1], "reference", "b1 scaled")]
+    trials = [trial_of(0, specs[0]), trial_of(1, specs[1], "reference", "b1 scaled")]
     records = []
     with SearchProgress(screen, trials=1, done=0) as progress:
-        for task in tasks:
-            progress.started(task)
-            records.append(record_of(task))
+        for trial in trials:
+            progress.started(trial)
+            records.append(record_of(trial))
             progress.ended(records[-1], summarise(records))
     last = text_of(screen).rpartition("searching")[2]
     assert "1/1" in last.splitlines()[0]

@@ -19,10 +19,10 @@ import yaml
 from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.config import Resources
+from hrvit_nas.search.evaluators import TRAINING_DIR
 from hrvit_nas.search.group import run_group
 from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
 from hrvit_nas.search.supernet import CURVE_NAME, STEPS_NAME, finish_training, train_part
-from hrvit_nas.search.trial import TRAINING_DIR
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -36,8 +36,11 @@ SUPERNET = {
 }
 
 
+STAGES = {("search", "inherited"), ("search", "trained"), ("reference", "trained")}
+
+
 class Nobody:
-    def started(self, task): ...
+    def started(self, trial): ...
 
     def ended(self, record, summary): ...
 
@@ -157,7 +160,7 @@ def test_a_killed_driver_loses_no_more_than_the_steps_since_the_checkpoint(
     steps = read()
     assert steps[len(before)]["done"] == saved + 1
     check_goes_on(before, steps, curve(directory), undisturbed)
-    assert {r.origin for r in run.store.records()} == {"inherited", "search", "reference"}
+    assert {r.stage for r in run.store.records()} == STAGES
     assert not checkpoint.parent.exists()
 
 
@@ -185,7 +188,7 @@ def test_a_killed_worker_does_not_end_the_search(
     assert "died" not in out
     check_goes_on([], read(), curve(tmp_path / "run"), undisturbed)
     with TrialStore(tmp_path / "run") as store:
-        assert {r.origin for r in store.records()} == {"inherited", "search", "reference"}
+        assert {r.stage for r in store.records()} == STAGES
 
 
 def test_ctrl_c_while_the_supernet_is_trained(start, steps_of, tmp_path):

@@ -77,12 +77,12 @@ def whole_run(write_run, trials_of, tmp_path_factory):
     searched = trials_of(16)
     frontier = {row.arch_id for row in summarise(searched).frontier}
     reference = scale_widths(get_hrvit("hrvit_b1"), 0.25)
-    records = [*searched, trials_of.trial(reference, origin="reference", label="hrvit_b1")]
+    records = [*searched, trials_of.trial(reference, purpose="reference", label="hrvit_b1")]
     for seed in (1, 2):
-        again = [item for item in records if item.seed == 0 and item.origin != "confirm"]
+        again = [item for item in records if item.seed == 0 and item.purpose != "confirmation"]
         records += [
             item.model_copy(
-                update={"seed": seed, "origin": "confirm", "miou": item.miou + 0.005 * seed}
+                update={"seed": seed, "purpose": "confirmation", "miou": item.miou + 0.005 * seed}
             )
             for item in again
             if item.arch_id in frontier or item.label

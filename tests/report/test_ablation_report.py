@@ -62,7 +62,7 @@ def found(record):
 
     def make(seeds=3, **options):
         rows = [
-            record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=mean + wobble)
+            record(arch_id=f"{number:012x}", seed=seed, purpose="ablation", miou=mean + wobble)
             for number, mean in enumerate((0.5, 0.3, 0.5, 0.4))
             for seed, wobble in enumerate((0.001 * (number % 2), 0.002, 0.004)[:seeds])
         ]
@@ -180,7 +180,7 @@ def test_the_table_says_undecided_in_words_and_keeps_published_figures_apart(fou
 
 def test_an_arm_of_another_cost_without_a_control_is_not_called_the_same(record):
     rows = [
-        record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=0.5 + 0.01 * seed)
+        record(arch_id=f"{number:012x}", seed=seed, purpose="ablation", miou=0.5 + 0.01 * seed)
         for number in range(2)
         for seed in range(3)
     ]
@@ -202,7 +202,7 @@ def test_words_name_every_verdict_and_what_cannot_be_told(found):
 
 def test_a_verdict_that_is_size_is_told(record):
     rows = [
-        record(arch_id=f"{number:012x}", seed=seed, origin="ablation", miou=mean + 0.001 * seed)
+        record(arch_id=f"{number:012x}", seed=seed, purpose="ablation", miou=mean + 0.001 * seed)
         for number, mean in enumerate((0.5, 0.3, 0.3))
         for seed in range(3)
     ]

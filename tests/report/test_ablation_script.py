@@ -58,7 +58,7 @@ def run_dir(tmp_path, record):
                     arch_id=spec.id,
                     arch=spec.to_json(),
                     seed=seed,
-                    origin="ablation",
+                    purpose="ablation",
                     miou=miou,
                     macs=estimate_cost(spec, (96, 128)).macs,
                     history=[HistoryPoint(step=100, miou=miou, cross_entropy=2 - miou)],

@@ -35,7 +35,7 @@ def make_calibration(record):
                 records.append(
                     record(
                         arch_id=f"{arch:012x}",
-                        origin="calibration",
+                        purpose="calibration",
                         seed=seed,
                         macs=10**8 * (1 + arch),
                         history=(HistoryPoint(80, score, seconds=12.0),),
@@ -44,7 +44,7 @@ def make_calibration(record):
                 if long:
                     last = HistoryPoint(600, 0.5 + long * score, seconds=90.0)
                     records.append(
-                        records[-1].model_copy(update={"long": True, "history": (last,)})
+                        records[-1].model_copy(update={"budget": 600, "history": (last,)})
                     )
         return calibrate(records)
 

@@ -109,7 +109,7 @@ def test_every_chart_has_units_and_its_caption_n_and_seeds(
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_any_name_and_note_is_shown_as_text(text, write_run, trials_of, tmp_path, page):
     records = trials_of(14)
-    records[3] = records[3].model_copy(update={"origin": "reference", "label": text})
+    records[3] = records[3].model_copy(update={"purpose": "reference", "label": text})
     records.append(trials_of.trial(records[4].spec, state="failed", error=text, seed=9))
     found = page_of(write_run(tmp_path / "search", records))
     shown = " ".join(text.split())
@@ -182,7 +182,7 @@ def test_specs_to_copy_are_those_of_the_members(whole_run, page):
 def test_a_partly_confirmed_frontier_is_called_so(write_run, trials_of, tmp_path):
     records = trials_of(14)
     best = max(records, key=lambda item: item.miou)
-    records.append(best.model_copy(update={"seed": 1, "origin": "confirm"}))
+    records.append(best.model_copy(update={"seed": 1, "purpose": "confirmation"}))
     run = load_run(write_run(tmp_path / "partly", records))
     assert 1 == run.summary.num_confirmed < len(run.summary.frontier)
     found = Page(build_page([run]))
@@ -195,7 +195,7 @@ def test_a_partly_confirmed_frontier_is_called_so(write_run, trials_of, tmp_path
 def test_a_search_with_a_supernet_is_shown_before_anything_is_trained_alone(
     write_run, trials_of, tmp_path
 ):
-    records = trials_of(5, origin="inherited")
+    records = trials_of(5, evaluator="inherited")
     found = page_of(write_run(tmp_path / "supernet", records, strategy="supernet"))
     chart = found.data["charts"]["run-0-pareto"]["data"]
     assert [trace["name"] for trace in chart] == ["inherited weights"]
@@ -220,11 +220,16 @@ def test_a_supernets_trust_stands_on_its_page(write_run, trials_of, tmp_path, ma
     config = make_config(**settings)
     records = []
     for number, spec in enumerate(calibration_members(config.load_space(), config, 6)):
-        for seed, origin in ((0, "inherited"), (0, "calibration"), (1, "calibration")):
+        for seed, evaluator in ((0, "inherited"), (0, "trained"), (1, "trained")):
             score = 0.3 + 0.01 * number + 0.001 * seed
             history = (HistoryPoint(step=3, miou=score, cross_entropy=2 - score),)
             record = trials_of.trial(
-                spec, number=len(records), seed=seed, origin=origin, miou=score
+                spec,
+                number=len(records),
+                seed=seed,
+                purpose="ranking_check",
+                evaluator=evaluator,
+                miou=score,
             )
             records.append(record.model_copy(update={"history": history}))
     found = page_of(write_run(tmp_path / "trust", records, **settings))

@@ -48,7 +48,7 @@ def document(whole_run, write_run, trials_of, tmp_path_factory):
     """A page of a search and of a hostile one, as a file."""
     folder = tmp_path_factory.mktemp("page")
     records = trials_of(14)
-    records[3] = records[3].model_copy(update={"origin": "reference", "label": HOSTILE})
+    records[3] = records[3].model_copy(update={"purpose": "reference", "label": HOSTILE})
     records.append(trials_of.trial(records[4].spec, state="failed", error=HOSTILE, seed=9))
     hostile = write_run(folder / "hostile", records)
     path = folder / "report.html"

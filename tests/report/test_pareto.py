@@ -23,7 +23,7 @@ def trials(record):
         record(arch_id=A, macs=MACS[A], miou=0.30),
         record(arch_id=B, macs=MACS[B], miou=0.40),
         record(arch_id=C, macs=MACS[C], miou=0.35),
-        record(arch_id=REF, macs=MACS[REF], miou=0.32, origin="reference", label="b1 scaled"),
+        record(arch_id=REF, macs=MACS[REF], miou=0.32, purpose="reference", label="b1 scaled"),
     ]
 
 
@@ -31,7 +31,7 @@ def trials(record):
 def confirmed(trials, record):
     scores = {A: (0.28, 0.30), B: (0.27, 0.29), REF: (0.25, 0.26)}
     return trials + [
-        record(arch_id=arch_id, macs=MACS[arch_id], miou=miou, origin="confirm", seed=seed)
+        record(arch_id=arch_id, macs=MACS[arch_id], miou=miou, purpose="confirmation", seed=seed)
         for arch_id, pair in scores.items()
         for seed, miou in enumerate(pair, start=1)
     ]
@@ -86,7 +86,7 @@ def with_inherited(trials, record):
     scored = {A: 0.90, B: 0.85, "ffffffffffff": 0.95}
     macs = {**MACS, "ffffffffffff": 300_000_000}
     return trials + [
-        record(arch_id=arch_id, macs=macs[arch_id], miou=miou, origin="inherited", steps=800)
+        record(arch_id=arch_id, macs=macs[arch_id], miou=miou, evaluator="inherited", steps=800)
         for arch_id, miou in scored.items()
     ]
 
@@ -114,8 +114,8 @@ def test_inherited_scores_are_points_of_their_own(trials, with_inherited):
 def test_an_inherited_score_without_the_cost_is_left_out(record):
     records = [
         record(arch_id=A, latency_ms=2.0),
-        record(arch_id=A, origin="inherited", latency_ms=3.0),
-        record(arch_id=B, origin="inherited"),
+        record(arch_id=A, evaluator="inherited", latency_ms=3.0),
+        record(arch_id=B, evaluator="inherited"),
     ]
     data = pareto_data(summarise(records, cost="latency_ms"))
     assert [(p.arch_id, p.cost) for p in data.inherited] == [(A, 3.0)]
@@ -166,7 +166,7 @@ def test_an_unknown_suffix_is_refused(trials, tmp_path):
 
 def test_the_figure_shows_text_from_users_as_it_is(record, tmp_path):
     label = "$\\frac{1}{ <script>\n[bold] " + "long " * 30
-    records = [record(), record(arch_id=REF, macs=2000, origin="reference", label=label)]
+    records = [record(), record(arch_id=REF, macs=2000, purpose="reference", label=label)]
     data = pareto_data(summarise(records), dataset="$x_{ & <b>")
     axes = drawn(data)
     (shown,) = axes.texts
@@ -229,7 +229,7 @@ def test_data_is_frozen(trials):
 
 
 def test_scores_with_inherited_weights_are_drawn_before_any_training(record, tmp_path):
-    data = pareto_data(summarise([record(origin="inherited", miou=0.4)]), dataset="scenes")
+    data = pareto_data(summarise([record(evaluator="inherited", miou=0.4)]), dataset="scenes")
     assert [point.miou for point in data.inherited] == [pytest.approx(40)]
     assert (data.frontier, data.searched, data.staircase) == ((), (), ())
     assert data.caption == "scenes · 1 scored with inherited weights · 0 architectures trained"

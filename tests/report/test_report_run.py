@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, write_run, trials_of):
     run = write_run(tmp_path / "newer", trials_of(1))
     journal = run / "trials.jsonl"
     whole = journal.read_text()
-    journal.write_text(whole.replace('"schema_version":5', '"schema_version":99'))
+    journal.write_text(whole.replace('"schema_version":6', '"schema_version":99'))
     with pytest.raises(StoreError, match=r"has schema version 99.*a newer hrvit_nas"):
         load_run(run)
     journal.write_text(whole)
@@ -195,7 +195,7 @@ def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
 
 
 def test_a_supernets_search_is_left_out_and_said_to_be(write_run, trials_of, tmp_path, run):
-    other = write_run(tmp_path / "super", trials_of(3, origin="inherited"), strategy="supernet")
+    other = write_run(tmp_path / "super", trials_of(3, evaluator="inherited"), strategy="supernet")
     data = growth_data([run, load_run(other)])
     assert data.words[-1].endswith("another quantity: super")
     assert "with seed 0;" in data.caption or data.caption.endswith("with seed 0")

@@ -20,9 +20,9 @@ SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "analysis" / "strategy_s
 STUDY = yaml.safe_load(SCRIPT["STUDY"].read_text())
 
 
-def scored(record, origin, miou, macs, entropy=1.0, **fields):
+def scored(record, purpose, miou, macs, entropy=1.0, **fields):
     history = ((100, miou, None, None, None, entropy, 1.0),)
-    return record(origin=origin, miou=miou, macs=macs, history=history, **fields)
+    return record(purpose=purpose, miou=miou, macs=macs, history=history, **fields)
 
 
 def run(strategy, seed, miou, entropy=1.0):
@@ -38,9 +38,9 @@ def run(strategy, seed, miou, entropy=1.0):
 def test_of_trials_the_confirming_scores_count_and_their_area_is_the_mean_over_ceilings(record):
     rows = [
         scored(record, "search", 0.9, 10),
-        scored(record, "confirm", 0.2, 20, entropy=1.5, seed=1),
-        scored(record, "confirm", 0.4, 60, entropy=0.5, seed=1),
-        record(origin="search", state="failed", macs=1),
+        scored(record, "confirmation", 0.2, 20, entropy=1.5, seed=1),
+        scored(record, "confirmation", 0.4, 60, entropy=0.5, seed=1),
+        record(purpose="search", state="failed", macs=1),
     ]
     found = strategy_run("trials", 3, rows, corner_macs=100, num_classes=10)
     # Of 100 ceilings the first 20 leave nothing, the next 40 the first and the rest the second.
@@ -51,7 +51,10 @@ def test_of_trials_the_confirming_scores_count_and_their_area_is_the_mean_over_c
 
 
 def test_of_a_supernet_what_was_trained_alone_counts(record):
-    rows = [scored(record, "inherited", 0.9, 10), scored(record, "search", 0.3, 50)]
+    rows = [
+        scored(record, "search", 0.9, 10, evaluator="inherited"),
+        scored(record, "search", 0.3, 50),
+    ]
     found = strategy_run(
         "supernet", 0, rows, corner_macs=100, num_classes=10, supernet_seconds=40.0
     )

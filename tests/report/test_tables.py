@@ -18,7 +18,7 @@ def trials(record):
     return [
         record(arch_id=A, macs=100_000_000, params=2_000_000, miou=0.30),
         record(arch_id=B, macs=300_000_000, params=5_000_000, miou=0.20),
-        record(arch_id=REF, macs=200_000_000, miou=0.28, origin="reference", label="[b]b1[/b]"),
+        record(arch_id=REF, macs=200_000_000, miou=0.28, purpose="reference", label="[b]b1[/b]"),
     ]
 
 
@@ -26,7 +26,7 @@ def trials(record):
 def confirmed(trials, record):
     scores = {A: (0.31, 0.33), REF: (0.27, 0.29)}
     return trials + [
-        record(arch_id=arch_id, macs=macs, miou=miou, origin="confirm", seed=seed)
+        record(arch_id=arch_id, macs=macs, miou=miou, purpose="confirmation", seed=seed)
         for arch_id, macs in ((A, 100_000_000), (REF, 200_000_000))
         for seed, miou in enumerate(scores[arch_id], start=1)
     ]
@@ -60,7 +60,7 @@ def test_table_after_confirmation(confirmed):
 @pytest.mark.parametrize(("macs", "said"), [(96_000_000, "-4% cost"), (100_400_000, "")])
 def test_table_says_how_far_the_reference_is_in_cost(record, macs, said):
     member = record(arch_id=A, macs=100_000_000, miou=0.30)
-    reference = record(arch_id=REF, macs=macs, miou=0.28, origin="reference", label="b1 scaled")
+    reference = record(arch_id=REF, macs=macs, miou=0.28, purpose="reference", label="b1 scaled")
     text = printed(frontier_table(summarise([member, reference])))
     row = next(line for line in text.splitlines() if A in line)
     assert row.rstrip("│ ").endswith(f"undecided (reference {said})" if said else "undecided")
@@ -104,8 +104,8 @@ def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
 
 @pytest.fixture
 def with_inherited(trials, record):
-    scored = record(arch_id=A, macs=100_000_000, miou=0.90, origin="inherited", steps=800)
-    other = record(arch_id="ffffffffffff", macs=50_000_000, miou=0.95, origin="inherited")
+    scored = record(arch_id=A, macs=100_000_000, miou=0.90, evaluator="inherited", steps=800)
+    other = record(arch_id="ffffffffffff", macs=50_000_000, miou=0.95, evaluator="inherited")
     return [scored, other, *trials]
 
 
@@ -154,7 +154,7 @@ def test_csv_of_one_seed_leaves_the_interval_empty(trials, tmp_path):
 
 
 def test_csv_names_the_confirmed_that_fell_behind(confirmed, record, tmp_path):
-    fallen = record(arch_id=B, macs=300_000_000, miou=0.1, origin="confirm", seed=1)
+    fallen = record(arch_id=B, macs=300_000_000, miou=0.1, purpose="confirmation", seed=1)
     path = tmp_path / "frontier.csv"
     write_frontier_csv(summarise([*confirmed, fallen]), path)
     with path.open(newline="", encoding="utf-8") as file:

@@ -29,7 +29,7 @@ def records(record):
             record(
                 arch_id=f"{row:012x}",
                 seed=seed,
-                origin="ablation",
+                purpose="ablation",
                 **({"state": "failed"} if math.isnan(score) else {"miou": float(score)}),
             )
             for row, scores in enumerate(table)

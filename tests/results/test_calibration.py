@@ -26,7 +26,7 @@ def trials(record):
         record(
             number=2 * arch + seed,
             arch_id=f"{arch:012x}",
-            origin="calibration",
+            purpose="calibration",
             seed=seed,
             macs=10**7 * (1 + arch),
             miou=0.3,
@@ -96,7 +96,7 @@ def test_criteria_are_set_against_the_target_of_another_seed(trials):
 
 
 def test_an_architecture_that_lacks_a_seed_is_left_out(trials, record):
-    failed = record(arch_id="f" * 12, origin="calibration", state="failed")
+    failed = record(arch_id="f" * 12, purpose="calibration", state="failed")
     found = calibrate([*trials[:-1], failed])
     assert (found.num_architectures, found.num_left_out) == (11, 2)
 

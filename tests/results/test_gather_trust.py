@@ -13,12 +13,12 @@ SEEDS = (3, 4)
 def inherited(record, number, **fields):
     history = (HistoryPoint(800, 0.1, cross_entropy=9.0), HistoryPoint(800, 0.2, cross_entropy=2.0))
     values = {"miou": 0.2 + 0.01 * number, "macs": 100 + number, "history": history, "seed": 3}
-    return record(arch_id=IDS[number], origin="inherited", **(values | fields))
+    return record(arch_id=IDS[number], evaluator="inherited", **(values | fields))
 
 
-def alone(record, number, seed, origin="calibration", **fields):
+def alone(record, number, seed, purpose="ranking_check", **fields):
     values = {"miou": 0.5 + 0.01 * number + 0.001 * seed} | fields
-    return record(arch_id=IDS[number], seed=seed, origin=origin, **values)
+    return record(arch_id=IDS[number], seed=seed, purpose=purpose, **values)
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ def test_what_lacks_a_score_of_either_kind_is_left_out(record, scored, trained):
 
 
 def test_training_alone_counts_whatever_it_was_for_and_further_seeds_do_not(record, scored):
-    origins = {3: "search", 4: "confirm", 5: "calibration"}
+    purposes = {3: "search", 4: "confirmation", 5: "calibration"}
     trained = [
-        alone(record, number, seed, origin)
+        alone(record, number, seed, purpose)
         for number in range(len(IDS))
-        for seed, origin in origins.items()
+        for seed, purpose in purposes.items()
     ]
     scores = gather_trust([*scored, *trained], IDS, SEEDS)
     assert scores.arch_ids == tuple(IDS)

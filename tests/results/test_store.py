@@ -22,7 +22,7 @@ from hrvit_nas.results import (
     TrialRecord,
     TrialStore,
 )
-from hrvit_nas.results.records import Origin, TrialKey
+from hrvit_nas.results.records import Evaluator, Purpose, TrialKey
 
 fractions = st.floats(0, 1)
 # Few characters, but the awkward ones.
@@ -42,7 +42,9 @@ def records(draw):
         number=draw(counts),
         arch_id=draw(st.text("0123456789abcdef", min_size=12, max_size=12)),
         arch=draw(names),
-        origin=draw(st.sampled_from(get_args(Origin))),
+        purpose=draw(st.sampled_from(get_args(Purpose))),
+        evaluator=draw(st.sampled_from(get_args(Evaluator))),
+        budget=draw(st.integers(1, 2**60)),
         label=draw(names),
         seed=draw(st.integers(-(2**62), 2**62)),
         state="failed" if failed else "complete",
@@ -89,40 +91,67 @@ def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith("tmp")] == []
 
 
+def earlier(record, version, origin="search", **fields):
+    """The line that a version before wrote of a record."""
+    line = json.loads(record.model_dump_json())
+    for name in ("purpose", "evaluator", "budget"):
+        del line[name]
+    if version >= 5:
+        line["long"] = False
+    if version < 3:
+        del line["uncalibrated_miou"]
+    return json.dumps({"schema_version": version, "origin": origin} | line | fields) + "\n"
+
+
 def test_a_journal_of_the_first_version_is_read(tmp_path, record):
-    with TrialStore(tmp_path, write=True) as store:
-        store.append(record(history=((50, 0.1), (100, 0.2))))
-    line = json.loads(store.journal.read_text())
-    assert line["schema_version"] == SCHEMA_VERSION
-    line |= {"schema_version": 1, "history": [[50, 0.1], [100, 0.2]]}
-    store.journal.write_text(json.dumps(line) + "\n")
+    line = earlier(record(), 1, history=[[50, 0.1], [100, 0.2]])
+    (tmp_path / "trials.jsonl").write_text(line)
     (old,) = TrialStore(tmp_path).records()
     assert old.history == (HistoryPoint(50, 0.1), HistoryPoint(100, 0.2))
 
 
-def test_a_journal_of_the_second_version_is_read(tmp_path, record):
+def test_a_journal_of_the_second_version_is_read_and_goes_on(tmp_path, record):
+    (tmp_path / "trials.jsonl").write_text(earlier(record(), 2))
+    scored = record(number=1, evaluator="inherited", uncalibrated_miou=0.25)
     with TrialStore(tmp_path, write=True) as store:
-        store.append(record())
-        store.append(record(number=1, origin="inherited", uncalibrated_miou=0.25))
-    old, new = (json.loads(line) for line in store.journal.read_text().splitlines())
-    del old["uncalibrated_miou"], old["long"]
-    old["schema_version"] = 2
-    store.journal.write_text(f"{json.dumps(old)}\n{json.dumps(new)}\n")
-    trained, scored = TrialStore(tmp_path).records()
-    assert trained == record()
-    assert (scored.origin, scored.uncalibrated_miou) == ("inherited", 0.25)
-    with TrialStore(tmp_path, write=True) as store:
-        store.write_parquet()  # an old run goes on in the new table
+        store.append(scored)
+        store.write_parquet()
+    assert TrialStore(tmp_path).records() == [record(), scored]
     table = parquet.read_table(tmp_path / "trials.parquet")
     assert table.column("uncalibrated_miou").to_pylist() == [None, 0.25]
 
 
+def test_what_a_trial_was_for_is_told_from_records_of_earlier_versions(tmp_path, record):
+    made = {
+        ("search", "trained"): {},
+        ("reference", "trained"): {"origin": "reference", "label": "b1 scaled"},
+        ("confirmation", "trained"): {"origin": "confirm", "long": True, "steps": 600},
+        ("calibration", "trained"): {"origin": "calibration"},
+        ("search", "inherited"): {"origin": "inherited", "steps": 800},
+        ("ranking_check", "inherited"): {"origin": "inherited", "label": "trust", "steps": 800},
+        ("ranking_check", "trained"): {"origin": "calibration", "label": "trust"},
+        ("ablation", "trained"): {"origin": "ablation", "label": "base"},
+        ("ablation", "inherited"): {"origin": "inherited", "label": "no DES", "steps": 800},
+    }
+    lines = [earlier(record(), 5, **fields) for fields in made.values()]
+    failed = record(state="failed", steps=0)
+    lines += [earlier(failed, 5), earlier(failed, 4, "inherited")]
+    (tmp_path / "trials.jsonl").write_text("".join(lines))
+    found = TrialStore(tmp_path).records()
+    assert [tuple(r.stage) for r in found[:-2]] == list(made)
+    assert [r.budget for r in found] == [100, 100, 600, 100, 800, 800, 100, 100, 800, 100, 800]
+    assert [r.label for r in found[:7]] == ["", "b1 scaled", "", "", "", "", ""]
+    with TrialStore(tmp_path, write=True) as store:
+        path = store.write_parquet()
+    assert parquet.read_table(path).column("purpose").to_pylist()[2] == "confirmation"
+
+
 def test_a_score_with_inherited_weights_is_not_a_training(tmp_path, record):
     with TrialStore(tmp_path, write=True) as store:
-        store.append(record(origin="inherited"))
+        store.append(record(evaluator="inherited"))
         assert record().key not in store.completed()
         store.append(record())
-        assert store.completed() == {record().key, record(origin="inherited").key}
+        assert store.completed() == {record().key, record(evaluator="inherited").key}
         assert len(store.completed()) == 2
 
 
@@ -164,7 +193,7 @@ def test_completed_leaves_out_the_failed(tmp_path, record):
     with TrialStore(tmp_path, write=True) as store:
         store.append(record(seed=1))
         store.append(record(seed=2, state="failed"))
-        assert store.completed() == {TrialKey("0123456789ab", 1)}
+        assert store.completed() == {TrialKey("0123456789ab", 1, "trained", 100)}
 
 
 def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, record, caplog):

@@ -18,7 +18,7 @@ def trials(record):
         record(arch_id=A, macs=10, miou=0.30),
         record(arch_id=B, macs=20, miou=0.40),
         record(arch_id=C, macs=30, miou=0.35),
-        record(arch_id=REF, macs=15, miou=0.45, origin="reference", label="b1 scaled"),
+        record(arch_id=REF, macs=15, miou=0.45, purpose="reference", label="b1 scaled"),
         record(arch_id="eeeeeeeeeeee", macs=1, state="failed"),
     ]
 
@@ -31,7 +31,7 @@ def confirmed(trials, record):
             arch_id=arch_id,
             macs={A: 10, B: 20, REF: 15}[arch_id],
             miou=miou,
-            origin="confirm",
+            purpose="confirmation",
             seed=seed,
         )
         for arch_id, pair in scores.items()
@@ -68,6 +68,15 @@ def test_once_confirmed_only_the_confirmed_make_the_frontier(confirmed):
     assert summary.confirmed
 
 
+def test_where_only_some_are_to_be_confirmed_those_make_the_frontier(confirmed, trials):
+    of_b = [r for r in confirmed if r.purpose == "confirmation" and r.arch_id != A]
+    assert {row.arch_id for row in summarise([*trials, *of_b]).frontier} == {A, B}
+    assert [row.arch_id for row in summarise([*trials, *of_b], finalists=1).frontier] == [B]
+    assert {row.arch_id for row in summarise(trials, finalists=1).frontier} == {A, B}
+    within = summarise([*trials, *of_b], finalists=1).within(macs=15)
+    assert [row.arch_id for row in within.frontier] == [A]  # none of the confirmed is left
+
+
 def test_a_reference_that_the_search_found_too_may_be_on_the_frontier(trials, record):
     summary = summarise([*trials, record(arch_id=REF, macs=15, miou=0.45)])
     row = by_id(summary)[REF]
@@ -97,9 +106,9 @@ def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
     def beside(digit, macs, name):
         return [
             record(
-                arch_id=C[:-1] + digit, macs=macs, miou=0.9, origin=origin, seed=seed, label=name
+                arch_id=C[:-1] + digit, macs=macs, miou=0.9, purpose=purpose, seed=seed, label=name
             )
-            for origin, seed in (("reference", 0), ("confirm", 1), ("confirm", 2))
+            for purpose, seed in (("reference", 0), ("confirmation", 1), ("confirmation", 2))
         ]
 
     # One of the same name far off, and one of another name close by.
@@ -143,7 +152,7 @@ def decided(summary):
 
 
 def inherited(record, arch_id, miou, **fields):
-    values = {"origin": "inherited", "steps": 800, "miou": miou, "arch_id": arch_id}
+    values = {"evaluator": "inherited", "steps": 800, "miou": miou, "arch_id": arch_id}
     return record(**(values | fields))
 
 
@@ -164,7 +173,7 @@ def test_inherited_scores_stand_beside_and_decide_nothing(trials, record):
 
 
 def test_what_was_only_scored_with_inherited_weights_has_no_row(record):
-    failed = record(origin="inherited", state="failed", arch_id=B)
+    failed = record(evaluator="inherited", state="failed", arch_id=B)
     summary = summarise([inherited(record, A, 0.5), failed])
     assert (summary.rows, summary.frontier, summary.steps) == ((), (), ())
     assert [scored.arch_id for scored in summary.inherited] == [A]
@@ -174,7 +183,8 @@ def test_what_was_only_scored_with_inherited_weights_has_no_row(record):
 def test_members_that_calibrate_beside_a_search_are_no_candidates(trials, record):
     other = "ffffffffffff"
     calibrating = [
-        record(arch_id=other, macs=1, miou=0.99, origin="calibration", seed=seed) for seed in (0, 1)
+        record(arch_id=other, macs=1, miou=0.99, purpose="calibration", seed=seed)
+        for seed in (0, 1)
     ]
     summary = summarise([*trials, *calibrating])
     assert [row.arch_id for row in summary.frontier] == [A, B]
@@ -187,7 +197,7 @@ def test_members_that_calibrate_beside_a_search_are_no_candidates(trials, record
 
 def test_a_calibrating_seed_does_not_change_what_the_search_selected(trials, record):
     # One seed more of some members alone would move the frontier that confirming starts from.
-    lucky = record(arch_id=C, macs=30, miou=0.60, origin="calibration", seed=1)
+    lucky = record(arch_id=C, macs=30, miou=0.60, purpose="calibration", seed=1)
     summary = summarise([*trials, lucky])
     row = by_id(summary)[C]
     assert (row.search_miou, row.scores) == (0.35, {0: 0.35})

@@ -15,14 +15,20 @@ from hypothesis import strategies as st
 from hrvit_nas.arch import get_arch, parse_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.report import search_verdict
-from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate, summarise
-from hrvit_nas.results.records import TrialKey
+from hrvit_nas.results import (
+    HistoryPoint,
+    TrialKey,
+    TrialRecord,
+    TrialStore,
+    calibrate,
+    summarise,
+)
 from hrvit_nas.search.config import load_profile
 from hrvit_nas.search.plan import (
-    TRUST_LABEL,
     Plan,
     best_inherited,
     calibration_members,
+    finalists,
     outside_space,
 )
 from hrvit_nas.search.proposals import INITIAL_COSTS, Proposals, objective_values
@@ -31,7 +37,7 @@ SIZE, CLASSES = (32, 48), 10
 
 
 class Sitting:
-    """A run without workers: hands out tasks and scores them as a test decides."""
+    """A run without workers: hands out trials and scores them as a test decides."""
 
     def __init__(self, config, folder):
         self.config = config
@@ -44,44 +50,45 @@ class Sitting:
         self.running = []
 
     def hand_out(self, most):
-        """Starts tasks until so many run, or none is to be had for now."""
-        while len(self.running) < most and (task := self.plan.next()) is not None:
-            self.running.append(task)
+        """Starts trials until so many run, or none is to be had for now."""
+        while len(self.running) < most and (trial := self.plan.next()) is not None:
+            self.running.append(trial)
 
     def finish(self, position=0, *, fails=False):
-        task = self.running.pop(position)
-        cost = estimate_cost(task.spec, SIZE, num_classes=CLASSES)
+        trial = self.running.pop(position)
+        cost = estimate_cost(trial.arch, SIZE, num_classes=CLASSES)
         # Dearer is better, with a little noise by architecture, so that the frontier is wide.
-        miou = min(0.9, cost.macs / 1e7 + int(task.spec.id[:2], 16) / 1e4 + task.seed / 1e5)
+        miou = min(0.9, cost.macs / 1e7 + int(trial.arch.id[:2], 16) / 1e4 + trial.seed / 1e5)
         record = TrialRecord(
-            number=task.number,
-            arch_id=task.spec.id,
-            arch=task.spec.to_json(),
-            origin=task.origin,
-            label=task.label,
-            seed=task.seed,
-            long=task.long,
+            number=trial.number,
+            arch_id=trial.arch.id,
+            arch=trial.arch.to_json(),
+            purpose=trial.purpose,
+            evaluator=trial.evaluator,
+            budget=trial.budget,
+            label=trial.label,
+            seed=trial.seed,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,
             peak_activation_bytes=cost.peak_activation_bytes,
             seconds=1.0,
-            steps=0 if fails else 1,
+            steps=0 if fails else trial.budget,
             finished_at=datetime.now(UTC),
             state="failed" if fails else "complete",
             miou=None if fails else miou,
             error="diverged" if fails else "",
-            history=() if fails else (HistoryPoint(1, miou, cross_entropy=1 - miou),),
+            history=() if fails else (HistoryPoint(trial.budget, miou, cross_entropy=1 - miou),),
         )
         self.store.append(record)
-        if task.proposal is not None:
-            config = self.config
-            self.proposals.finish(task, objective_values(record, config.cost, config.searched_by))
-        self.plan.done(task)
+        if trial.proposal is not None:
+            values = objective_values(record, self.config.cost, self.config.searched_by)
+            self.proposals.finish(trial.proposal, values)
+        self.plan.done(trial)
         return record
 
     def run(self, *, workers=2, most=10**6):
-        """Runs to the end, or until so many tasks have ended; closes the store."""
+        """Runs to the end, or until so many trials have ended; closes the store."""
         for _ in range(most):
             self.hand_out(workers)
             if not self.running:
@@ -108,18 +115,18 @@ def sit(tmp_path):
 def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     sitting = sit(make_config(trials=5, confirm=2, seed=7))
     sitting.hand_out(100)
-    assert [task.origin for task in sitting.running] == ["search"] * 5
-    assert {task.seed for task in sitting.running} == {7}
+    assert [trial.purpose for trial in sitting.running] == ["search"] * 5
+    assert {trial.seed for trial in sitting.running} == {7}
     while len(sitting.running) > 1:
         sitting.finish()
         sitting.hand_out(100)
-        assert {task.origin for task in sitting.running} == {"search"}
+        assert {trial.purpose for trial in sitting.running} == {"search"}
     assert not sitting.plan.finished
     sitting.finish()
 
     sitting.hand_out(100)
     references = list(sitting.running)
-    assert {(task.origin, task.label, task.seed) for task in references} == {
+    assert {(trial.purpose, trial.label, trial.seed) for trial in references} == {
         ("reference", "b1 scaled", 7)
     }
     assert references
@@ -127,13 +134,13 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
         assert sitting.plan.next() is None
         sitting.finish()
 
-    front = summarise(r for r in sitting.store.records() if r.origin == "search").frontier
+    front = summarise(r for r in sitting.store.records() if r.purpose == "search").frontier
     sitting.hand_out(100)
     confirming = list(sitting.running)
-    members = {row.arch_id for row in front} | {task.spec.id for task in references}
-    assert {task.origin for task in confirming} == {"confirm"}
-    assert {task.key for task in confirming} == {
-        TrialKey(m, seed) for m in members for seed in (8, 9)
+    members = {row.arch_id for row in front} | {trial.arch.id for trial in references}
+    assert {trial.purpose for trial in confirming} == {"confirmation"}
+    assert {trial.key for trial in confirming} == {
+        TrialKey(m, seed, "trained", 1) for m in members for seed in (8, 9)
     }
     while sitting.running:
         assert not sitting.plan.finished
@@ -159,7 +166,7 @@ def test_each_frontier_member_has_a_reference_of_its_cost(cost, make_config, sit
     # The same allocation: widths are scaled, blocks are b1's.
     b1 = get_arch("hrvit_b1")
     for record in records:
-        if record.origin == "reference":
+        if record.purpose == "reference":
             blocks = [[b.blocks for b in module.branches] for module in record.spec.modules]
             assert blocks == [[b.blocks for b in module.branches] for module in b1.modules]
 
@@ -176,7 +183,7 @@ def test_failures_are_not_tried_again_and_do_not_enter_the_frontier(make_config,
     failed = [record for record in records if record.state == "failed"]
     assert len(failed) == 1
     assert [record.arch_id for record in records].count(failed[0].arch_id) == 1
-    assert Counter(record.origin for record in records)["search"] == 4
+    assert Counter(record.purpose for record in records)["search"] == 4
 
 
 def test_without_a_complete_trial_the_run_ends_with_a_note(make_config, sit):
@@ -197,7 +204,7 @@ def test_an_exhausted_space_ends_the_search_but_not_the_run(make_config, sit):
     choices["width_1"] = (8, 16)
     narrowing = config.narrowing.model_copy(update={"choices": choices})
     sitting = sit(config.model_copy(update={"narrowing": narrowing}))
-    counts = Counter(record.origin for record in sitting.run())
+    counts = Counter(record.purpose for record in sitting.run())
     assert counts["search"] == 2
     assert counts["reference"] >= 1
     assert len(sitting.plan.notes) == 1
@@ -214,10 +221,10 @@ def test_a_finished_run_can_be_extended(make_config, sit):
     records = sit(make_config(trials=3)).run()
     more = sit(make_config(trials=5, confirm=1)).run()
     assert more[: len(records)] == records
-    assert Counter(record.origin for record in more)["search"] == 5
+    assert Counter(record.purpose for record in more)["search"] == 5
     assert len({record.key for record in more}) == len(more)
-    front = {row.arch_id for row in summarise(r for r in more if r.origin == "search").frontier}
-    confirmed = {record.arch_id for record in more if record.origin == "confirm"}
+    front = {row.arch_id for row in summarise(r for r in more if r.purpose == "search").frontier}
+    confirmed = {record.arch_id for record in more if record.purpose == "confirmation"}
     assert front <= confirmed
 
 
@@ -232,19 +239,19 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
         untold = Proposals(
             config, config.load_space(), f"sqlite:///{folder}/study.db", records
         )._waiting
-    counts = Counter(record.origin for record in records)
-    summary = summarise(r for r in records if r.origin == "search")
-    references = {record.arch_id for record in records if record.origin == "reference"}
+    counts = Counter(record.purpose for record in records)
+    summary = summarise(r for r in records if r.purpose == "search")
+    references = {record.arch_id for record in records if record.purpose == "reference"}
     assert len({record.key for record in records}) == len(records)
     assert counts["search"] == 4
-    assert counts["confirm"] == len({row.arch_id for row in summary.frontier} | references)
+    assert counts["confirmation"] == len({row.arch_id for row in summary.frontier} | references)
     assert untold == []
 
 
 def test_a_calibration_trains_members_of_all_costs_with_each_seed(make_config, sit):
     config = make_config(calibrate=8, calibration_seeds=3, seed=4)
     records = sit(config).run()
-    assert Counter(record.origin for record in records) == {"calibration": 24}
+    assert Counter(record.purpose for record in records) == {"calibration": 24}
     assert Counter(record.seed for record in records) == {4: 8, 5: 8, 6: 8}
     macs = sorted({record.macs for record in records})
     assert len(macs) == 8
@@ -320,7 +327,7 @@ def test_the_best_are_those_that_add_most_to_what_is_dominated(members, record, 
             record(
                 arch_id=spec.id,
                 arch=spec.to_json(),
-                origin="inherited",
+                evaluator="inherited",
                 params=cost,
                 miou=score if criterion == "miou" else rng.random(),
                 history=(HistoryPoint(9, 0.5, cross_entropy=-score),),
@@ -334,15 +341,15 @@ def test_the_best_are_those_that_add_most_to_what_is_dominated(members, record, 
 
 def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(members, record):
     def scored(spec, **fields):
-        values = {"arch_id": spec.id, "arch": spec.to_json(), "origin": "inherited", "macs": 100}
+        values = {"arch_id": spec.id, "arch": spec.to_json(), "evaluator": "inherited", "macs": 100}
         return record(**(values | fields))
 
     own, trusted, broken, trained = members[:4]
     records = [
         scored(own, miou=0.2),
-        scored(trusted, miou=0.9, label=TRUST_LABEL),
+        scored(trusted, miou=0.9, purpose="ranking_check"),
         scored(broken, state="failed"),
-        scored(trained, miou=0.8, origin="search"),
+        scored(trained, miou=0.8, evaluator="trained"),
     ]
     assert best_inherited(records, "macs", 9, "miou") == [own]
     assert best_inherited(records[1:], "macs", 9, "miou") == []
@@ -355,12 +362,36 @@ def test_what_confirms_is_trained_long_and_nothing_else(make_config, sit):
     sitting = sit(make_config(trials=4, confirm=2, long=LONG))
     sitting.run()
     records = sitting.store.records()
-    assert {record.long for record in records if record.origin == "confirm"} == {True}
-    assert not any(record.long for record in records if record.origin != "confirm")
+    assert {record.budget for record in records if record.purpose == "confirmation"} == {3}
+    assert {record.budget for record in records if record.purpose != "confirmation"} == {1}
     assert len({record.key for record in records}) == len(records)
     # Scores of two kinds of training are no sample of one distribution.
     for row in summarise(records).rows:
         assert not row.confirmed or row.scores.keys() & row.all_scores.keys() == set()
+
+
+def test_only_finalists_and_what_is_beside_them_are_confirmed(make_config, sit):
+    records = sit(make_config(trials=8, confirm=2, finalists=2, long=LONG)).run()
+    front = summarise(r for r in records if r.purpose == "search").frontier
+    assert len(front) > 2
+    chosen = {row.arch_id for row in finalists(front, "macs", 2)}
+    confirmed = [r for r in records if r.purpose == "confirmation"]
+    assert {r.arch_id for r in confirmed if not r.label} == chosen
+    assert all(
+        any(abs(r.macs / row.macs - 1) < 0.05 for row in front if row.arch_id in chosen)
+        for r in records
+        if r.purpose == "reference"
+    )
+    assert {row.arch_id for row in summarise(records, finalists=2).frontier} <= chosen
+
+
+def test_the_finalists_are_those_that_add_most(record):
+    points = {"a" * 12: (0.2, 10), "b" * 12: (0.21, 11), "c" * 12: (0.4, 50), "d" * 12: (0.1, 60)}
+    records = [record(arch_id=a, miou=miou, macs=macs) for a, (miou, macs) in points.items()]
+    front = summarise(records).frontier
+    assert [row.arch_id[0] for row in finalists(front, "macs", 1)] == ["b"]
+    assert [row.arch_id[0] for row in finalists(front, "macs", 2)] == ["b", "c"]
+    assert finalists(front, "macs", 9) == list(front)
 
 
 def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_config, sit):
@@ -371,15 +402,14 @@ def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_
     again = sit(config)
     again.run()
     records = again.store.records()
-    assert Counter((record.long, record.seed) for record in records) == {
-        (long, seed): 6 for long in (False, True) for seed in (0, 1)
+    assert Counter((record.budget, record.seed) for record in records) == {
+        (budget, seed): 6 for budget in (1, 3) for seed in (0, 1)
     }
     assert calibrate(records).long_tau is not None
-    # Long scores judge, and are compared with nothing; alone they make no row.
+    # Long scores judge, and are compared with nothing.
     summary = summarise(records)
     assert len(summary.rows) == 6
     assert all(len(row.all_scores) == 2 for row in summary.rows)
-    assert summarise(record for record in records if record.long).rows == ()
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "random"])
@@ -398,7 +428,7 @@ def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, 
     mine = [
         record
         for record in records
-        if record.origin == "search"
+        if record.purpose == "search"
         and [[b.blocks for b in module.branches] for module in record.spec.modules] == blocks
     ]
     assert len(mine) >= INITIAL_COSTS
@@ -413,7 +443,7 @@ def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, 
             assert difference.interval.num_values == 1
             assert abs(reference.macs / row.macs - 1) < 0.03
     cheapest, dearest = (
-        end(config.cost_of(r.spec) for r in records if r.origin == "search") for end in (min, max)
+        end(config.cost_of(r.spec) for r in records if r.purpose == "search") for end in (min, max)
     )
     if sampler == "nsga2":  # the spread's ends stay among the first proposals
         assert dearest / cheapest > 2.5
@@ -447,23 +477,23 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
         while sitting.running:
             sitting.finish()
     stages = [
-        [(origin, label) for (origin, label), _ in groupby(tasks, lambda t: (t.origin, t.label))]
-        for tasks in handed
-        if tasks
+        [(*stage, label) for (stage, label), _ in groupby(trials, lambda t: (t.stage, t.label))]
+        for trials in handed
+        if trials
     ]
     assert stages == [
-        [("inherited", "")],
-        [("search", "")],
-        [("reference", "b1 scaled")],
-        [("confirm", "b1 scaled"), ("confirm", "")],
-        [("inherited", TRUST_LABEL), ("calibration", TRUST_LABEL)],
+        [("search", "inherited", "")],
+        [("search", "trained", "")],
+        [("reference", "trained", "b1 scaled")],
+        [("confirmation", "trained", "b1 scaled"), ("confirmation", "trained", "")],
+        [("ranking_check", "inherited", ""), ("ranking_check", "trained", "")],
     ]
     records = sitting.store.records()
     assert len({record.key for record in records}) == len(records)
-    assert Counter(r.origin for r in records if r.label != TRUST_LABEL)["inherited"] == 8
-    assert {r.seed for r in records if r.origin in ("inherited", "search")} == {5}
+    assert Counter(r.stage for r in records)["search", "inherited"] == 8
+    assert {r.seed for r in records if r.purpose == "search"} == {5}
     best = best_inherited(records, "macs", 3, config.searched_by)
-    assert {r.spec for r in records if r.origin == "search"} == set(best)
+    assert {r.spec for r in records if r.stage == ("search", "trained")} == set(best)
     assert len(best) == 3
 
 
@@ -472,12 +502,12 @@ def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
     records = sit(config).run()
     members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
     assert len(members) == 6
-    assert members <= {r.arch_id for r in records if r.origin == "inherited"}
-    trained = {(r.arch_id, r.seed) for r in records if r.origin != "inherited"}
+    assert members <= {r.arch_id for r in records if r.evaluator == "inherited"}
+    trained = {(r.arch_id, r.seed) for r in records if r.evaluator == "trained"}
     assert {(arch_id, seed) for arch_id in members for seed in (5, 6, 7)} <= trained
-    proposed = {r.arch_id for r in records if r.origin == "inherited" and not r.label}
-    labelled = {r.arch_id for r in records if r.origin == "inherited" and r.label}
-    assert labelled == members - proposed
+    proposed = {r.arch_id for r in records if r.stage == ("search", "inherited")}
+    checked = {r.arch_id for r in records if r.stage == ("ranking_check", "inherited")}
+    assert checked == members - proposed
 
 
 def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit):
@@ -485,12 +515,12 @@ def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit)
     more = sit(supernet_config(make_config, trials=6, retrain=6, trust=8)).run()
     assert more[: len(first)] == first
     assert len({record.key for record in more}) == len(more)
-    scored = [record for record in more if record.origin == "inherited"]
-    proposed = {record.arch_id for record in scored if record.label != TRUST_LABEL}
-    trusted = {record.arch_id for record in scored if record.label == TRUST_LABEL}
+    scored = [record for record in more if record.evaluator == "inherited"]
+    proposed = {record.arch_id for record in scored if record.purpose == "search"}
+    trusted = {record.arch_id for record in scored if record.purpose == "ranking_check"}
     assert len(proposed) == 6
     assert proposed.isdisjoint(trusted)
-    assert {record.arch_id for record in more if record.origin == "search"} <= proposed
+    assert {record.arch_id for record in more if record.purpose == "search"} <= proposed
     assert {row.arch_id for row in summarise(more).frontier} <= proposed
 
 
@@ -503,12 +533,12 @@ def test_a_supernet_run_goes_on_wherever_it_was_cut(make_config, sit, tmp_path, 
     assert records[:cut] == first
     assert sit(config).run() == records
     assert len({record.key for record in records}) == len(records)
-    own = [r for r in records if r.origin == "inherited" and r.label != TRUST_LABEL]
+    own = [r for r in records if r.stage == ("search", "inherited")]
     assert len(own) == 8
     best = best_inherited(own, "macs", 3, config.searched_by)
-    assert {r.spec for r in records if r.origin == "search"} == set(best)
+    assert {r.spec for r in records if r.stage == ("search", "trained")} == set(best)
     members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
-    trained = {(r.arch_id, r.seed) for r in records if r.origin != "inherited"}
+    trained = {(r.arch_id, r.seed) for r in records if r.evaluator == "trained"}
     assert {(arch_id, seed) for arch_id in members for seed in (5, 6)} <= trained
 
 

@@ -10,10 +10,10 @@ from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.results import StoreError, TrialStore
 from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.evaluators import WEIGHTS_DIR
 from hrvit_nas.search.folder import SUPERNET_NAME
 from hrvit_nas.search.pooled import read_runs
 from hrvit_nas.search.supernet import build_from, extract_member, load_scorer
-from hrvit_nas.search.trial import WEIGHTS_DIR
 from hrvit_nas.training import SupernetProgress, save_supernet
 
 A, B = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
@@ -87,7 +87,7 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, make_config, tmp_pat
 def test_weights_are_those_of_the_lowest_seed_that_was_kept(make_run):
     records = [
         {"arch_id": A, "miou": 0.3},
-        *({"arch_id": A, "origin": "confirm", "seed": seed} for seed in (1, 2)),
+        *({"arch_id": A, "purpose": "confirmation", "seed": seed} for seed in (1, 2)),
     ]
     first, second = make_run("first", records), make_run("second")
     runs = read_runs([second, first])

@@ -24,16 +24,17 @@ TRIALS = 20
 TIGHT = 2.5e6
 
 
-def record_of(task, *, state="complete"):
+def record_of(trial, *, state="complete"):
     """A record with a score that is a function of the architecture."""
-    cost = estimate_cost(task.spec, (32, 48), num_classes=10)
-    scored = {"miou": int(task.spec.id, 16) % 1000 / 1000}
+    cost = estimate_cost(trial.arch, (32, 48), num_classes=10)
+    scored = {"miou": int(trial.arch.id, 16) % 1000 / 1000}
     return TrialRecord(
-        number=task.number,
-        arch_id=task.spec.id,
-        arch=task.spec.to_json(),
-        origin="search",
-        seed=task.seed,
+        number=trial.number,
+        arch_id=trial.arch.id,
+        arch=trial.arch.to_json(),
+        purpose="search",
+        budget=trial.budget,
+        seed=trial.seed,
         macs=cost.macs,
         published_macs=cost.published_macs,
         params=cost.params,
@@ -57,10 +58,10 @@ def study_of(storage):
 
 def scored(proposals, number, **how):
     """Proposes, scores and tells one architecture."""
-    task = proposals.next(number)
-    record = record_of(task, **how)
-    proposals.finish(task, objective_values(record, "macs"))
-    return task, record
+    trial = proposals.next(number)
+    record = record_of(trial, **how)
+    proposals.finish(trial.proposal, objective_values(record, "macs"))
+    return trial, record
 
 
 def tight(make_config, **changes):
@@ -79,7 +80,7 @@ def test_proposals_are_new_members_within_the_limits(sampler, make_config, stora
         warnings.simplefilter("error")  # a user would read them
         proposals = Proposals(config, space, storage, [])
         done = [scored(proposals, number) for number in range(trials)]
-    specs = {task.proposal: task.spec for task, _ in done}
+    specs = {trial.proposal: trial.arch for trial, _ in done}
     assert len({spec.id for spec in specs.values()}) == trials
     assert [space.refusal(spec) for spec in specs.values()] == [None] * trials
     assert all(record.macs <= TIGHT for _, record in done)
@@ -95,7 +96,7 @@ def test_proposals_are_new_members_within_the_limits(sampler, make_config, stora
         assert space.nearest(trial.params, Random(0)) == specs[trial.number]
         assert ArchSpec.from_json(trial.user_attrs["arch"]) == specs[trial.number]
     told = {trial.number: tuple(trial.values) for trial in complete}
-    assert told == {task.proposal: objective_values(record, "macs") for task, record in done}
+    assert told == {trial.proposal: objective_values(record, "macs") for trial, record in done}
     repeated = study.get_trials(states=(TrialState.FAIL,))
     assert all(trial.user_attrs["refused"].startswith("already") for trial in repeated)
     assert len(study.get_trials()) == len(pruned) + len(repeated) + len(complete)
@@ -105,7 +106,7 @@ def test_the_same_seed_proposes_the_same(make_config, tmp_path):
     def run(name, seed):
         config = make_config(sampler="nsga2", population=4, seed=seed)
         proposals = Proposals(config, config.load_space(), f"sqlite:///{tmp_path}/{name}.db", [])
-        return [scored(proposals, number)[0].spec.id for number in range(10)]
+        return [scored(proposals, number)[0].arch.id for number in range(10)]
 
     first, second, other = run("first", 3), run("second", 3), run("other", 4)
     assert first == second
@@ -118,25 +119,25 @@ def test_after_a_kill_the_study_is_brought_in_line_and_the_rest_handed_out_again
     config = make_config()
     space = config.load_space()
     proposals = Proposals(config, space, storage, [])
-    tasks = [proposals.next(number) for number in range(5)]
-    finished, failed, untold, *lost = tasks
+    first = [proposals.next(number) for number in range(5)]
+    finished, failed, untold, *lost = first
     records = [record_of(finished), record_of(failed, state="failed"), record_of(untold)]
-    proposals.finish(finished, objective_values(records[0], "macs"))
+    proposals.finish(finished.proposal, objective_values(records[0], "macs"))
     # Killed here: one failure and one score are in the store, but the study was not told.
     study_of(storage).ask()  # and one proposal was cut off before its architecture was known
 
     resumed = Proposals(config, space, storage, records)
-    trials = {trial.number: trial for trial in study_of(storage).get_trials()}
-    assert trials[failed.proposal].state == TrialState.FAIL
-    assert trials[untold.proposal].state == TrialState.COMPLETE
-    assert tuple(trials[untold.proposal].values) == objective_values(records[2], "macs")
-    assert trials[5].state == TrialState.FAIL
+    told = {trial.number: trial for trial in study_of(storage).get_trials()}
+    assert told[failed.proposal].state == TrialState.FAIL
+    assert told[untold.proposal].state == TrialState.COMPLETE
+    assert tuple(told[untold.proposal].values) == objective_values(records[2], "macs")
+    assert told[5].state == TrialState.FAIL
 
     again = [resumed.next(number) for number in range(5, 10)]
-    assert [(task.spec, task.proposal) for task in again[:2]] == [
-        (task.spec, task.proposal) for task in lost
+    assert [(trial.arch, trial.proposal) for trial in again[:2]] == [
+        (trial.arch, trial.proposal) for trial in lost
     ]
-    assert len({task.spec.id for task in tasks} | {task.spec.id for task in again}) == 8
+    assert len({trial.arch.id for trial in first} | {trial.arch.id for trial in again}) == 8
 
 
 def test_sittings_propose_no_architecture_twice(make_config, storage):
@@ -154,9 +155,9 @@ def test_a_replacement_that_a_kill_left_waiting_is_taken_up_consistently(make_co
     Proposals(config, space, storage, [])
     params = {gene.name: gene.choices[-1] for gene in space.genes if len(gene.choices) > 1}
     study_of(storage).enqueue_trial(params)
-    task, _ = scored(Proposals(config, space, storage, []), 0)
-    assert task.spec == space.nearest(params, Random(0))
-    assert study_of(storage).trials[task.proposal].params == params
+    trial, _ = scored(Proposals(config, space, storage, []), 0)
+    assert trial.arch == space.nearest(params, Random(0))
+    assert study_of(storage).trials[trial.proposal].params == params
 
 
 def test_an_exhausted_space_says_so(make_config, storage):
@@ -166,7 +167,7 @@ def test_an_exhausted_space_says_so(make_config, storage):
     narrowing = config.narrowing.model_copy(update={"choices": two})
     config = config.model_copy(update={"narrowing": narrowing})
     proposals = Proposals(config, config.load_space(), storage, [])
-    assert len({scored(proposals, number)[0].spec.id for number in range(4)}) == 4
+    assert len({scored(proposals, number)[0].arch.id for number in range(4)}) == 4
     with pytest.raises(SpaceExhaustedError, match=r"no further architecture .* 4 trained"):
         proposals.next(4)
 
@@ -192,7 +193,7 @@ def test_runs_that_share_a_storage_keep_apart(make_config, storage):
     other = Proposals(theirs, space, storage, [])
     assert other.next(0).proposal == 0
     assert len(optuna.get_all_study_names(storage)) == 2
-    assert Proposals(ours, space, storage, []).next(0).spec == waiting.spec
+    assert Proposals(ours, space, storage, []).next(0).arch == waiting.arch
 
 
 @pytest.mark.parametrize(("trials", "expected"), [(1, 4), (16, 4), (40, 10), (1000, 50)])

@@ -27,10 +27,10 @@ from hrvit_nas.models import build_segmentor
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
 from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
 from hrvit_nas.search.plan import calibration_members
 from hrvit_nas.search.proposals import objective_values
 from hrvit_nas.search.run import continue_run, create_run, open_run
-from hrvit_nas.search.trial import TRAINING_DIR, WEIGHTS_DIR
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
@@ -39,11 +39,11 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 class Watcher:
     """Notes what a run tells."""
 
-    tasks: list = field(default_factory=list)
+    trials: list = field(default_factory=list)
     records: list = field(default_factory=list)
 
-    def started(self, task):
-        self.tasks.append(task)
+    def started(self, trial):
+        self.trials.append(trial)
 
     def ended(self, record, summary):
         assert record.miou is None or record.arch_id in {row.arch_id for row in summary.rows}
@@ -72,7 +72,7 @@ def finished(make_config, ray_runtime, tmp_path_factory):
     watcher = Watcher()
     records, notes = finish(run, watcher)
     assert notes == []
-    assert {task.key for task in watcher.tasks} == {record.key for record in watcher.records}
+    assert {trial.key for trial in watcher.trials} == {record.key for record in watcher.records}
     assert watcher.records == records
     return directory, run.config, records
 
@@ -90,14 +90,14 @@ def copied(finished, tmp_path):
 
 def test_a_run_trains_what_was_asked_and_nothing_twice(finished):
     _, config, records = finished
-    counts = Counter(record.origin for record in records)
+    counts = Counter(record.purpose for record in records)
     assert counts["search"] == 5
     assert 1 <= counts["reference"] <= 3
     assert len({record.key for record in records}) == len(records)
     assert {record.seed for record in records} == {3}
     assert {record.state for record in records} == {"complete"}
     space = config.load_space()
-    assert all(space.contains(record.spec) for record in records if record.origin == "search")
+    assert all(space.contains(record.spec) for record in records if record.purpose == "search")
     assert all(record.steps == 1 and record.seconds > 0 for record in records)
     assert all(record.history[-1][:3] == (1, record.miou, None) for record in records)
     assert all(0 < record.history[-1].cross_entropy < 10 for record in records)
@@ -149,7 +149,7 @@ def test_the_study_holds_the_search(finished):
     assert told == {
         record.arch_id: objective_values(record, "macs")
         for record in records
-        if record.origin == "search"
+        if record.purpose == "search"
     }
 
 
@@ -158,7 +158,7 @@ def test_checkpoints_are_those_of_the_frontier_and_the_references(finished):
     with TrialStore(directory) as store:
         run_summary = create_summary(store, config)
     kept = {row.arch_id for row in (*run_summary.frontier, *run_summary.references)}
-    assert weights(directory) == sorted(f"{arch_id}-s3.pt" for arch_id in kept)
+    assert weights(directory) == sorted(f"{arch_id}-s3-1.pt" for arch_id in kept)
     assert len(kept) < len(records), "the run was made so that something is dominated"
 
 
@@ -175,7 +175,7 @@ def test_a_checkpoint_scores_again_what_was_recorded(finished):
     for name in weights(directory):
         content = torch.load(directory / WEIGHTS_DIR / name, weights_only=True)
         spec = ArchSpec.from_json(content["arch"])
-        assert name == f"{spec.id}-s{content['seed']}.pt"
+        assert name == f"{spec.id}-s{content['seed']}-1.pt"
         assert content["class_names"] == list(data.class_names)
         model = build_segmentor(spec, data.num_classes)
         model.load_state_dict(content["model"])
@@ -202,7 +202,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(finished, make_config, tm
 def test_resuming_a_finished_run_trains_nothing(copied, finished):
     watcher = Watcher()
     records, _ = finish(open_run(copied, {}, {}), watcher)
-    assert watcher.tasks == []
+    assert watcher.trials == []
     assert records == finished[2]
     assert len(json.loads((copied / "provenance.json").read_text())) == 2
 
@@ -212,7 +212,7 @@ def test_a_finished_run_is_extended_and_confirmed(copied, finished):
     records, _ = finish(open_run(copied, {"trials": 7, "confirm": 2}, {"workers": 1}))
     assert records[: len(before)] == before
     assert len({record.key for record in records}) == len(records)
-    assert Counter(record.origin for record in records)["search"] == 7
+    assert Counter(record.purpose for record in records)["search"] == 7
 
     run = open_run(copied, {}, {})
     summary = run.summary()
@@ -230,7 +230,7 @@ def test_a_finished_run_is_extended_and_confirmed(copied, finished):
     # Whatever the table shows can be loaded, whichever way the confirming seeds went.
     shown = {row.arch_id for row in summary.rows if row.confirmed or row.reference}
     assert {name.split("-s")[0] for name in weights(copied)} == shown
-    assert {f"{row.arch_id}-s{seed}.pt" for row in summary.frontier for seed in (3, 4, 5)} <= set(
+    assert {f"{row.arch_id}-s{seed}-1.pt" for row in summary.frontier for seed in (3, 4, 5)} <= set(
         weights(copied)
     )
     write_frontier_csv(summary, copied / "frontier.csv")
@@ -241,7 +241,7 @@ def test_a_finished_run_is_extended_and_confirmed(copied, finished):
 def create_summary_of_search(records):
     from hrvit_nas.results import summarise
 
-    return summarise(record for record in records if record.origin == "search").frontier
+    return summarise(record for record in records if record.purpose == "search").frontier
 
 
 def test_a_run_that_lost_its_last_outcome_does_not_train_it_again(copied, finished):
@@ -276,7 +276,7 @@ def test_a_damaged_training_state_is_trained_from_the_beginning(make_config, tmp
     folder = run.directory / TRAINING_DIR
     folder.mkdir()
     for record in before:
-        (folder / f"{record.arch_id}-s{record.seed}.pt").write_bytes(b"cut off")
+        (folder / f"{record.key.name}.pt").write_bytes(b"cut off")
     records, _ = finish(run)
     assert {r.key: r.miou for r in records} == {r.key: r.miou for r in before}
     assert not folder.exists()
@@ -301,7 +301,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_
     records, _ = finish(run)
     thread.join()
     assert len(killed) == 1
-    assert Counter(record.origin for record in records)["search"] == 2
+    assert Counter(record.purpose for record in records)["search"] == 2
     assert {record.state for record in records} == {"complete"}
     assert {record.steps for record in records} == {30}
 
@@ -381,7 +381,7 @@ def test_a_refused_record_ends_the_run_with_its_own_error(make_config, tmp_path)
 
 def test_an_error_in_handing_out_trials_ends_the_run(make_config, tmp_path):
     class Broken(Watcher):
-        def started(self, task):
+        def started(self, trial):
             raise StoreError("no more")
 
     with pytest.raises(StoreError, match="no more"):
@@ -454,7 +454,7 @@ def test_latency_is_searched_for(make_config, tmp_path):
     records, _ = finish(create_run(make_config(trials=2, cost="latency_ms"), tmp_path / "run"))
     assert all(record.latency_ms > 0 for record in records)
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/run/study.db")
-    latencies = {record.latency_ms for record in records if record.origin == "search"}
+    latencies = {record.latency_ms for record in records if record.purpose == "search"}
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert {trial.values[1] for trial in complete} == latencies
 
@@ -463,7 +463,7 @@ def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, ray_runt
     names = ("hrvit_b1", "mit_b0", "cswin_ti")
     config = make_config(trials=2, references=names)
     records, _ = finish(create_run(config, tmp_path / "run"))
-    labels = {record.label for record in records if record.origin == "reference"}
+    labels = {record.label for record in records if record.purpose == "reference"}
     assert labels == {"b1 scaled", "mit_b0 scaled", "cswin_ti scaled"}
     assert {record.state for record in records} == {"complete"}
     summary = summarise(records)

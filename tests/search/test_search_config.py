@@ -127,6 +127,8 @@ def test_a_faulty_recipe_is_one_line_that_names_file_and_key(content, expected, 
     ("changes", "expected"),
     [
         ({"trials": 0}, "trials: Input should be greater than or equal to 1, got 0"),
+        ({"finalists": 2}, "finalists are trained to confirm them; set confirm to 1 or more"),
+        ({"confirm": 1, "finalists": 0}, "finalists: Input should be greater than or equal to 1"),
         ({"confirm": -1}, "confirm: Input should be greater than or equal to 0, got -1"),
         ({"seed": 2**32}, "seed: Input should be less than 4294967296, got 4294967296"),
         ({"population": 1}, "population: Input should be greater than or equal to 2, got 1"),

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import gather_trust
 from hrvit_nas.search.config import ConfigError, one_line
-from hrvit_nas.search.plan import TRUST_LABEL, best_inherited, calibration_members
+from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
+from hrvit_nas.search.plan import best_inherited, calibration_members
 from hrvit_nas.search.run import (
     CURVE_NAME,
     STEPS_NAME,
@@ -23,7 +24,6 @@ from hrvit_nas.search.run import (
     open_run,
 )
 from hrvit_nas.search.supernet import CURVE_COLUMNS
-from hrvit_nas.search.trial import TRAINING_DIR, WEIGHTS_DIR
 from hrvit_nas.training import CheckpointError
 
 pytestmark = pytest.mark.ray
@@ -35,12 +35,12 @@ SEED, TRIALS, RETRAIN, TRUST, STEPS = 3, 7, 3, 6, 6
 class Watcher:
     """Notes what a run tells."""
 
-    tasks: list = field(default_factory=list)
+    trials: list = field(default_factory=list)
     records: list = field(default_factory=list)
     steps: list = field(default_factory=list)
 
-    def started(self, task):
-        self.tasks.append(task)
+    def started(self, trial):
+        self.trials.append(trial)
 
     def ended(self, record, summary):
         self.records.append(record)
@@ -87,20 +87,18 @@ def test_stages_come_in_order_and_nothing_is_done_twice(finished):
     run, watcher = finished
     records = run.store.records()
     assert watcher.records == records
-    assert [
-        stage for stage, _ in groupby((r.origin, bool(r.label == TRUST_LABEL)) for r in records)
-    ] == [
-        ("inherited", False),
-        ("search", False),
-        ("reference", False),
-        ("inherited", True),
-        ("calibration", True),
+    assert [stage for stage, _ in groupby(record.stage for record in records)] == [
+        ("search", "inherited"),
+        ("search", "trained"),
+        ("reference", "trained"),
+        ("ranking_check", "inherited"),
+        ("ranking_check", "trained"),
     ]
-    keys = [task.key for task in watcher.tasks]
+    keys = [trial.key for trial in watcher.trials]
     assert len(set(keys)) == len(keys)
     assert set(keys) == {record.key for record in records}
     assert {record.state for record in records} == {"complete"}
-    assert Counter(r.origin for r in records if r.label != TRUST_LABEL)["inherited"] == TRIALS
+    assert Counter(r.stage for r in records)["search", "inherited"] == TRIALS
 
 
 def test_the_supernet_is_trained_before_anything_is_scored(finished):
@@ -120,7 +118,7 @@ def test_the_best_of_the_scored_are_trained_alone(finished):
     run, _ = finished
     records, config = run.store.records(), run.config
     best = best_inherited(records, config.cost, RETRAIN, config.searched_by)
-    trained = {record.spec for record in records if record.origin == "search"}
+    trained = {record.spec for record in records if record.stage == ("search", "trained")}
     assert trained == set(best)
     assert 1 <= len(best) <= RETRAIN
     kept = {path.name.split("-s")[0] for path in (run.directory / WEIGHTS_DIR).iterdir()}
@@ -129,7 +127,7 @@ def test_the_best_of_the_scored_are_trained_alone(finished):
 
 
 def test_an_inherited_score_says_what_it_comes_from(finished):
-    scored = [record for record in finished[0].store.records() if record.origin == "inherited"]
+    scored = [record for record in finished[0].store.records() if record.evaluator == "inherited"]
     assert {(record.seed, record.steps) for record in scored} == {(SEED, STEPS)}
     assert all(record.uncalibrated_miou is not None for record in scored)
     assert any(record.uncalibrated_miou != record.miou for record in scored)
@@ -140,8 +138,8 @@ def test_an_inherited_score_says_what_it_comes_from(finished):
 def test_both_scores_stand_side_by_side(finished, tmp_path):
     run, _ = finished
     records = run.store.records()
-    inherited = {r.arch_id: r.miou for r in records if r.origin == "inherited"}
-    alone = {r.arch_id: r.miou for r in records if r.origin == "search"}
+    inherited = {r.arch_id: r.miou for r in records if r.evaluator == "inherited"}
+    alone = {r.arch_id: r.miou for r in records if r.stage == ("search", "trained")}
     summary = run.summary()
     searched = {row.arch_id: row for row in summary.rows if row.searched}
     assert searched.keys() == alone.keys()
@@ -170,7 +168,7 @@ def test_resuming_a_finished_run_does_nothing(copied, finished):
     run = open_run(copied, {}, {})
     before = (copied / SUPERNET_NAME).read_bytes()
     watcher = finish(run)
-    assert (watcher.tasks, watcher.steps) == ([], [])
+    assert (watcher.trials, watcher.steps) == ([], [])
     assert run.store.records() == finished[0].store.records()
     assert (copied / SUPERNET_NAME).read_bytes() == before
 
@@ -183,11 +181,11 @@ def test_a_longer_search_scores_more_and_trains_what_is_best_now(copied, finishe
     assert watcher.steps == []
     assert records == before + watcher.records
     assert len({record.key for record in records}) == len(records)
-    counts = Counter(record.origin for record in watcher.records)
-    assert counts["inherited"] == 3
-    assert counts["calibration"] == 0
+    counts = Counter(record.stage for record in watcher.records)
+    assert counts["search", "inherited"] == 3
+    assert counts["ranking_check", "trained"] == 0
     best = best_inherited(records, run.config.cost, RETRAIN, run.config.searched_by)
-    assert {spec.id for spec in best} <= {r.arch_id for r in records if r.origin != "inherited"}
+    assert {spec.id for spec in best} <= {r.arch_id for r in records if r.evaluator == "trained"}
 
 
 def test_a_supernet_that_is_gone_is_trained_again_to_the_same_curve(copied):
@@ -195,7 +193,7 @@ def test_a_supernet_that_is_gone_is_trained_again_to_the_same_curve(copied):
     for name in (SUPERNET_NAME, CURVE_NAME):
         (copied / name).unlink()
     watcher = finish(open_run(copied, {}, {}))
-    assert watcher.tasks == []
+    assert watcher.trials == []
     assert (copied / SUPERNET_NAME).exists()
     assert (copied / CURVE_NAME).read_bytes() == before
 
@@ -207,7 +205,7 @@ def test_a_training_that_was_stopped_at_its_very_end_is_tidied_up(copied):
     for name in (SUPERNET_NAME, STEPS_NAME):
         (copied / TRAINING_DIR / name).write_bytes(b"left")
     watcher = finish(open_run(copied, {}, {}))
-    assert (watcher.tasks, watcher.steps) == ([], [])
+    assert (watcher.trials, watcher.steps) == ([], [])
     assert (copied / CURVE_NAME).read_bytes() == before
     assert not (copied / TRAINING_DIR).exists()
 
@@ -219,8 +217,8 @@ def test_another_run_uses_a_trained_supernet(finished, supernet_config, tmp_path
     assert (run.directory / SUPERNET_NAME).read_bytes() == given.read_bytes()
     watcher = finish(run)
     assert watcher.steps == []
-    known = {r.arch_id: r.miou for r in first.store.records() if r.origin == "inherited"}
-    scores = {r.arch_id: r.miou for r in run.store.records() if r.origin == "inherited"}
+    known = {r.arch_id: r.miou for r in first.store.records() if r.evaluator == "inherited"}
+    scores = {r.arch_id: r.miou for r in run.store.records() if r.evaluator == "inherited"}
     assert len(scores) == 3
     assert known.keys() & scores.keys()
     for arch_id in known.keys() & scores.keys():

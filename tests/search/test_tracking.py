@@ -26,7 +26,7 @@ HISTORY = (
     HistoryPoint(100, 0.5, fw_iou=0.75, cross_entropy=1.25, seconds=1.0),
 )
 BASE = "0123456789ab"
-NAMES = [f"{BASE}-s0", f"{BASE}-s0-inherited", f"{BASE}-s1"]
+NAMES = [f"{BASE}-s0-100", f"{BASE}-s0-inherited-100", f"{BASE}-s1-100"]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def records(record):
     return [
         record(history=HISTORY, label="hrvit_b1", latency_ms=2.5),
         record(number=1, seed=1, state="failed"),
-        record(number=2, origin="inherited", miou=0.125, uncalibrated_miou=0.0625),
+        record(number=2, evaluator="inherited", miou=0.125, uncalibrated_miou=0.0625),
     ]
 
 
@@ -106,10 +106,10 @@ def test_tensorboard_shows_what_a_trial_is_and_why_it_failed(tmp_path, records):
     tracked(tmp_path, records)
     metadata = events(tmp_path, NAMES[0]).SummaryMetadata("_hparams_/session_start_info")
     told = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.hparams
-    assert {name: told[name].string_value for name in ("arch_id", "seed", "origin", "label")} == {
+    assert {name: told[name].string_value for name in ("arch_id", "seed", "purpose", "label")} == {
         "arch_id": BASE,
         "seed": "0",
-        "origin": "search",
+        "purpose": "search",
         "label": "hrvit_b1",
     }
     assert (told["macs"].number_value, told["latency_ms"].number_value) == (1000, 2.5)
@@ -148,7 +148,9 @@ def test_mlflow_shows_a_run_a_trial(tmp_path, records, uri):
     assert trained.data.params == {
         "arch_id": BASE,
         "seed": "0",
-        "origin": "search",
+        "purpose": "search",
+        "evaluator": "trained",
+        "budget": "100",
         "label": "hrvit_b1",
         "state": "complete",
         "steps": "100",
@@ -305,7 +307,7 @@ def test_commands_stop_before_anything_is_made(
 class Silent:
     """Watches a run and says nothing."""
 
-    def started(self, task):
+    def started(self, trial):
         pass
 
     def ended(self, record, summary):

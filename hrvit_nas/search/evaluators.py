@@ -1,4 +1,4 @@
-"""One proxy trial on a worker: build, train, score, keep the weights."""
+"""How a worker scores a trial: trained alone, or with the weights of a supernet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..arch import parse_arch
 from ..data import SegmentationData
 from ..evaluation import compare_latencies, measure_latency
 from ..models import Segmentor, build_segmentor, tie_initialisation
-from ..results import HistoryPoint
+from ..results import HistoryPoint, Trial, TrialResult
 from ..training import (
     Check,
     CheckpointError,
@@ -25,7 +25,6 @@ from ..training import (
     save_trained,
     train,
 )
-from .tasks import Outcome, Task, failed
 
 TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
 
@@ -36,81 +35,87 @@ class TrialContext:
 
     Attributes:
         run_dir: Run directory; on a cluster, on storage that all nodes see.
-        recipe: How to train, for a proxy score or long.
+        recipes: How to train, each to a budget of its own.
         image_size: Height and width that latency is measured at.
         with_latency: Whether to measure it.
         device: `cpu` or `cuda`.
     """
 
     run_dir: Path
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     image_size: tuple[int, int]
     with_latency: bool
     device: str
 
+    def recipe(self, budget: int) -> Recipe:
+        """The recipe that trains for so many steps."""
+        return next(recipe for recipe in self.recipes if recipe.trained_steps == budget)
 
-def score_with(scorer: MemberScorer, steps: int, task: Task, context: TrialContext) -> Outcome:
+
+def score_inherited(
+    scorer: MemberScorer, steps: int, trial: Trial, context: TrialContext
+) -> TrialResult:
     """Scores one architecture with inherited weights.
 
     Args:
         scorer: Of a supernet on the context's device.
         steps: Optimiser steps that the supernet was trained for.
-        task: Which architecture.
+        trial: Which architecture.
         context: Whether a latency is wanted.
     """
     started = time.perf_counter()
-    scores = scorer.score(task.spec)
+    scores = scorer.score(trial.arch)
     latency = None
     if context.with_latency:
         latency = measure_latency(
-            scorer.member(task.spec), context.image_size, device=context.device
+            scorer.member(trial.arch), context.image_size, device=context.device
         ).median_ms
     seconds = time.perf_counter() - started
     check = Check(step=steps, evaluation=scores.after, averaged=None, seconds=seconds)
-    return {
-        "state": "complete",
-        "miou": scores.after.miou,
-        "uncalibrated_miou": scores.before.miou,
-        "latency_ms": latency,
-        "seconds": seconds,
-        "steps": steps,
-        "history": [_history(check)],
-    }
+    return TrialResult(
+        state="complete",
+        miou=scores.after.miou,
+        uncalibrated_miou=scores.before.miou,
+        latency_ms=latency,
+        seconds=seconds,
+        steps=steps,
+        history=(_history(check),),
+    )
 
 
-def run_trial(task: Task, data: SegmentationData, context: TrialContext) -> Outcome:
+def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> TrialResult:
     """Trains and scores one architecture; picks up where an interrupted sitting left off.
 
-    An architecture that does not train, or does not fit, comes back as a failed outcome, so that
+    An architecture that does not train, or does not fit, comes back as a failed result, so that
     it does not end a search. Data and disk are nobody's architecture: their errors are raised.
-    The state of the training stays on disk until the caller has recorded the outcome: an outcome
+    The state of the training stays on disk until the caller has recorded the result: a result
     that never arrives is then not trained anew.
     """
     started = time.perf_counter()
-    unfinished = context.run_dir / TRAINING_DIR / task.file_name
+    unfinished = context.run_dir / TRAINING_DIR / trial.file_name
     try:
         try:
-            model, result = _trained(task, data, context, unfinished)
+            model, result = _trained(trial, data, context, unfinished)
         except CheckpointError:
             # A damaged file, or one of other data: worth no more than a start from the beginning.
             unfinished.unlink()
-            model, result = _trained(task, data, context, unfinished)
+            model, result = _trained(trial, data, context, unfinished)
         latency = None
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
-        weights = context.run_dir / WEIGHTS_DIR / task.file_name
-        save_trained(weights, model, data.class_names, task.seed)
+        weights = context.run_dir / WEIGHTS_DIR / trial.file_name
+        save_trained(weights, model, data.class_names, trial.seed)
     except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         seconds = time.perf_counter() - started
-        return {**failed(f"{type(error).__name__}: {error}"[:500]), "seconds": seconds}
-    return {
-        "state": "complete",
-        "miou": result.evaluation.miou,
-        "latency_ms": latency,
-        "seconds": result.seconds,
-        "steps": result.steps,
-        "history": [_history(check) for check in result.checks],
-    }
+        return TrialResult.failed(f"{type(error).__name__}: {error}"[:500], seconds)
+    return TrialResult(
+        state="complete",
+        miou=result.evaluation.miou,
+        latency_ms=latency,
+        seconds=result.seconds,
+        steps=result.steps,
+        history=tuple(_history(check) for check in result.checks),
+    )
 
 
 def time_architectures(shared: dict[str, Any]) -> dict[str, list[float]]:
@@ -148,14 +153,14 @@ def _finite(score: float) -> float | None:
 
 
 def _trained(
-    task: Task, data: SegmentationData, context: TrialContext, checkpoint: Path
+    trial: Trial, data: SegmentationData, context: TrialContext, checkpoint: Path
 ) -> tuple[Segmentor, TrainResult]:
-    torch.manual_seed(task.seed)
-    recipe = context.recipe
-    model = build_segmentor(task.spec, data.num_classes, drop_path_rate=recipe.drop_path_rate)
+    torch.manual_seed(trial.seed)
+    recipe = context.recipe(trial.budget)
+    model = build_segmentor(trial.arch, data.num_classes, drop_path_rate=recipe.drop_path_rate)
     if recipe.tied_initialisation:
-        tie_initialisation(model, task.seed)
+        tie_initialisation(model, trial.seed)
     result = train(
-        model, data, recipe, seed=task.seed, device=context.device, checkpoint=checkpoint
+        model, data, recipe, seed=trial.seed, device=context.device, checkpoint=checkpoint
     )
     return model, result
