@@ -394,6 +394,7 @@ def _go(run: Run) -> int:
     """Runs what is left to do, then shows and writes what came of it."""
     from rich.console import Console
 
+    from ..samplers import SamplerError
     from ..search.config import ConfigError
     from ..search.run import continue_run
     from .closing import announce, close
@@ -414,7 +415,7 @@ def _go(run: Run) -> int:
             notes = continue_run(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
-    except (ConfigError, OSError):
+    except (ConfigError, SamplerError, OSError):
         run.discard_if_unused()
         raise
     finally:

@@ -32,13 +32,13 @@ from ..cost import estimate_cost
 from ..data import DataConfig
 from ..data.config import DataName
 from ..results import CostName, Criterion, Evaluator, Stage
+from ..samplers import SamplerName
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
 
 T = TypeVar("T", bound=BaseModel)
 
-SamplerName = Literal["nsga2", "tpe", "gp", "random"]
 StrategyName = Literal["trials", "supernet"]
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 

@@ -34,11 +34,11 @@ from ..results import (
     summarise,
 )
 from ..results.records import CALIBRATING
+from ..samplers import Sampler, SpaceExhaustedError
 from ..space import Space, SpaceError
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .config import SearchConfig
-from .proposals import Proposals, SpaceExhaustedError, objective_values
 
 CALIBRATION_DRAWS = 2000
 MARGIN = 0.1
@@ -53,7 +53,7 @@ class Plan:
         config: The search, or the calibration.
         space: Its space, narrowed.
         store: Trials done so far; the caller appends to it.
-        proposals: Where the search stage gets its architectures; None for a calibration.
+        sampler: What proposes architectures; None for a calibration.
         num_classes: Classes of the data set.
     """
 
@@ -62,13 +62,13 @@ class Plan:
         config: SearchConfig,
         space: Space,
         store: TrialStore,
-        proposals: Proposals | None,
+        sampler: Sampler | None,
         num_classes: int,
     ) -> None:
         self._config = config
         self._space = space
         self._store = store
-        self._proposals = proposals
+        self._sampler = sampler
         self._num_classes = num_classes
         self._running: set[TrialKey] = set()
         self._handed_out: set[TrialKey] = set()
@@ -97,12 +97,12 @@ class Plan:
 
     def _stages(self) -> Iterator[Trial | None]:
         """Trials in order; None where the next stage has to wait for those still running."""
-        if self._proposals is None:
+        if self._sampler is None:
             yield from self._calibration()
             while self._running:
                 yield None
             return
-        yield from self._search(self._proposals)
+        yield from self._search(self._sampler)
         while self._running:
             yield None
         if self._config.strategy == "supernet":
@@ -145,17 +145,25 @@ class Plan:
         while self._running:
             yield None
 
-    def _search(self, proposals: Proposals) -> Iterator[Trial]:
+    def _search(self, sampler: Sampler) -> Iterator[Trial]:
         stage = self._config.first_stage
+        budget = self._config.budget(stage.evaluator)
         started = sum(record.stage == stage for record in self._store.records())
         while started < self._config.trials:
             try:
-                trial = proposals.next(self._take_number())
+                proposal = sampler.ask()
             except SpaceExhaustedError as error:
                 self.notes.append(str(error))
                 return
             started += 1
-            yield trial
+            yield Trial(
+                number=self._take_number(),
+                arch=proposal.spec,
+                seed=self._config.seed,
+                **stage._asdict(),
+                budget=budget,
+                proposal=proposal.number,
+            )
 
     def _calibration(self) -> Iterator[Trial]:
         members = self._spread(self._config.calibrate)
@@ -345,6 +353,14 @@ def _dominating_most(points: Mapping[str, tuple[float, float]], count: int) -> l
         left.remove(best)
         chosen.append(best)
     return sorted(chosen, key=lambda arch_id: points[arch_id][1])
+
+
+def objective_values(
+    record: TrialRecord, cost: CostName, criterion: Criterion = "miou"
+) -> tuple[float, float] | None:
+    """Score and cost of a record as a sampler is told them; None where the trial failed."""
+    score = record.score(criterion)
+    return None if score is None else (score, float(getattr(record, cost)))
 
 
 def frontier_members(records: Iterable[TrialRecord], config: SearchConfig) -> Sequence[ArchSummary]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..arch import get_arch
+from ..arch import ArchSpec, get_arch
 from ..data import load_data
 from ..results import (
     RunSummary,
@@ -27,6 +27,7 @@ from ..results import (
     replacing,
     summarise,
 )
+from ..samplers import OptunaSampler, default_population
 from ..space import Space, SpaceError
 from .config import CONFIG_NAME, ConfigError, SearchConfig, read_config
 from .evaluators import TRAINING_DIR, WEIGHTS_DIR
@@ -42,8 +43,7 @@ from .folder import (
     shared_by_trials,
     write_json,
 )
-from .plan import Plan, frontier_members
-from .proposals import Proposals, objective_values
+from .plan import Plan, frontier_members, objective_values
 from .standing import standing
 
 if TYPE_CHECKING:
@@ -220,18 +220,15 @@ def continue_run(
     from .runner import check_resources, ray_session, run_trials
     from .supernet import ensure_supernet
 
-    config, store = run.config, run.store
-    storage = config.storage or f"sqlite:///{run.directory.resolve() / STUDY_NAME}"
-    proposals = None
-    if not config.calibrate:
-        proposals = Proposals(config, run.space, storage, store.records())
-    plan = Plan(config, run.space, store, proposals, run.data.num_classes)
+    config = run.config
+    sampler = None if config.calibrate else sampler_of(run)
+    plan = Plan(config, run.space, run.store, sampler, run.data.num_classes)
 
     def ended(trial: Trial, result: TrialResult) -> None:
         record = run.keep(trial, result, config.image_size)
-        if proposals is not None and trial.proposal is not None:
+        if sampler is not None and trial.proposal is not None:
             values = objective_values(record, config.cost, config.searched_by)
-            proposals.finish(trial.proposal, values)
+            sampler.tell(trial.proposal, values)
         plan.done(trial)
         summary = run.summary()
         _drop_dominated_weights(run, summary)
@@ -259,6 +256,36 @@ def continue_run(
         raise InterruptedError
     remove_empty(run.directory / TRAINING_DIR)
     return plan.notes
+
+
+def sampler_of(run: Run) -> OptunaSampler:
+    """What proposes the architectures of a run, which knows what it has scored so far.
+
+    Raises:
+        SamplerError: The storage cannot be opened, or is of something else.
+    """
+    config, stage = run.config, run.config.first_stage
+    return OptunaSampler(
+        run.space,
+        config.cost_of,
+        name=config.sampler,
+        seed=config.seed,
+        population=config.population or default_population(config.trials),
+        storage=config.storage or f"sqlite:///{run.directory.resolve() / STUDY_NAME}",
+        study=config.study,
+        presets=config.initial,
+        told=[
+            (ArchSpec.from_json(r.arch), objective_values(r, config.cost, config.searched_by))
+            for r in run.store.records()
+            if r.stage == stage
+        ],
+        # What the supernet has scored to check its ranking would not be scored again.
+        taken=[
+            r.arch_id
+            for r in run.store.records()
+            if stage.evaluator == r.evaluator == "inherited" and r.stage != stage
+        ],
+    )
 
 
 def _check_supernet(path: Path, config: SearchConfig, num_classes: int) -> int:

@@ -20,11 +20,12 @@ ORDER = (
     "evaluation",
     "training",
     "results",
+    "samplers",
     "search",
     "report",
     "cli",
 )
-LIGHT = ("arch", "cost", "space", "results")
+LIGHT = ("arch", "cost", "space", "results", "samplers")
 
 
 def imported_modules(path: Path) -> set[str]:

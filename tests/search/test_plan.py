@@ -23,15 +23,17 @@ from hrvit_nas.results import (
     calibrate,
     summarise,
 )
+from hrvit_nas.samplers.first import PRESET_COSTS
 from hrvit_nas.search.config import load_profile
 from hrvit_nas.search.plan import (
     Plan,
     best_inherited,
     calibration_members,
     finalists,
+    objective_values,
     outside_space,
 )
-from hrvit_nas.search.proposals import INITIAL_COSTS, Proposals, objective_values
+from hrvit_nas.search.run import sampler_of
 
 SIZE, CLASSES = (32, 48), 10
 
@@ -41,12 +43,10 @@ class Sitting:
 
     def __init__(self, config, folder):
         self.config = config
+        self.directory, self.space = folder, config.load_space()
         self.store = TrialStore(folder, write=True)
-        space, storage = config.load_space(), f"sqlite:///{folder}/study.db"
-        self.proposals = (
-            None if config.calibrate else Proposals(config, space, storage, self.store.records())
-        )
-        self.plan = Plan(config, space, self.store, self.proposals, CLASSES)
+        self.sampler = None if config.calibrate else sampler_of(self)
+        self.plan = Plan(config, self.space, self.store, self.sampler, CLASSES)
         self.running = []
 
     def hand_out(self, most):
@@ -83,7 +83,7 @@ class Sitting:
         self.store.append(record)
         if trial.proposal is not None:
             values = objective_values(record, self.config.cost, self.config.searched_by)
-            self.proposals.finish(trial.proposal, values)
+            self.sampler.tell(trial.proposal, values)
         self.plan.done(trial)
         return record
 
@@ -235,10 +235,9 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
     with tempfile.TemporaryDirectory() as folder:
         for cut in cuts:
             Sitting(config, Path(folder)).run(workers=workers, most=cut)
-        records = Sitting(config, Path(folder)).run(workers=workers)
-        untold = Proposals(
-            config, config.load_space(), f"sqlite:///{folder}/study.db", records
-        )._waiting
+        last = Sitting(config, Path(folder))
+        records = last.run(workers=workers)
+        untold = sampler_of(last)._waiting
     counts = Counter(record.purpose for record in records)
     summary = summarise(r for r in records if r.purpose == "search")
     references = {record.arch_id for record in records if record.purpose == "reference"}
@@ -431,7 +430,7 @@ def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, 
         if record.purpose == "search"
         and [[b.blocks for b in module.branches] for module in record.spec.modules] == blocks
     ]
-    assert len(mine) >= INITIAL_COSTS
+    assert len(mine) >= PRESET_COSTS
     assert {record.label for record in records} == {"", "b1 scaled"}
     summary = summarise(records)
     assert all(row.confirmed for row in (*summary.frontier, *summary.references))

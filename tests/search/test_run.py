@@ -28,8 +28,7 @@ from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
 from hrvit_nas.search.config import ConfigError
 from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
-from hrvit_nas.search.plan import calibration_members
-from hrvit_nas.search.proposals import objective_values
+from hrvit_nas.search.plan import calibration_members, objective_values
 from hrvit_nas.search.run import continue_run, create_run, open_run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]

@@ -1,0 +1,255 @@
+"""Optuna's samplers, kept inside a space and never twice at the same architecture.
+
+The study is Optuna's own: one parameter a gene that has a choice, a score maximised and a cost
+minimised. An ordered gene is an integer, the place of its choice, so that a sampler knows which
+choices are near each other; any other is categorical. What the sampler proposes is checked before
+anything is trained: a proposal outside the space's limits is recorded as pruned and one already
+taken as failed, with the reason; a near member that is new takes its place in the study, so that
+the sampler learns from what was really trained.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from ..arch import ArchSpec
+from ..space import Gene, Space, Value
+from ..space.by_cost import CostOf
+from .first import first_generation
+
+SamplerName = Literal["nsga2", "tpe", "gp", "random"]
+Values = tuple[float, float]
+"""Score, more being better, and cost."""
+
+ARCH_ATTRIBUTE, GENES_ATTRIBUTE = "arch", "genes"
+ORDERED_ATTRIBUTE = "ordered genes"
+"""Whether a study's ordered genes are integers; studies of earlier versions lack it."""
+NEIGHBOURS_TRIED = 50
+SAMPLES_TRIED = 200
+ALREADY_TRAINED = "already trained"
+MIN_POPULATION, MAX_POPULATION = 4, 50
+
+
+class SamplerError(ValueError):
+    """A study cannot be opened or used; the message names its storage."""
+
+
+class SpaceExhaustedError(RuntimeError):
+    """No architecture was found that is in the space and not yet taken."""
+
+
+class Proposal(NamedTuple):
+    """What to score next, and the number to tell its score by."""
+
+    number: int
+    spec: ArchSpec
+
+
+class Sampler(Protocol):
+    """Proposes members of a space, and learns from what they score."""
+
+    def ask(self) -> Proposal:
+        """The next member, within the limits and never proposed before.
+
+        Raises:
+            SpaceExhaustedError: All that could be found is taken.
+        """
+
+    def tell(self, number: int, values: Values | None) -> None:
+        """Takes what a proposal scored; None = its trial failed."""
+
+
+def default_population(trials: int) -> int:
+    """NSGA-II's population for a budget: some four generations, within 4 to 50."""
+    return max(MIN_POPULATION, min(MAX_POPULATION, round(trials / 4)))
+
+
+class OptunaSampler:
+    """A sampler of Optuna on a space, its study in a database.
+
+    Args:
+        space: The space, narrowed.
+        cost: What is minimised, for a first generation that is spread over it.
+        name: Which sampler.
+        seed: Of its draws.
+        population: Size of the first generation, and of NSGA-II's others.
+        storage: URL of the database, which is made where there is none.
+        study: Name of the study there.
+        presets: Whose allocation the search starts from.
+        told: What earlier sittings proposed, and what it scored.
+        taken: Further architectures, by id, that are not to be proposed.
+
+    Raises:
+        SamplerError: The storage cannot be used.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        cost: CostOf,
+        *,
+        name: SamplerName,
+        seed: int,
+        population: int,
+        storage: str,
+        study: str = "search",
+        presets: Sequence[str] = (),
+        told: Sequence[tuple[ArchSpec, Values | None]] = (),
+        taken: Iterable[str] = (),
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Another sitting must not repeat the draws of the first, so it has a seed of its own.
+        seed += 1_000_003 * len(told)
+        self._space = space
+        self._rng = random.Random(seed)
+        self._study = _opened(storage, study, _sampler(name, seed % 2**32, population))
+        begun = bool(self._study.get_trials(deepcopy=False))
+        if not begun:
+            self._study.set_user_attr(ORDERED_ATTRIBUTE, True)
+        ordered = self._study.user_attrs.get(ORDERED_ATTRIBUTE, False)
+        self._parameters = [
+            _Parameter(gene, ordered=ordered and gene.ordered)
+            for gene in space.genes
+            if len(gene.choices) > 1
+        ]
+        self._distributions = {p.name: p.distribution for p in self._parameters}
+        self._seen = {spec.id for spec, _ in told} | set(taken)
+        self._waiting = self._reconciled(dict(told))
+        if not begun:
+            spread = name != "random"
+            for spec in first_generation(
+                space, cost, population, presets, self._rng, spread=spread
+            ):
+                self._study.enqueue_trial(self._params(spec))
+
+    def ask(self) -> Proposal:
+        """The next member, within the limits and never proposed before.
+
+        Raises:
+            SpaceExhaustedError: All that could be found is taken.
+        """
+        proposal = self._waiting.pop(0) if self._waiting else self._proposed()
+        self._seen.add(proposal.spec.id)
+        return proposal
+
+    def tell(self, number: int, values: Values | None) -> None:
+        """Takes what a proposal scored; None = its trial failed. Telling twice changes nothing."""
+        state = TrialState.COMPLETE if values else TrialState.FAIL
+        self._study.tell(number, values, state=state, skip_if_finished=True)
+
+    def _params(self, spec: ArchSpec) -> dict[str, object]:
+        """A member as Optuna's parameters; a gene that it does not read keeps some value."""
+        genes = self._space.genes_of(spec)
+        return {p.name: p.of(genes[p.name]) for p in self._parameters}
+
+    def _proposed(self) -> Proposal:
+        trial = self._study.ask(self._distributions)
+        values = {p.name: p.value(trial.params[p.name]) for p in self._parameters}
+        spec, reason = self._admitted(values)
+        if reason:
+            trial.set_user_attr("refused", reason)
+            # A sampler reads 'pruned' as bad, and what it proposes twice is what scored well.
+            outside = not reason.startswith(ALREADY_TRAINED)
+            self._study.tell(trial, state=TrialState.PRUNED if outside else TrialState.FAIL)
+            self._study.enqueue_trial(params := self._params(spec))
+            trial = self._study.ask(self._distributions)
+            assert trial.params == params, "another queued trial came first"
+        trial.set_user_attr(ARCH_ATTRIBUTE, spec.to_json())
+        trial.set_user_attr("arch_id", spec.id)
+        trial.set_user_attr(GENES_ATTRIBUTE, self._space.genes_of(spec))
+        return Proposal(trial.number, spec)
+
+    def _admitted(self, values: dict[str, Value]) -> tuple[ArchSpec, str]:
+        """A new member, and why it is not the proposal (empty if it is)."""
+        spec = self._space.nearest(values, self._rng)
+        mine = self._space.genes_of(spec)
+        moved = [name for name, value in values.items() if mine[name] not in (None, value)]
+        reason = f"outside the space: changed {', '.join(moved)}" if moved else ""
+        if spec.id not in self._seen:
+            return spec, reason
+        reason = f"{ALREADY_TRAINED}: {spec.id}"
+        near = spec
+        for _ in range(NEIGHBOURS_TRIED):
+            near = self._space.mutate(near, self._rng)
+            if near.id not in self._seen:
+                return near, reason
+        for _ in range(SAMPLES_TRIED):
+            sample = self._space.sample(self._rng)
+            if sample.id not in self._seen:
+                return sample, reason
+        raise SpaceExhaustedError(
+            f"space {self._space.name!r} holds no further architecture that could be found:"
+            f" {len(self._seen)} trained"
+        )
+
+    def _reconciled(self, told: dict[ArchSpec, Values | None]) -> list[Proposal]:
+        """Brings the study in line with what is known, and returns what was left in the middle."""
+        waiting = []
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            text = trial.user_attrs.get(ARCH_ATTRIBUTE)
+            spec = None if text is None else ArchSpec.from_json(text)
+            if spec is not None and spec not in told:
+                waiting.append(Proposal(trial.number, spec))
+            else:
+                self.tell(trial.number, None if spec is None else told[spec])
+        return waiting
+
+
+class _Parameter:
+    """A gene as a parameter of Optuna."""
+
+    def __init__(self, gene: Gene, *, ordered: bool) -> None:
+        self.name = gene.name
+        self._choices = gene.choices
+        self._ordered = ordered
+        self.distribution: BaseDistribution = (
+            IntDistribution(0, len(gene.choices) - 1)
+            if ordered
+            else CategoricalDistribution(gene.choices)
+        )
+
+    def of(self, value: Value | None) -> Value:
+        """What the study holds for a choice; None = for any."""
+        chosen = self._choices[0] if value is None else value
+        return self._choices.index(chosen) if self._ordered else chosen
+
+    def value(self, held: Any) -> Value:
+        """The choice that the study holds."""
+        value: Value = self._choices[held] if self._ordered else held
+        return value
+
+
+def _sampler(name: SamplerName, seed: int, population: int) -> BaseSampler:
+    if name == "nsga2":
+        return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    if name == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _opened(storage: str, study: str, sampler: BaseSampler) -> optuna.Study:
+    try:
+        return optuna.create_study(
+            study_name=study,
+            storage=storage,
+            directions=["maximize", "minimize"],
+            sampler=sampler,
+            load_if_exists=True,
+        )
+    except Exception as error:
+        # The first line of a library's message, or its type where it says nothing.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
+        raise SamplerError(
+            f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"
+        ) from error

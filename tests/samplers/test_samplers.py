@@ -1,0 +1,258 @@
+"""What every sampler keeps to: members within the limits, never twice, and resumable."""
+
+import itertools
+import warnings
+from random import Random
+from typing import get_args
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from hrvit_nas.arch import ArchSpec
+from hrvit_nas.cost import estimate_cost
+from hrvit_nas.samplers import (
+    OptunaSampler,
+    SamplerError,
+    SamplerName,
+    SpaceExhaustedError,
+    default_population,
+)
+from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE
+from hrvit_nas.space import load_space
+
+NAMES = get_args(SamplerName)
+# Some 50 of the 384 members of the tiny space cost no more.
+TIGHT = {"metric": "macs", "max": 2.5e6, "image_size": [32, 48], "num_classes": 10}
+
+
+def macs(spec):
+    return float(estimate_cost(spec, (32, 48), num_classes=10).macs)
+
+
+def values_of(spec):
+    """A score that is a function of the architecture, and its cost."""
+    return int(spec.id, 16) % 1000 / 1000, macs(spec)
+
+
+@pytest.fixture(scope="module")
+def space(make_config):
+    return make_config().load_space()
+
+
+@pytest.fixture(scope="module")
+def tight(make_config):
+    narrowing = make_config().narrowing.model_dump(exclude_unset=True)
+    return make_config(narrowing={**narrowing, "limits": [TIGHT]}).load_space()
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return f"sqlite:///{tmp_path}/study.db"
+
+
+@pytest.fixture
+def start(space, storage):
+    """Starts a sampler, or goes on with one."""
+
+    def make(name="nsga2", *, over=space, storage=storage, **changes):
+        values = {"seed": 0, "population": 4, **changes}
+        return OptunaSampler(over, macs, name=name, storage=storage, **values)
+
+    return make
+
+
+def study_of(storage):
+    return optuna.load_study(study_name="search", storage=storage)
+
+
+def scored(sampler, count):
+    """Asks, scores and tells so many times."""
+    found = []
+    for _ in range(count):
+        number, spec = sampler.ask()
+        sampler.tell(number, values_of(spec))
+        found.append((spec, values_of(spec)))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestContract:
+    """What holds of every sampler."""
+
+    def test_proposals_are_new_members_within_the_limits(self, name, tight, start, storage):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a user would read them
+            found = scored(start(name, over=tight), 8 if name == "gp" else 20)
+        specs = [spec for spec, _ in found]
+        assert len(set(specs)) == len(specs)
+        assert [tight.refusal(spec) for spec in specs] == [None] * len(specs)
+        study = study_of(storage)
+        pruned = study.get_trials(states=(TrialState.PRUNED,))
+        assert pruned, "no proposal was outside so tight a limit"
+        assert all(trial.user_attrs["refused"] for trial in pruned)
+        repeated = study.get_trials(states=(TrialState.FAIL,))
+        assert all(trial.user_attrs["refused"].startswith("already") for trial in repeated)
+        complete = study.get_trials(states=(TrialState.COMPLETE,))
+        assert len(study.get_trials()) == len(pruned) + len(repeated) + len(complete)
+        assert [tuple(trial.values) for trial in complete] == [values for _, values in found]
+
+    def test_what_it_learns_from_is_what_was_scored(self, name, space, start, storage):
+        specs = [spec for spec, _ in scored(start(name), 6)]
+        places = {gene.name: gene.choices for gene in space.genes}
+        for spec, trial in zip(
+            specs, study_of(storage).get_trials(states=(TrialState.COMPLETE,)), strict=True
+        ):
+            assert ArchSpec.from_json(trial.user_attrs["arch"]) == spec
+            held = {gene: places[gene][place] for gene, place in trial.params.items()}
+            assert space.nearest(held, Random(0)) == spec
+            known = {gene: value for gene, value in trial.user_attrs["genes"].items() if value}
+            assert {gene: held[gene] for gene in held if gene in known}.items() <= known.items()
+
+    def test_the_same_seed_proposes_the_same(self, name, start, tmp_path):
+        def run(file, seed):
+            sampler = start(name, storage=f"sqlite:///{tmp_path}/{file}.db", seed=seed)
+            return [spec for spec, _ in scored(sampler, 6)]
+
+        assert run("first", 3) == run("second", 3)
+        assert run("other", 4) != run("first again", 3)
+
+    def test_sittings_propose_nothing_twice(self, name, start):
+        told = []
+        for _ in range(3):
+            told += scored(start(name, told=told), 3)
+        assert len({spec for spec, _ in told}) == 9
+
+    def test_what_is_taken_is_not_proposed(self, name, start):
+        proposed = [spec for spec, _ in scored(start(name), 3)]
+        taken = [spec.id for spec in proposed[:2]]
+        again = start(name, study="another", taken=taken)
+        assert not {again.ask().spec.id for _ in range(4)} & set(taken)
+
+    def test_after_a_kill_the_rest_is_handed_out_again(self, name, start, storage):
+        sampler = start(name)
+        first = [sampler.ask() for _ in range(5)]
+        finished, failed, untold, *lost = first
+        sampler.tell(finished.number, values_of(finished.spec))
+        # Killed here: one failure and one score are on record, but the study was not told.
+        study_of(storage).ask()  # and one proposal was cut off before its architecture was known
+        told = [
+            (finished.spec, values_of(finished.spec)),
+            (failed.spec, None),
+            (untold.spec, values_of(untold.spec)),
+        ]
+        resumed = start(name, told=told)
+        there = {trial.number: trial for trial in study_of(storage).get_trials()}
+        assert there[failed.number].state == TrialState.FAIL
+        assert tuple(there[untold.number].values) == values_of(untold.spec)
+        again = [resumed.ask() for _ in range(4)]
+        assert again[:2] == lost
+        assert len({proposal.spec for proposal in [*first, *again]}) == 7
+
+    def test_an_exhausted_space_says_so(self, name, make_config, start):
+        config = make_config()
+        one = {gene.name: gene.choices[:1] for gene in config.load_space().genes}
+        few = {**one, "expansion_ratio_1": (1, 2), "expansion_ratio_2": (1, 2)}
+        narrowing = config.narrowing.model_copy(update={"choices": few})
+        over = config.model_copy(update={"narrowing": narrowing}).load_space()
+        sampler = start(name, over=over)
+        assert len({spec for spec, _ in scored(sampler, 4)}) == 4
+        with pytest.raises(SpaceExhaustedError, match=r"no further architecture .* 4 trained"):
+            sampler.ask()
+
+    def test_telling_twice_changes_nothing(self, name, start, storage):
+        sampler = start(name)
+        number, _ = sampler.ask()
+        sampler.tell(number, (0.5, 10.0))
+        sampler.tell(number, (0.9, 20.0))
+        assert study_of(storage).trials[number].values == [0.5, 10.0]
+
+
+def test_ordered_genes_are_integers_and_others_are_not(storage):
+    over = load_space("joint")
+    sampler = OptunaSampler(over, macs, name="random", seed=0, population=4, storage=storage)
+    sampler.ask()
+    kinds = study_of(storage).trials[0].distributions
+    for gene in over.genes:
+        if len(gene.choices) > 1:
+            expected = IntDistribution if gene.ordered else CategoricalDistribution
+            assert isinstance(kinds[gene.name], expected), gene.name
+    assert {type(kind) for kind in kinds.values()} == {IntDistribution, CategoricalDistribution}
+
+
+def test_a_study_of_an_earlier_version_goes_on(space, start, storage):
+    """There, every gene was categorical."""
+    study = optuna.create_study(
+        study_name="search", storage=storage, directions=["maximize", "minimize"]
+    )
+    genes = {gene.name: gene.choices for gene in space.genes if len(gene.choices) > 1}
+    first = space.sample(Random(0))
+    study.enqueue_trial({name: space.genes_of(first)[name] for name in genes})
+    kinds = {name: CategoricalDistribution(choices) for name, choices in genes.items()}
+    trial = study.ask(kinds)
+    trial.set_user_attr("arch", first.to_json())
+    study.tell(trial, values_of(first))
+    assert ORDERED_ATTRIBUTE not in study.user_attrs
+    found = scored(start(told=[(first, values_of(first))]), 6)
+    assert len({first, *(spec for spec, _ in found)}) == 7
+    assert {type(kind) for t in study_of(storage).trials for kind in t.distributions.values()} == {
+        CategoricalDistribution
+    }
+
+
+def test_a_replacement_that_a_kill_left_waiting_is_taken_up_consistently(space, start, storage):
+    start("random")
+    params = {g.name: len(g.choices) - 1 for g in space.genes if len(g.choices) > 1}
+    study_of(storage).enqueue_trial(params)
+    ((spec, _),) = scored(start("random"), 1)
+    last = {gene.name: gene.choices[-1] for gene in space.genes if len(gene.choices) > 1}
+    assert spec == space.nearest(last, Random(0))
+    assert study_of(storage).trials[0].params == params
+
+
+def test_a_storage_that_cannot_be_used_is_one_line(start, tmp_path):
+    (tmp_path / "noise.db").write_bytes(b"noise" * 1000)
+    for storage in (
+        "sqlite:////no/such/folder/study.db",
+        f"sqlite:///{tmp_path}/noise.db",
+        "nonsense",
+        "mysql+nodriver://host/db",
+    ):
+        with pytest.raises(SamplerError) as caught:
+            start(storage=storage)
+        assert storage in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_searches_that_share_a_storage_keep_apart(start, storage):
+    waiting = start(study="ours").ask()
+    assert start(study="theirs").ask().number == 0
+    assert len(optuna.get_all_study_names(storage)) == 2
+    assert start(study="ours").ask() == waiting
+
+
+def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
+    over = load_space("heterogeneous_branches")
+    sampler = OptunaSampler(
+        over,
+        macs,
+        name="nsga2",
+        seed=0,
+        population=6,
+        storage=f"sqlite:///{tmp_path}/study.db",
+        presets=("hrvit_b1",),
+    )
+    first = [sampler.ask().spec for _ in range(6)]
+    depth = {spec: [m.depth for m in spec.modules] for spec in first}
+    assert depth[first[0]] == depth[first[1]] == depth[first[2]]
+    costs = [macs(spec) for spec in first]
+    assert costs[:3] == sorted(costs[:3])
+    assert min(costs[3:]) < costs[0] < costs[2] < max(costs[3:])
+    steps = [b / a for a, b in itertools.pairwise(costs[:3])]
+    assert steps[0] == pytest.approx(steps[1], rel=0.1)
+
+
+@pytest.mark.parametrize(("trials", "expected"), [(1, 4), (16, 4), (40, 10), (1000, 50)])
+def test_the_population_follows_the_budget(trials, expected):
+    assert default_population(trials) == expected
