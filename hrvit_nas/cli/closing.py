@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from ..arch import parse_arch
+from ..evaluation.counting import count_macs
+from ..models import build_segmentor
 from ..report import (
     calibration_table,
     calibration_verdict,
@@ -22,7 +26,7 @@ from ..report import (
     write_trust_csv,
 )
 from ..report.calibration import UNITS
-from ..results import CalibrationError, calibrate_criteria, write_text
+from ..results import ArchSummary, CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
 from ..search.config import SearchConfig
 from ..search.plan import outside_space, trust_scores
@@ -106,6 +110,7 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
             summary, config.seed, config.standing, validity=validity_of(config), outside=outside
         ),
     )
+    _say(console, recount(summary.frontier, run.data.num_classes, (height, width)))
     if run.config.strategy == "supernet":
         _close_supernet(console, run)
     _say(
@@ -113,6 +118,24 @@ def close(console: Console, run: Run, notes: list[str]) -> None:
         f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
         f" checkpoints are in {run.directory}; hrvit-report {run.directory} shows it as a page",
     )
+
+
+def recount(rows: Sequence[ArchSummary], num_classes: int, image_size: tuple[int, int]) -> str:
+    """Says whether fvcore counts the multiply-adds that a table shows, on the networks themselves.
+
+    Args:
+        rows: The architectures.
+        num_classes: Of the networks.
+        image_size: Height and width that they are counted at.
+    """
+    off = []
+    for row in rows:
+        model = build_segmentor(parse_arch(row.arch), num_classes)
+        counted = sum(count_macs(model, image_size).values())
+        if counted != row.macs:
+            off.append(f"{row.arch_id} {row.macs:,} here, {counted:,} there")
+    what = f"multiply-adds of the frontier's {len(rows)} architectures, counted again by fvcore"
+    return f"{what}, differ: {'; '.join(off)}" if off else f"{what}, are the same"
 
 
 def _close_supernet(console: Console, run: Run) -> None:

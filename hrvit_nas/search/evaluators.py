@@ -52,7 +52,7 @@ class TrialContext:
         return next(recipe for recipe in self.recipes if recipe.trained_steps == budget)
 
 
-def score_inherited(
+def score_with_supernet(
     scorer: MemberScorer, steps: int, trial: Trial, context: TrialContext
 ) -> TrialResult:
     """Scores one architecture with inherited weights.

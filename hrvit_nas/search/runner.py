@@ -185,13 +185,13 @@ class TrialActor(tune.Trainable):
 
     def _scored(self, trial: Trial, context: TrialContext) -> TrialResult:
         """Scores the trial with the supernet that this actor holds from its first such one on."""
-        from .evaluators import score_inherited
+        from .evaluators import score_with_supernet
         from .supernet import load_scorer
 
         if self._scoring is None:
             search = SearchConfig.model_validate(self._config["search"])
             self._scoring = load_scorer(context.run_dir, search, self._data, context.device)
-        return score_inherited(*self._scoring, trial, context)
+        return score_with_supernet(*self._scoring, trial, context)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to keep: a trial writes its own checkpoints into the run directory."""

@@ -1,21 +1,16 @@
 """Costs against networks that run: fvcore's counts, parameters, and live activations."""
 
 import weakref
-from collections import Counter
-from math import prod
-from typing import ClassVar
 
 import pytest
 import torch
-import torch.nn.functional as functional
 from fvcore.nn import FlopCountAnalysis
-from fvcore.nn.jit_handles import conv_flop_jit, linear_flop_jit, matmul_flop_jit
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from hrvit_nas.arch import PRESETS, REFERENCES, get_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
+from hrvit_nas.evaluation.counting import attention_products, count_macs
 from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 
@@ -24,73 +19,12 @@ MEMBERS = 100
 CLASSES = 19
 
 
-def attention_products(inputs, outputs):
-    """fvcore has no handler for fused attention; both products count in full."""
-    q, k, v = (value.type().sizes() for value in inputs[:3])
-    return Counter(attention=prod(q) * k[-2] + prod(q[:-1]) * k[-2] * v[-1])
-
-
 def fvcore_count(model, size):
     """Multiply-adds by operator, by fvcore's own tracing. Takes seconds a network."""
     analysis = FlopCountAnalysis(model.eval(), torch.zeros(1, 3, *size))
     analysis.set_op_handle("aten::scaled_dot_product_attention", attention_products)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     return {name: macs for name, macs in analysis.by_operator().items() if name in COUNTED}
-
-
-class FvcoreCount(TorchFunctionMode):
-    """The same count without a trace: fvcore's handlers at every call of a counted operator.
-
-    Thirty times faster, so that hundreds of networks can be looked at. That it is the same is
-    tested below.
-    """
-
-    HANDLERS: ClassVar = {
-        functional.linear: ("linear", linear_flop_jit),
-        torch.matmul: ("matmul", matmul_flop_jit),
-        functional.scaled_dot_product_attention: ("attention", attention_products),
-    }
-
-    def __init__(self):
-        super().__init__()
-        self.macs = Counter()
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if func is torch.conv2d:
-            values = [Traced(arg) for arg in args[:2]]
-            values += [Traced(None)] * 4 + [Traced(False)] + [Traced(None)] * 5  # not transposed
-            self.macs.update(conv_flop_jit(values, [Traced(result)]))
-        elif func in self.HANDLERS:
-            name, handler = self.HANDLERS[func]
-            count = handler([Traced(arg) for arg in args], [Traced(result)])
-            self.macs.update(count if isinstance(count, Counter) else {name: count})
-        return result
-
-
-class Traced:
-    """What fvcore's handlers ask of a value in a trace."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def isCompleteTensor(self):  # noqa: N802
-        return isinstance(self.value, torch.Tensor)
-
-    def type(self):
-        return self
-
-    def sizes(self):
-        return list(self.value.shape)
-
-    def toIValue(self):  # noqa: N802
-        return self.value
-
-
-def quick_count(model, size):
-    with torch.inference_mode(), FvcoreCount() as count:
-        model.eval()(torch.zeros(1, 3, *size))
-    return dict(count.macs)
 
 
 def num_parameters(model):
@@ -104,7 +38,7 @@ def test_macs_of_presets_are_fvcores(name):
     model = build_segmentor(spec, CLASSES)
     counted = fvcore_count(model, size)
     assert estimate_cost(spec, size).by("operator") == counted
-    assert quick_count(model, size) == counted
+    assert count_macs(model, size) == counted
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -122,7 +56,7 @@ def test_macs_of_rivals_are_fvcores(name):
 def test_rivals_cost_what_they_do(name, size):
     spec = get_arch(name)
     model = build_segmentor(spec, CLASSES)
-    assert estimate_cost(spec, size).by("operator") == quick_count(model, size)
+    assert estimate_cost(spec, size).by("operator") == count_macs(model, size)
     assert estimate_cost(spec, size).params == num_parameters(model)
 
 
@@ -133,7 +67,7 @@ def test_macs_of_a_member_are_fvcores(name, rng):
     model = build_segmentor(spec, CLASSES)
     counted = fvcore_count(model, size)
     assert estimate_cost(spec, size).by("operator") == counted
-    assert quick_count(model, size) == counted
+    assert count_macs(model, size) == counted
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -143,7 +77,7 @@ def test_presets_cost_what_they_do(name, size):
     for task, build in (("segmentation", build_segmentor), ("classification", build_classifier)):
         model = build(spec, CLASSES)
         cost = estimate_cost(spec, size, task, CLASSES)
-        assert cost.by("operator") == quick_count(model, size)
+        assert cost.by("operator") == count_macs(model, size)
         assert cost.params == num_parameters(model)
 
 
@@ -159,7 +93,7 @@ def test_members_cost_what_they_do(name, rng, monkeypatch):
         spec, size = space.sample(rng), ((32, 64), (45, 77))[n % 2]
         model = build_segmentor(spec, CLASSES)
         cost = estimate_cost(spec, size)
-        assert cost.by("operator") == quick_count(model, size), spec.to_json()
+        assert cost.by("operator") == count_macs(model, size), spec.to_json()
         assert cost.params == num_parameters(model), spec.to_json()
 
 
