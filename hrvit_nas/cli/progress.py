@@ -112,7 +112,7 @@ class SearchProgress:
     def ended(self, record: TrialRecord, summary: RunSummary | None = None) -> None:
         """Notes a trial that ended; a summary is shown as the frontier so far."""
         self._running.pop(record.key, None)
-        self._summary = summary
+        self._summary = summary or self._summary
         self._counts[record.stage] = self._counts.get(record.stage, 0) + 1
         self._bar.update(self._stages[record.stage], completed=self._counts[record.stage])
         if not self._console.is_terminal:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..arch import Arch, PyramidSpec
 from ..cost import estimate_cost
@@ -24,8 +25,32 @@ from .tracking import Tracking
 
 PROVENANCE_NAME = "provenance.json"
 SUPERNET_NAME, CURVE_NAME, STEPS_NAME = "supernet.pt", "supernet.csv", "supernet.jsonl"
-TABLE_SHARE = 0.02
-"""Share of the run's time that rewriting the trial table may take while it goes on."""
+GROWING_SHARE = 0.02
+"""Share of the run's time that each kind of work may take which grows with the trials done."""
+
+T = TypeVar("T")
+
+
+class TimeShare:
+    """Keeps work that is done again and again within a share of the time.
+
+    Args:
+        share: Above 0.
+    """
+
+    def __init__(self, share: float = GROWING_SHARE) -> None:
+        self._share = share
+        self._due = -math.inf
+
+    def do(self, work: Callable[[], T]) -> T | None:
+        """Does the work, unless it took too much of the time lately; None if it was not done."""
+        begun = time.monotonic()
+        if begun < self._due:
+            return None
+        done = work()
+        now = time.monotonic()
+        self._due = now + (now - begun) / self._share
+        return done
 
 
 @dataclass(kw_only=True)
@@ -46,7 +71,7 @@ class RunFolder:
     store: TrialStore
     new: bool = False
     resources_changed: bool = False
-    _table_due: float = field(default=0.0, repr=False)
+    _table: TimeShare = field(default_factory=TimeShare, repr=False)
     _tracking: Tracking = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +94,7 @@ class RunFolder:
         self.store.append(record)
         self._tracking.add(record)
         (self.directory / TRAINING_DIR / trial.file_name).unlink(missing_ok=True)
-        self._write_table_if_due()
+        self._table.do(self.store.write_parquet)
         return record
 
     def close(self) -> None:
@@ -121,14 +146,6 @@ class RunFolder:
             finished_at=datetime.now(UTC),
             **dict(result),
         )
-
-    def _write_table_if_due(self) -> None:
-        now = time.monotonic()
-        if now < self._table_due:
-            return
-        self.store.write_parquet()
-        spent = time.monotonic() - now
-        self._table_due = now + spent / TABLE_SHARE
 
 
 def check_new(directory: Path, command: str) -> None:

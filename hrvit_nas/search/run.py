@@ -13,6 +13,7 @@ import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,7 @@ from .folder import (
     STEPS_NAME,
     SUPERNET_NAME,
     RunFolder,
+    TimeShare,
     check_buildable,
     check_new,
     note_provenance,
@@ -58,8 +60,8 @@ class Observer(Protocol):
     def started(self, trial: Trial) -> None:
         """A trial was handed out."""
 
-    def ended(self, record: TrialRecord, summary: RunSummary) -> None:
-        """A trial ended; the summary includes it."""
+    def ended(self, record: TrialRecord, summary: RunSummary | None) -> None:
+        """A trial ended; the summary, if there is time for one, includes it."""
 
     def supernet(self, step: Step | None) -> None:
         """How far the supernet's training is; None before its first step."""
@@ -223,6 +225,7 @@ def continue_run(
     config = run.config
     sampler = None if config.calibrate else sampler_of(run)
     plan = Plan(config, run.space, run.store, sampler, run.data.num_classes)
+    overview = TimeShare()
 
     def ended(trial: Trial, result: TrialResult) -> None:
         record = run.keep(trial, result, config.image_size)
@@ -230,9 +233,7 @@ def continue_run(
             values = objective_values(record, config.cost, config.searched_by)
             sampler.tell(trial.proposal, values)
         plan.done(trial)
-        summary = run.summary()
-        _drop_dominated_weights(run, summary)
-        observer.ended(record, summary)
+        observer.ended(record, overview.do(partial(_look_over, run)))
 
     shared = shared_by_trials(
         run.directory,
@@ -252,6 +253,7 @@ def continue_run(
         if config.strategy == "supernet":
             ensure_supernet(run.directory, config, run.data.num_classes, observer.supernet)
         run_trials(plan, shared, config.resources, observer.started, ended)
+    _look_over(run)
     if not plan.finished:
         raise InterruptedError
     remove_empty(run.directory / TRAINING_DIR)
@@ -298,17 +300,18 @@ def _check_supernet(path: Path, config: SearchConfig, num_classes: int) -> int:
     return load_supernet(path, build_from(config, num_classes)).step
 
 
-def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
-    """Keeps the weights of the frontier and the references, and frees the rest of the disk.
+def _look_over(run: Run) -> RunSummary:
+    """What the run has found, with the weights of what it has found to be dominated gone.
 
     Confirming redraws the frontier with every seed that arrives, so what is being confirmed is
     kept throughout. A file without a record is that of a trial about to be recorded. A
     calibration keeps none.
     """
+    summary = run.summary()
     if run.config.calibrate:
         for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
             path.unlink(missing_ok=True)
-        return
+        return summary
     found = frontier_members(run.store.records(), run.config)
     rows = (*found, *summary.rows)
     keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
@@ -316,6 +319,7 @@ def _drop_dominated_weights(run: Run, summary: RunSummary) -> None:
     for path in (run.directory / WEIGHTS_DIR).glob("*-s*.pt"):
         if path.name.split("-s")[0] in dominated:
             path.unlink(missing_ok=True)
+    return summary
 
 
 def _seeds(config: SearchConfig) -> range:
