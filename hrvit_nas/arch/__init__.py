@@ -1,5 +1,14 @@
 """What a network is: specs, presets, canonical JSON and ids. Standard library only."""
 
+from .attention import (
+    ATTENTION_KINDS,
+    ATTENTIONS,
+    HEADED_ATTENTIONS,
+    STRIP_ATTENTIONS,
+    Attention,
+    AttentionTraits,
+    attention_group_width,
+)
 from .presets import (
     PRESETS,
     REFERENCES,
@@ -12,30 +21,26 @@ from .presets import (
 )
 from .pyramid import FAMILIES, NUM_STAGES, Family, PyramidSpec, PyramidStage
 from .spec import (
-    ATTENTIONS,
     FEED_FORWARDS,
     FUSIONS,
-    HEADED_ATTENTIONS,
     MAX_BRANCHES,
     PATCH_EMBEDDINGS,
     SCHEMA_VERSION,
     SHORTCUTS,
-    STRIP_ATTENTIONS,
     ArchError,
     ArchSpec,
-    Attention,
     BranchSpec,
     FeedForward,
     FusionPlan,
     ModuleSpec,
     PatchEmbedding,
     Shortcut,
-    attention_group_width,
     des_factor,
 )
 
 __all__ = [
     "ATTENTIONS",
+    "ATTENTION_KINDS",
     "FAMILIES",
     "FEED_FORWARDS",
     "FUSIONS",
@@ -52,6 +57,7 @@ __all__ = [
     "ArchError",
     "ArchSpec",
     "Attention",
+    "AttentionTraits",
     "BranchSpec",
     "Family",
     "FeedForward",

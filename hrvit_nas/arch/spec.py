@@ -16,6 +16,14 @@ from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, Self, TypeVar, final, get_args
 
+from .attention import (
+    ATTENTIONS,
+    HEADED_ATTENTIONS,
+    STRIP_ATTENTIONS,
+    Attention,
+    attention_group_width,
+)
+
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
@@ -45,22 +53,15 @@ A field that is added later stands there only where it departs from its default,
 an architecture changes: stored runs go by them.
 """
 
-Attention = Literal["cross_shaped", "window", "spatial_reduction", "convolution"]
 FeedForward = Literal["mix_cfn", "ffn"]
 PatchEmbedding = Literal["efficient", "convolution"]
 Shortcut = Literal["des", "identity"]
 Fusion = Literal["dense", "sparse"]
 
-ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 FEED_FORWARDS: tuple[FeedForward, ...] = get_args(FeedForward)
 PATCH_EMBEDDINGS: tuple[PatchEmbedding, ...] = get_args(PatchEmbedding)
 SHORTCUTS: tuple[Shortcut, ...] = get_args(Shortcut)
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
-
-STRIP_ATTENTIONS: tuple[Attention, ...] = ("cross_shaped", "window")
-"""Attention kinds that read `strip_width`."""
-HEADED_ATTENTIONS: tuple[Attention, ...] = ("cross_shaped", "window", "spatial_reduction")
-"""Attention kinds that read `head_dim` and `kv_sharing`."""
 
 
 class ArchError(ValueError):
@@ -82,11 +83,6 @@ def _fusion_edges(fusion: Fusion, incoming: int, outgoing: int) -> tuple[tuple[i
         for into in range(incoming)
         if fusion == "dense" or abs(out - into) <= 1
     )
-
-
-def attention_group_width(attention: Attention, width: int) -> int:
-    """Channels that one attention group of a kind splits into heads (half for cross-shaped)."""
-    return width // 2 if attention == "cross_shaped" else width
 
 
 def require_int(name: str, value: object, minimum: int) -> None:

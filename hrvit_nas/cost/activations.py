@@ -8,26 +8,19 @@ scratch memory of kernels are left out. Counts are float32 elements of one image
 from __future__ import annotations
 
 from ..arch import ArchSpec, BranchSpec
+from .attention import ATTENTION_COSTS, Site
 
 
 def stage_work(branch: BranchSpec, tokens: int) -> int:
     """Most elements that one branch's stage holds beyond its own input map."""
     maps = branch.width * tokens
-    sources = 2 if branch.kv_sharing else 3
-    if branch.attention == "convolution":
-        attention = 3.0
-    elif branch.attention == "spatial_reduction":
-        attention = 4.0 if branch.parallel_conv else 3.0
-    else:
-        # The joint input map stays alive for its view, the value; copies of query, key and
-        # value while a region is gathered, then attention output, Hardswish and convolution.
-        attention = sources + (3 if branch.parallel_conv else 2)
-        if branch.attention == "window":
-            attention = max(attention, 2 * sources + 1)
+    kind, strip = branch.attention, branch.strip_width
+    at = Site(branch.width, tokens, 1, strip, branch.kv_sharing, branch.parallel_conv, 0)
+    attention = ATTENTION_COSTS[kind].floats(at)
     through_attention = 2 + attention
     through_feed_forward = 4 + branch.expansion_ratio
     first_input = branch.blocks > 1
-    return int(maps * (first_input + max(through_attention, through_feed_forward)))
+    return maps * (first_input + max(through_attention, through_feed_forward))
 
 
 def fusion_work(spec: ArchSpec, module_index: int, tokens: tuple[int, ...]) -> tuple[int, int]:

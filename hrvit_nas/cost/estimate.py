@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 from ..arch import Arch, ArchSpec, BranchSpec, PyramidSpec
 from . import activations, terms
+from .attention import Site, attention
 from .pyramids import pyramid_floats, pyramid_parts
 from .terms import Part
 
@@ -182,20 +183,10 @@ def _stage(
 ) -> tuple[tuple[int, Part], ...]:
     """Parts of one branch of one module, and how often each is there."""
     c, n, tokens = branch.width, branch.blocks, h * w
-    attention = terms.attention(
-        branch.attention,
-        branch.strip_width,
-        c,
-        branch.kv_sharing,
-        branch.parallel_conv,
-        branch.extra_nonlinearity,
-        branch_index,
-        h,
-        w,
-    )
+    at = Site(c, h, w, branch.strip_width, branch.kv_sharing, branch.parallel_conv, branch_index)
     return (
         (1, terms.patch_embedding(branch.patch_embedding, inputs, c, tokens)),
-        (n, attention),
+        (n, attention(branch.attention, at, branch.extra_nonlinearity)),
         (n, terms.shortcut(branch.shortcut, c, tokens)),
         (n, terms.feed_forward(branch.feed_forward, c, branch.hidden_width, tokens)),
     )

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ..arch import Family, PyramidSpec, PyramidStage
+from .attention import CrossShapedCost, Site
 from .terms import (
     CACHE_SIZE,
     Part,
     Term,
-    attention_products,
     conv,
     depthwise,
     linear,
@@ -42,7 +42,9 @@ def cswin_attention(stage: PyramidStage, h: int, w: int) -> Part:
     if stage.strip_width is None:
         executed = published = 2 * c * tokens * tokens
     else:
-        executed, published = attention_products("cross_shaped", stage.strip_width, c, 0, h, w)
+        executed, published = CrossShapedCost().products(
+            Site(c, h, w, stage.strip_width, kv_sharing=False, parallel_conv=True, branch_index=0)
+        )
     return part_of(
         [
             norm("attention", c),

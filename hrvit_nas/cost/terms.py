@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..arch import Attention, FeedForward, PatchEmbedding, Shortcut, des_factor
+from ..arch import FeedForward, PatchEmbedding, Shortcut, des_factor
 
 CACHE_SIZE = 1 << 16
 CLASSIFIER_WIDTHS = (128, 256, 512, 1024)
@@ -106,76 +106,6 @@ def fusion_path(inputs: int, outputs: int, steps: int, tokens_in: int, tokens_ou
             norm("fusion", outputs),
         ]
     )
-
-
-def attention_products(
-    kind: Attention, size: int, channels: int, branch_index: int, h: int, w: int
-) -> tuple[int, int]:
-    """Multiply-adds of query-key and weight-value products, as executed and as published."""
-    if kind == "cross_shaped":
-        executed = published = 0
-        for along, across in ((h, w), (w, h)):
-            whole, rest = divmod(along, size)
-            executed += whole * (size * across) ** 2 + (rest * across) ** 2
-            published += -(-along // size) * (size * across) ** 2
-        return executed * channels, published * channels
-    if kind == "window":
-        (rows, low), (columns, narrow) = divmod(h, size), divmod(w, size)
-        squares = (rows * size**2 + low**2) * (columns * size**2 + narrow**2)
-        padded = -(-h // size) * -(-w // size) * size**4
-        return 2 * channels * squares, 2 * channels * padded
-    if kind == "spatial_reduction":
-        keys = reduced_tokens(branch_index, h, w)
-        return (2 * channels * h * w * keys,) * 2
-    return 0, 0
-
-
-def reduction_ratio(branch_index: int) -> int:
-    """Factor by which spatial-reduction attention shrinks a branch's keys, to reach stride 32."""
-    return max(1, 8 >> branch_index)
-
-
-def reduced_tokens(branch_index: int, h: int, w: int) -> int:
-    """Tokens of the map that spatial-reduction attention takes its keys from."""
-    ratio = reduction_ratio(branch_index)
-    return -(-h // ratio) * -(-w // ratio)
-
-
-@lru_cache(CACHE_SIZE)
-def attention(
-    kind: Attention,
-    strip_width: int | None,
-    c: int,
-    kv_sharing: bool,
-    parallel_conv: bool,
-    extra_nonlinearity: bool,
-    branch_index: int,
-    h: int,
-    w: int,
-) -> Part:
-    """Norm, input map, attention products, parallel path and output map of one block."""
-    tokens = h * w
-    terms = [norm("attention", c)]
-    if kind == "spatial_reduction":
-        ratio, keys = reduction_ratio(branch_index), reduced_tokens(branch_index, h, w)
-        keys_and_values = 1 if kv_sharing else 2
-        full = 1 + parallel_conv
-        macs = c * c * (full * tokens + keys_and_values * keys)
-        terms.append(Term("attention", "linear", macs, macs, (1 + keys_and_values) * (c * c + c)))
-        if ratio > 1:
-            terms += [conv("attention", ratio, c, c, keys), norm("attention", c)]
-    else:
-        outputs = 1 if kind == "convolution" else 2 if kv_sharing else 3
-        terms.append(linear("attention", c, outputs * c, tokens))
-    executed, published = attention_products(kind, strip_width or 1, c, branch_index, h, w)
-    if executed:
-        terms.append(Term("attention", "attention", executed, published, 0))
-    if parallel_conv:
-        terms.append(depthwise("attention", 3, c, tokens))
-    terms.append(linear("attention", c, c, tokens))
-    if extra_nonlinearity:
-        terms.append(norm("attention", c))
-    return part_of(terms)
 
 
 @lru_cache(CACHE_SIZE)

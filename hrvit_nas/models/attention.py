@@ -14,14 +14,17 @@ the same with less work.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arch import Attention as AttentionKind
 from ..arch import BranchSpec
+from ..cost.attention import reduction_ratio
 from .layers import LinearNorm, TokenConv, layer_norm
-
-STRIDE_OF_REDUCED_KEYS = 32
 
 
 def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tensor:
@@ -193,7 +196,7 @@ class SpatialReductionAttention(Attention):
 
     def __init__(self, branch: BranchSpec, branch_index: int) -> None:
         super().__init__(branch, branch_index)
-        self.ratio = max(1, STRIDE_OF_REDUCED_KEYS >> (2 + branch_index))
+        self.ratio = reduction_ratio(branch_index)
         self.reduction: nn.Module | None = None
         if self.ratio > 1:
             self.reduction = nn.Conv2d(self.width, self.width, self.ratio, self.ratio)
@@ -229,14 +232,16 @@ class ConvolutionAttention(Attention):
         return None, self.to_input(x_bhwc)
 
 
-_KINDS: dict[str, type[Attention]] = {
-    "cross_shaped": CrossShapedAttention,
-    "window": WindowAttention,
-    "spatial_reduction": SpatialReductionAttention,
-    "convolution": ConvolutionAttention,
-}
+ATTENTION_MODULES: Mapping[AttentionKind, type[Attention]] = MappingProxyType(
+    {
+        "cross_shaped": CrossShapedAttention,
+        "window": WindowAttention,
+        "spatial_reduction": SpatialReductionAttention,
+        "convolution": ConvolutionAttention,
+    }
+)
 
 
 def build_attention(branch: BranchSpec, branch_index: int) -> Attention:
     """The attention that a branch asks for."""
-    return _KINDS[branch.attention](branch, branch_index)
+    return ATTENTION_MODULES[branch.attention](branch, branch_index)

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..cost.terms import CLASSIFIER_FEATURES, CLASSIFIER_WIDTHS
 from .layers import ConvNorm, LinearNorm
 
 DROPOUT = 0.1
-CLASSIFIER_WIDTHS = (128, 256, 512, 1024)
-CLASSIFIER_FEATURES = 2048
 
 
 class SegFormerHead(nn.Module):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrvit_nas.arch import Arch, ArchSpec, BranchSpec, PyramidSpec, PyramidStage
+from hrvit_nas.arch import ATTENTION_KINDS, Arch, ArchSpec, BranchSpec, PyramidSpec, PyramidStage
 from hrvit_nas.cost import Cost, estimate_cost
 
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, figure_bytes, one_line, save_figure
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ATTENTION_NAMES = {
-    "cross_shaped": "cross",
-    "window": "window",
-    "spatial_reduction": "reduction",
-    "convolution": "conv",
-}
-"""Short names of attention kinds, for a cell."""
 _SWITCHES: dict[str, tuple[object, str]] = {
     "kv_sharing": (True, "no kv sharing"),
     "parallel_conv": (True, "no conv path"),
@@ -258,7 +251,7 @@ def _detail(part: BranchSpec | PyramidStage) -> tuple[str, ...]:
             + ("whole map" if part.strip_width is None else f"strip {part.strip_width}")
         )
         return (what,)
-    kind = ATTENTION_NAMES[part.attention]
+    kind = ATTENTION_KINDS[part.attention].short_name
     strip = "" if part.strip_width is None else f" {part.strip_width}"
     other = [text for name, (usual, text) in _SWITCHES.items() if getattr(part, name) != usual]
     return (f"{kind}{strip}, exp. {part.expansion_ratio}", *other)
