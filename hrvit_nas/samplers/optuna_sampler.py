@@ -6,6 +6,9 @@ choices are near each other; any other is categorical. What the sampler proposes
 anything is trained: a proposal outside the space's limits is recorded as pruned and one already
 taken as failed, with the reason; a near member that is new takes its place in the study, so that
 the sampler learns from what was really trained.
+
+The sampler works on a copy of the study in memory, and each trial is written to the database as a
+whole: Optuna itself commits every parameter, which for the genes of a space took half a second.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ Values = tuple[float, float]
 """Score, more being better, and cost."""
 
 ARCH_ATTRIBUTE, GENES_ATTRIBUTE = "arch", "genes"
-ORDERED_ATTRIBUTE = "ordered genes"
-"""Whether a study's ordered genes are integers; studies of earlier versions lack it."""
+ORDERED_ATTRIBUTE, FIRST_ATTRIBUTE = "ordered genes", "first generation"
+"""Of a study: whether its ordered genes are integers, and the codes of the members that come first.
+Studies of earlier versions lack both."""
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
 ALREADY_TRAINED = "already trained"
@@ -107,14 +111,18 @@ class OptunaSampler:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Another sitting must not repeat the draws of the first, so it has a seed of its own.
-        seed += 1_000_003 * len(told)
+        own_seed = seed + 1_000_003 * len(told)
         self._space = space
-        self._rng = random.Random(seed)
-        self._study = _opened(storage, study, _sampler(name, seed % 2**32, population))
-        begun = bool(self._study.get_trials(deepcopy=False))
-        if not begun:
-            self._study.set_user_attr(ORDERED_ATTRIBUTE, True)
-        ordered = self._study.user_attrs.get(ORDERED_ATTRIBUTE, False)
+        self._rng = random.Random(own_seed)
+        self._kept = _opened(storage, study)
+        begun = self._kept.get_trials(deepcopy=False)
+        if not begun and ORDERED_ATTRIBUTE not in self._kept.user_attrs:
+            first = first_generation(
+                space, cost, population, presets, random.Random(seed), spread=name != "random"
+            )
+            self._kept.set_user_attr(FIRST_ATTRIBUTE, [space.encode(spec) for spec in first])
+            self._kept.set_user_attr(ORDERED_ATTRIBUTE, True)
+        ordered = self._kept.user_attrs.get(ORDERED_ATTRIBUTE, False)
         self._parameters = [
             _Parameter(gene, ordered=ordered and gene.ordered)
             for gene in space.genes
@@ -122,13 +130,13 @@ class OptunaSampler:
         ]
         self._distributions = {p.name: p.distribution for p in self._parameters}
         self._seen = {spec.id for spec, _ in told} | set(taken)
+        self._first = self._begin_with()
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize"],
+            sampler=_sampler(name, own_seed % 2**32, population),
+        )
+        self._study.add_trials(self._kept.get_trials(deepcopy=False))
         self._waiting = self._reconciled(dict(told))
-        if not begun:
-            spread = name != "random"
-            for spec in first_generation(
-                space, cost, population, presets, self._rng, spread=spread
-            ):
-                self._study.enqueue_trial(self._params(spec))
 
     def ask(self) -> Proposal:
         """The next member, within the limits and never proposed before.
@@ -143,7 +151,8 @@ class OptunaSampler:
     def tell(self, number: int, values: Values | None) -> None:
         """Takes what a proposal scored; None = its trial failed. Telling twice changes nothing."""
         state = TrialState.COMPLETE if values else TrialState.FAIL
-        self._study.tell(number, values, state=state, skip_if_finished=True)
+        for study in (self._study, self._kept):
+            study.tell(number, values, state=state, skip_if_finished=True)
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:
         """A member as Optuna's parameters; a gene that it does not read keeps some value."""
@@ -151,6 +160,10 @@ class OptunaSampler:
         return {p.name: p.of(genes[p.name]) for p in self._parameters}
 
     def _proposed(self) -> Proposal:
+        while self._first:
+            spec = self._first.pop(0)
+            if spec.id not in self._seen:
+                return self._taken_up(self._fixed(spec), spec)
         trial = self._study.ask(self._distributions)
         values = {p.name: p.value(trial.params[p.name]) for p in self._parameters}
         spec, reason = self._admitted(values)
@@ -159,13 +172,41 @@ class OptunaSampler:
             # A sampler reads 'pruned' as bad, and what it proposes twice is what scored well.
             outside = not reason.startswith(ALREADY_TRAINED)
             self._study.tell(trial, state=TrialState.PRUNED if outside else TrialState.FAIL)
-            self._study.enqueue_trial(params := self._params(spec))
-            trial = self._study.ask(self._distributions)
-            assert trial.params == params, "another queued trial came first"
+            self._keep(trial.number)
+            trial = self._fixed(spec)
+        return self._taken_up(trial, spec)
+
+    def _fixed(self, spec: ArchSpec) -> optuna.Trial:
+        """A trial of a member, which the sampler takes for its own."""
+        self._study.enqueue_trial(params := self._params(spec))
+        trial = self._study.ask(self._distributions)
+        assert trial.params == params, "another queued trial came first"
+        return trial
+
+    def _taken_up(self, trial: optuna.Trial, spec: ArchSpec) -> Proposal:
         trial.set_user_attr(ARCH_ATTRIBUTE, spec.to_json())
         trial.set_user_attr("arch_id", spec.id)
         trial.set_user_attr(GENES_ATTRIBUTE, self._space.genes_of(spec))
+        self._keep(trial.number)
         return Proposal(trial.number, spec)
+
+    def _keep(self, number: int) -> None:
+        """Writes a trial to the database, where it gets the same number."""
+        self._kept.add_trial(self._study.get_trials(deepcopy=False)[number])
+
+    def _begin_with(self) -> list[ArchSpec]:
+        """What is left of the first generation.
+
+        Earlier versions queued it in the study; such trials give way, since they would be numbered
+        before what comes now.
+        """
+        first = [self._space.decode(c) for c in self._kept.user_attrs.get(FIRST_ATTRIBUTE, [])]
+        for trial in self._kept.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            held = trial.system_attrs.get("fixed_params", {})
+            values = {p.name: p.value(held[p.name]) for p in self._parameters if p.name in held}
+            first.append(self._space.nearest(values, self._rng))
+            self._kept.tell(self._kept.ask(), state=TrialState.FAIL)
+        return first
 
     def _admitted(self, values: dict[str, Value]) -> tuple[ArchSpec, str]:
         """A new member, and why it is not the proposal (empty if it is)."""
@@ -193,7 +234,7 @@ class OptunaSampler:
     def _reconciled(self, told: dict[ArchSpec, Values | None]) -> list[Proposal]:
         """Brings the study in line with what is known, and returns what was left in the middle."""
         waiting = []
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in self._kept.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             text = trial.user_attrs.get(ARCH_ATTRIBUTE)
             spec = None if text is None else ArchSpec.from_json(text)
             if spec is not None and spec not in told:
@@ -237,13 +278,13 @@ def _sampler(name: SamplerName, seed: int, population: int) -> BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _opened(storage: str, study: str, sampler: BaseSampler) -> optuna.Study:
+def _opened(storage: str, study: str) -> optuna.Study:
     try:
         return optuna.create_study(
             study_name=study,
             storage=storage,
             directions=["maximize", "minimize"],
-            sampler=sampler,
+            sampler=optuna.samplers.RandomSampler(),  # which is asked for nothing
             load_if_exists=True,
         )
     except Exception as error:

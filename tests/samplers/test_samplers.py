@@ -9,6 +9,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
@@ -201,14 +203,44 @@ def test_a_study_of_an_earlier_version_goes_on(space, start, storage):
     }
 
 
-def test_a_replacement_that_a_kill_left_waiting_is_taken_up_consistently(space, start, storage):
-    start("random")
-    params = {g.name: len(g.choices) - 1 for g in space.genes if len(g.choices) > 1}
-    study_of(storage).enqueue_trial(params)
+def test_what_an_earlier_version_queued_is_taken_up(space, start, storage):
+    genes = {gene.name: gene.choices for gene in space.genes if len(gene.choices) > 1}
+    last = {name: choices[-1] for name, choices in genes.items()}
+    study = optuna.create_study(
+        study_name="search", storage=storage, directions=["maximize", "minimize"]
+    )
+    study.enqueue_trial(last)
     ((spec, _),) = scored(start("random"), 1)
-    last = {gene.name: gene.choices[-1] for gene in space.genes if len(gene.choices) > 1}
     assert spec == space.nearest(last, Random(0))
-    assert study_of(storage).trials[0].params == params
+    queued, taken = study_of(storage).trials
+    assert (queued.state, taken.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert taken.params == last
+
+
+def test_the_first_generation_goes_on_in_another_sitting(start):
+    whole = [spec for spec, _ in scored(start(population=6, study="whole"), 6)]
+    told = scored(start(population=6), 2)
+    # Another budget would make another generation, were it not written down.
+    told += scored(start(population=9, told=told), 4)
+    assert [spec for spec, _ in told] == whole
+
+
+def test_a_proposal_and_a_score_are_written_as_a_whole(start):
+    """Optuna commits each parameter of each trial: some forty times for one proposal."""
+    sampler = start()
+    commits = []
+
+    def noted(connection):
+        commits.append(connection)
+
+    event.listen(Engine, "commit", noted)
+    try:
+        number, spec = sampler.ask()
+        assert len(commits) == 1
+        sampler.tell(number, values_of(spec))
+        assert len(commits) < 6
+    finally:
+        event.remove(Engine, "commit", noted)
 
 
 def test_a_storage_that_cannot_be_used_is_one_line(start, tmp_path):
