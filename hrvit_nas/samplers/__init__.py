@@ -1,23 +1,23 @@
-"""Samplers behind ask and tell on a search space. No torch, no ray."""
+"""Samplers behind ask and tell on a search space. Only `optuna_sampler` loads Optuna."""
 
-from .first import first_generation
-from .optuna_sampler import (
-    OptunaSampler,
+from .base import (
     Proposal,
     Sampler,
     SamplerError,
     SamplerName,
     SpaceExhaustedError,
+    Values,
     default_population,
 )
+from .first import first_generation
 
 __all__ = [
-    "OptunaSampler",
     "Proposal",
     "Sampler",
     "SamplerError",
     "SamplerName",
     "SpaceExhaustedError",
+    "Values",
     "default_population",
     "first_generation",
 ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -26,11 +26,8 @@ from optuna.trial import TrialState
 from ..arch import ArchSpec
 from ..space import Gene, Space, Value
 from ..space.by_cost import CostOf
+from .base import Proposal, SamplerError, SamplerName, SpaceExhaustedError, Values
 from .first import first_generation
-
-SamplerName = Literal["nsga2", "tpe", "gp", "random"]
-Values = tuple[float, float]
-"""Score, more being better, and cost."""
 
 ARCH_ATTRIBUTE, GENES_ATTRIBUTE = "arch", "genes"
 ORDERED_ATTRIBUTE, FIRST_ATTRIBUTE = "ordered genes", "first generation"
@@ -39,41 +36,6 @@ Studies of earlier versions lack both."""
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
 ALREADY_TRAINED = "already trained"
-MIN_POPULATION, MAX_POPULATION = 4, 50
-
-
-class SamplerError(ValueError):
-    """A study cannot be opened or used; the message names its storage."""
-
-
-class SpaceExhaustedError(RuntimeError):
-    """No architecture was found that is in the space and not yet taken."""
-
-
-class Proposal(NamedTuple):
-    """What to score next, and the number to tell its score by."""
-
-    number: int
-    spec: ArchSpec
-
-
-class Sampler(Protocol):
-    """Proposes members of a space, and learns from what they score."""
-
-    def ask(self) -> Proposal:
-        """The next member, within the limits and never proposed before.
-
-        Raises:
-            SpaceExhaustedError: All that could be found is taken.
-        """
-
-    def tell(self, number: int, values: Values | None) -> None:
-        """Takes what a proposal scored; None = its trial failed."""
-
-
-def default_population(trials: int) -> int:
-    """NSGA-II's population for a budget: some four generations, within 4 to 50."""
-    return max(MIN_POPULATION, min(MAX_POPULATION, round(trials / 4)))
 
 
 class OptunaSampler:

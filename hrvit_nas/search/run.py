@@ -28,7 +28,8 @@ from ..results import (
     replacing,
     summarise,
 )
-from ..samplers import OptunaSampler, default_population
+from ..samplers import default_population
+from ..samplers.optuna_sampler import OptunaSampler
 from ..space import Space, SpaceError
 from .config import CONFIG_NAME, ConfigError, SearchConfig, read_config
 from .evaluators import TRAINING_DIR, WEIGHTS_DIR

@@ -15,13 +15,12 @@ from sqlalchemy.engine import Engine
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.samplers import (
-    OptunaSampler,
     SamplerError,
     SamplerName,
     SpaceExhaustedError,
     default_population,
 )
-from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE
+from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE, OptunaSampler
 from hrvit_nas.space import load_space
 
 NAMES = get_args(SamplerName)

@@ -1,0 +1,47 @@
+"""What a sampler is, whoever makes it. Without Optuna, whose import takes half a second."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from ..arch import ArchSpec
+
+SamplerName = Literal["nsga2", "tpe", "gp", "random"]
+Values = tuple[float, float]
+"""Score, more being better, and cost."""
+
+MIN_POPULATION, MAX_POPULATION = 4, 50
+
+
+class SamplerError(ValueError):
+    """A study cannot be opened or used; the message names its storage."""
+
+
+class SpaceExhaustedError(RuntimeError):
+    """No architecture was found that is in the space and not yet taken."""
+
+
+class Proposal(NamedTuple):
+    """What to score next, and the number to tell its score by."""
+
+    number: int
+    spec: ArchSpec
+
+
+class Sampler(Protocol):
+    """Proposes members of a space, and learns from what they score."""
+
+    def ask(self) -> Proposal:
+        """The next member, within the limits and never proposed before.
+
+        Raises:
+            SpaceExhaustedError: All that could be found is taken.
+        """
+
+    def tell(self, number: int, values: Values | None) -> None:
+        """Takes what a proposal scored; None = its trial failed."""
+
+
+def default_population(trials: int) -> int:
+    """NSGA-II's population for a budget: some four generations, within 4 to 50."""
+    return max(MIN_POPULATION, min(MAX_POPULATION, round(trials / 4)))
