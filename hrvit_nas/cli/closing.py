@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ..arch import parse_arch
-from ..evaluation.counting import count_macs
+from ..evaluation.fvcore_count import count_macs
 from ..models import build_segmentor
 from ..report import (
     calibration_table,

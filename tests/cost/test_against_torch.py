@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_iter
 
 from hrvit_nas.arch import PRESETS, REFERENCES, get_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.evaluation.counting import attention_products, count_macs
+from hrvit_nas.evaluation.fvcore_count import attention_products, count_macs
 from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 

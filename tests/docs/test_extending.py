@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 from hrvit_nas import build_segmentor, estimate_cost, get_arch
 from hrvit_nas.arch import scale_widths
-from hrvit_nas.evaluation.counting import count_macs
+from hrvit_nas.evaluation.fvcore_count import count_macs
 from hrvit_nas.report.drawing import drawing_data, drawing_svg
 from hrvit_nas import build_supernet, extract, load_space
 base = scale_widths(get_arch("hrvit_b1"), 0.25)

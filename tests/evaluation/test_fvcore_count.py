@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from hrvit_nas import build_segmentor, estimate_cost
-from hrvit_nas.evaluation.counting import count_macs
+from hrvit_nas.evaluation.fvcore_count import count_macs
 
 
 @pytest.mark.parametrize("size", [(32, 48), (40, 56)])
