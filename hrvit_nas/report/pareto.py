@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from hrvit_nas.results import ArchSummary, CostName, RunSummary
@@ -17,6 +18,7 @@ from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, one_line, s
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 LOG_SPAN = 8.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
@@ -254,6 +256,8 @@ _LABEL_LENGTH = 32
 _TEXT, _SMALL = 8.0, 7.0
 _MANY_POINTS = 300
 _MIN_MIOU_SPAN = 2.0
+_CAPTION_WIDTH = 46
+_CLOSE, _ASIDE_POINTS = 0.01, 3.5
 _LABEL_OFFSETS = (
     *((5, -5), (-5, -5), (5, 5), (-5, 5), (0, -8), (0, 8)),
     *((5, -16), (-5, -16), (0, -22), (0, -36), (0, -50), (0, 22), (0, 36)),
@@ -293,20 +297,33 @@ def _draw(figure: Figure, data: ParetoData) -> None:
     bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
     sure = any(not math.isnan(point.probability) for point in data.frontier)
     likely = ", darker = likelier" if sure else ""
-    for points, marker, fill, edge, label, zorder in (
+    for points, marker, colour, edge, label, zorder in (
         (data.confirmed_dominated, "o", "white", GREY, "confirmed, dominated", 3),
         (data.frontier, "o", BLUE, BLUE, f"frontier{bars}{likely}", 5),
         (data.references, "D", "white", VERMILION, f"reference{bars}", 6),
     ):
-        _draw_points(axes, points, marker=marker, fill=fill, edge=edge, label=label, zorder=zorder)
+        where = _aside(axes, points, data.frontier if points is data.references else ())
+        _draw_points(
+            axes,
+            points,
+            where=where,
+            marker=marker,
+            colour=colour,
+            edge=edge,
+            label=label,
+            zorder=zorder,
+        )
     _set_axes(axes, data)
     axes.set_title(
-        one_line(data.caption, 80), loc="left", fontsize=_SMALL, color=GREY, parse_math=False
+        fill(one_line(data.caption, 120), _CAPTION_WIDTH).replace("\n· ", "\n"),
+        loc="left",
+        fontsize=_SMALL,
+        color=GREY,
+        parse_math=False,
     )
-    groups = len(axes.get_legend_handles_labels()[0])
     figure.legend(
         loc="outside lower center",
-        ncols=1 if likely else 3 if groups == 3 else 2,
+        ncols=1 if likely else 2,
         fontsize=_SMALL,
         frameon=False,
         labelcolor=INK,
@@ -318,12 +335,29 @@ def _draw(figure: Figure, data: ParetoData) -> None:
     _label_references(figure, axes, data)
 
 
+def _aside(axes: Axes, points: Sequence[ParetoPoint], others: Sequence[ParetoPoint]) -> Transform:
+    """Where points are drawn: a little to the right where bars would hide those of others."""
+    from matplotlib.transforms import ScaledTranslation
+
+    close = any(
+        abs(point.cost - other.cost) <= _CLOSE * other.cost
+        for point in points
+        for other in others
+        if not math.isnan(point.low) and not math.isnan(other.low)
+    )
+    figure = axes.get_figure()
+    if not close or figure is None:
+        return axes.transData
+    return axes.transData + ScaledTranslation(_ASIDE_POINTS / 72, 0, figure.dpi_scale_trans)
+
+
 def _draw_points(
     axes: Axes,
     points: tuple[ParetoPoint, ...],
     *,
+    where: Transform,
     marker: str,
-    fill: str,
+    colour: str,
     edge: str,
     label: str,
     zorder: float,
@@ -343,17 +377,19 @@ def _draw_points(
             capsize=1.8,
             capthick=0.9,
             zorder=zorder - 0.5,
+            transform=where,
         )
     axes.scatter(
         xs,
         ys,
         s=(4.2 if marker == "o" else 4.6) ** 2,
         marker=marker,
-        facecolors=[_shade(fill, point.probability) for point in points],
+        facecolors=[_shade(colour, point.probability) for point in points],
         edgecolors=edge,
         linewidths=1.0,
         zorder=zorder,
         label=label,
+        transform=where,
     )
 
 
