@@ -123,8 +123,8 @@ def test_pareto(execute, searched):
     shown = execute(
         "pareto",
         f"RUNS = [{str(directory)!r}]\n"
-        f"MAX_GMACS = {best.macs / 1e9}\n"
-        f"MAX_PARAMS_M = {best.params / 1e6}\n"
+        f"MAX_GMACS = {max(row.macs for row in summary.rows) / 1e9}\n"
+        f"MAX_PARAMS_M = {max(row.params for row in summary.rows) / 1e6}\n"
         "IMAGE = 1\n"
         "DATA_ROOT = None",
     )

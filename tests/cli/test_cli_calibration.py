@@ -59,7 +59,7 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
         records = store.records()
     assert records[: len(before)] == before
     assert len({record.key for record in records}) == len(records) == 2 * MEMBERS * SEEDS
-    assert {(record.long, record.steps) for record in records} == {(False, 4), (True, LONG)}
+    assert {(record.budget, record.steps) for record in records} == {(4, 4), (LONG, LONG)}
     found = calibrate(records)
     assert f"validity is of {MEMBERS} architectures trained for {LONG} steps" in said
     assert "calibration of the proxy on scenes" in said

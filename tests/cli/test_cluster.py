@@ -73,7 +73,10 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
     assert any("b1 scaled" in line for line in lines if line.startswith("│"))
     assert any("(n=2)" in line for line in lines if line.startswith("│"))
     assert lines[-1].endswith("are in run; hrvit-report run shows it as a page")
-    ours = ("space", "data", "3 trials", "[", "frontier", "of ", "whether", "this search", "run/")
+    ours = (
+        *("space", "data", "3 trials", "[", "frontier", "of ", "whether", "this search", "run/"),
+        "multiply-adds of the frontier",
+    )
     table = ("┏", "┃", "┡", "│", "└")
     assert [line for line in lines if not line.startswith((*ours, *table))] == []
     with (tmp_path / "run" / "frontier.csv").open() as file:

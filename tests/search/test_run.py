@@ -92,7 +92,7 @@ def test_a_run_trains_what_was_asked_and_nothing_twice(finished):
     _, config, records = finished
     counts = Counter(record.purpose for record in records)
     assert counts["search"] == 5
-    assert 1 <= counts["reference"] <= 3
+    assert 1 <= counts["reference"] <= 5
     assert len({record.key for record in records}) == len(records)
     assert {record.seed for record in records} == {3}
     assert {record.state for record in records} == {"complete"}

@@ -274,6 +274,6 @@ def test_a_fault_of_a_supernet_search_is_one_line(make_config, changes, expected
 
 
 def test_the_first_stage_is_that_of_the_strategy(make_config):
-    assert make_config().first_stage == "search"
-    assert make_config(strategy="supernet").first_stage == "inherited"
-    assert make_config(calibrate=6).first_stage == "calibration"
+    assert make_config().first_stage == ("search", "trained")
+    assert make_config(strategy="supernet").first_stage == ("search", "inherited")
+    assert make_config(calibrate=6).first_stage == ("calibration", "trained")
