@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from hrvit_nas.arch import get_arch
 from hrvit_nas.results import TrialRecord
@@ -25,6 +26,10 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 # Ctrl-C in a terminal, where it is heeded.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No example has to be quick: beside other work, any of them may take a while.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ONE_BLOCK = {
     f"blocks_{module}_{branch}": [1]
