@@ -50,10 +50,13 @@ class Lines:
     def started(self, trial: Trial) -> None:
         """Nothing to say yet."""
 
-    def ended(self, record: TrialRecord, summary: RunSummary) -> None:  # noqa: ARG002
+    def ended(self, record: TrialRecord, summary: RunSummary | None) -> None:  # noqa: ARG002
         """One line."""
         score = record.error if record.miou is None else f"{record.miou:.2%}"
-        print(f"{self._name}: {record.purpose} {record.number + 1}: {score}", flush=True)
+        print(
+            f"{self._name}: {record.purpose}, {record.evaluator}, {record.number + 1}: {score}",
+            flush=True,
+        )
 
 
 def configured(

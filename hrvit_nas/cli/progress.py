@@ -38,7 +38,7 @@ STAGES: dict[Stage, str] = {
     Stage("ablation", "trained"): "ablating",
     Stage("ablation", "inherited"): "scoring",
 }
-SEARCHING, CALIBRATING = Stage("search", "trained"), Stage("calibration", "trained")
+SEARCHING = Stage("search", "trained")
 
 
 class SearchProgress:
@@ -132,7 +132,7 @@ class SearchProgress:
             f" {record.seconds:.0f} s)"
             + (
                 ""
-                if summary is None or self._first == CALIBRATING
+                if summary is None or self._first.purpose == "calibration"
                 else f"; frontier {len(summary.frontier)}"
             )
         )
@@ -143,7 +143,7 @@ class SearchProgress:
             f"{trial.label or trial.arch.id} seed {trial.seed}" for trial in self._running.values()
         )
         parts.append(Text(f"running: {running or 'nothing yet'}", style="dim"))
-        if self._first == CALIBRATING:
+        if self._first.purpose == "calibration":
             return Group(*parts)  # type: ignore[arg-type]
         if self._summary is not None and self._summary.frontier:
             table = Table(title="frontier so far", title_justify="left", box=None)

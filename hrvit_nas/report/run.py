@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
@@ -196,14 +196,15 @@ def load_run(directory: str | Path) -> ReportedRun:
     directory = Path(directory)
     config: SearchConfig | AblationConfig
     config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)
-    ranking: dict[str, Any] = {}
-    if isinstance(config, SearchConfig):
-        noise = config.standing and config.standing.noise
-        ranking = {"cost": config.cost, "noise": noise, "finalists": config.finalists}
+    ranking = (
+        config.ranking
+        if isinstance(config, SearchConfig)
+        else {"criterion": config.recipe.criterion}
+    )
     with _no_collection():
         store = TrialStore(directory, arches=False)
         records = tuple(store.records())
-        summary = summarise(records, criterion=config.recipe.criterion, **ranking)
+        summary = summarise(records, **ranking)
     return ReportedRun(
         directory=directory,
         config=config,

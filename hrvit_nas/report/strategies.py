@@ -13,6 +13,7 @@ from hrvit_nas.results import (
     Criterion,
     Interval,
     PairedDifference,
+    Stage,
     TrialRecord,
     format_interval,
     hypervolume,
@@ -77,8 +78,8 @@ def strategy_run(
     """
     rows = [record for record in records if record.state == "complete"]
     inherits = any(record.evaluator == "inherited" for record in rows)
-    purpose = "search" if inherits else "confirmation"
-    anew = [r for r in rows if r.purpose == purpose and r.evaluator == "trained"]
+    stage = Stage("search" if inherits else "confirmation", "trained")
+    anew = [record for record in rows if record.stage == stage]
     if not anew:
         raise ReportError(f"{name}, seed {seed}: no frontier member was trained anew")
 

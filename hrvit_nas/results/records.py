@@ -102,6 +102,20 @@ class Trial:
         return Stage(self.purpose, self.evaluator)
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The columns that say which trial it was, for a `TrialRecord`."""
+        return {
+            "number": self.number,
+            "arch_id": self.arch.id,
+            "arch": self.arch.to_json(),
+            "purpose": self.purpose,
+            "evaluator": self.evaluator,
+            "budget": self.budget,
+            "label": self.label,
+            "seed": self.seed,
+        }
+
+    @property
     def file_name(self) -> str:
         """Name of the file that holds this trial's weights."""
         return f"{self.key.name}.pt"

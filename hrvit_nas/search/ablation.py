@@ -305,14 +305,9 @@ def _from_run(name: str) -> Arch:
 def _ranking_of(directory: Path) -> dict[str, Any]:
     """By what a run's frontier is drawn, as far as its configuration says."""
     try:
-        config = read_config(directory)
+        return read_config(directory).ranking
     except ConfigError:
         return {}
-    return {
-        "cost": config.cost,
-        "criterion": config.recipe.criterion,
-        "finalists": config.finalists,
-    }
 
 
 def make_arms(

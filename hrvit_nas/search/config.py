@@ -281,6 +281,16 @@ class SearchConfig(Frozen):
         return self.inherited_criterion if self.strategy == "supernet" else self.recipe.criterion
 
     @property
+    def ranking(self) -> dict[str, Any]:
+        """How what the search found is summed up: arguments of `results.summarise`."""
+        return {
+            "cost": self.cost,
+            "noise": self.standing and self.standing.noise,
+            "criterion": self.recipe.criterion,
+            "finalists": self.finalists,
+        }
+
+    @property
     def recipes(self) -> tuple[Recipe, ...]:
         """How architectures are trained alone, each to a budget of its own: the shorter first."""
         return (self.recipe,) if self.long is None else (self.recipe, self.long)

@@ -131,14 +131,7 @@ class RunFolder:
     ) -> TrialRecord:
         cost = estimate_cost(trial.arch, image_size, num_classes=self.data.num_classes)
         return TrialRecord(
-            number=trial.number,
-            arch_id=trial.arch.id,
-            arch=trial.arch.to_json(),
-            purpose=trial.purpose,
-            evaluator=trial.evaluator,
-            budget=trial.budget,
-            label=trial.label,
-            seed=trial.seed,
+            **trial.identity,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,

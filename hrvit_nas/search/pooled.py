@@ -50,15 +50,8 @@ class PooledRuns:
         Args:
             cost: What to set mIoU against; None = what the first run minimised.
         """
-        standing = self.config.standing
-        noise = standing.noise if standing else None
-        return summarise(
-            self.records,
-            cost=cost or self.config.cost,
-            noise=noise,
-            criterion=self.config.recipe.criterion,
-            finalists=self.config.finalists,
-        )
+        ranking = self.config.ranking
+        return summarise(self.records, **ranking | {"cost": cost or ranking["cost"]})
 
     def weights(self, row: ArchSummary) -> Path:
         """The file of an architecture as trained with the lowest of the seeds that it is scored by.

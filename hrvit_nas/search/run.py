@@ -82,14 +82,7 @@ class Run(RunFolder):
 
     def summary(self) -> RunSummary:
         """What the run has found so far."""
-        noise = self.config.standing and self.config.standing.noise
-        return summarise(
-            self.store.records(),
-            cost=self.config.cost,
-            noise=noise,
-            criterion=self.config.recipe.criterion,
-            finalists=self.config.finalists,
-        )
+        return summarise(self.store.records(), **self.config.ranking)
 
     def discard_if_unused(self) -> None:
         """Removes what this sitting made, if no trial and no step of a supernet came of it."""

@@ -31,13 +31,7 @@ def trial_of(number, spec, purpose="search", label=""):
 
 def record_of(trial, miou=0.5, error=""):
     return TrialRecord(
-        number=trial.number,
-        arch_id=trial.arch.id,
-        arch=trial.arch.to_json(),
-        purpose=trial.purpose,
-        budget=trial.budget,
-        label=trial.label,
-        seed=trial.seed,
+        **trial.identity,
         state="failed" if error else "complete",
         miou=None if error else miou,
         error=error,

@@ -60,14 +60,7 @@ class Sitting:
         # Dearer is better, with a little noise by architecture, so that the frontier is wide.
         miou = min(0.9, cost.macs / 1e7 + int(trial.arch.id[:2], 16) / 1e4 + trial.seed / 1e5)
         record = TrialRecord(
-            number=trial.number,
-            arch_id=trial.arch.id,
-            arch=trial.arch.to_json(),
-            purpose=trial.purpose,
-            evaluator=trial.evaluator,
-            budget=trial.budget,
-            label=trial.label,
-            seed=trial.seed,
+            **trial.identity,
             macs=cost.macs,
             published_macs=cost.published_macs,
             params=cost.params,
