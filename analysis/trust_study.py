@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hrvit_nas._files import declarations_dir
+from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
 from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
@@ -29,7 +30,6 @@ from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
     load_declaration,
-    one_line,
     read_config,
 )
 
@@ -185,7 +185,7 @@ def _scored(
     try:
         plan = SupernetRecipe.model_validate(config.supernet.model_dump() | variant)
     except ValidationError as error:
-        raise ConfigError(f"variant {name!r}: {one_line(error)}") from error
+        raise ConfigError(f"variant {name!r}: {first_fault(error)}") from error
     data = load_data(config.data)
     torch.manual_seed(seed)
     supernet = build_supernet(

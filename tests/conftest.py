@@ -68,6 +68,7 @@ CONFIG = {
     "supernet": SUPERNET,
     "trials": 4,
     "sampler": "random",
+    "resources": {"executor": "inline"},
 }
 
 
@@ -91,8 +92,8 @@ def cache_home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def ray_runtime(cache_home):
     """A Ray runtime on this machine; a run that finds one uses it."""
-    from hrvit_nas.search.config import Resources
-    from hrvit_nas.search.runner import ray, ray_session
+    from hrvit_nas.execution import Resources
+    from hrvit_nas.execution.ray_runtime import ray, ray_session
 
     with ray_session(Resources()):
         yield ray
@@ -135,6 +136,7 @@ def profile(tmp_path_factory):
         "data": DATA,
         "recipes": {name: str(recipe) for name in ("scenes", "camvid", "folder")},
         "narrowing": NARROWING,
+        "resources": {"executor": "inline"},
     }
     path.write_text(yaml.safe_dump(content))
     return path

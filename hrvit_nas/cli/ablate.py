@@ -17,6 +17,7 @@ from .options import (
     CpusPerTrialOption,
     Data,
     DataRootOption,
+    ExecutorOption,
     GpusPerTrialOption,
     MlflowOption,
     RecipeOption,
@@ -142,6 +143,7 @@ def ablate(
     classes: ClassesOption = None,
     recipe: RecipeOption = None,
     steps: StepsOption = None,
+    executor: ExecutorOption = None,
     workers: WorkersOption = None,
     cpus_per_trial: CpusPerTrialOption = None,
     gpus_per_trial: GpusPerTrialOption = None,
@@ -154,8 +156,8 @@ def ablate(
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --seeds, --criterion, --format,"
-            " --mlflow, --workers, --cpus-per-trial, --gpus-per-trial and --address may be given"
-            " with it."
+            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
+            " be given with it."
         ),
     ] = None,
 ) -> int:
@@ -268,12 +270,13 @@ def _print_costs(options: dict[str, Any]) -> int:
 def _created(options: dict[str, Any]) -> AblationRun:
     from pydantic import ValidationError
 
+    from .._messages import first_fault
     from ..arch import Arch
     from ..cost import estimate_cost
     from ..data import DataConfig, load_data
     from ..search.ablation import make_arms, plan_space
     from ..search.ablation_run import AblationConfig, create_ablation
-    from ..search.config import ConfigError, image_size_of, one_line
+    from ..search.config import ConfigError, image_size_of
     from ..training import Recipe
 
     plan, base, is_preset = _planned(options)
@@ -317,7 +320,7 @@ def _created(options: dict[str, Any]) -> AblationRun:
             }
         )
     except ValidationError as error:
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(first_fault(error)) from error
     _warn(made.warnings)
     directory = options["output"] or default_directory(config.plan)
     return create_ablation(config, data, directory, space, made.whole)
@@ -335,6 +338,7 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
     """Runs what is left to do, then shows and writes what came of it."""
     from rich.console import Console
 
+    from ..execution import ExecutionError
     from ..search.ablation_run import continue_ablation
     from ..search.config import ConfigError
     from .interrupts import Interrupts
@@ -366,7 +370,7 @@ def _go(run: AblationRun, options: dict[str, Any]) -> int:
             notes = continue_ablation(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
-    except (ConfigError, OSError):
+    except (ConfigError, ExecutionError, OSError):
         run.discard_if_unused()
         raise
     finally:

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from ..search.config import Profile, TrainingPlan
 
-RESOURCES = ("cpus_per_trial", "gpus_per_trial", "workers", "address")
-"""Options that say what a trial asks of the machine."""
+RESOURCES = ("executor", "cpus_per_trial", "gpus_per_trial", "workers", "address")
+"""Options that say what trials run on, and what each asks of it."""
 
 
 class Data(StrEnum):
@@ -24,6 +24,13 @@ class Data(StrEnum):
     CITYSCAPES = "cityscapes"
     ADE20K = "ade20k"
     FOLDER = "folder"
+
+
+class Executor(StrEnum):
+    """What runs trials."""
+
+    RAY_TUNE = "ray_tune"
+    INLINE = "inline"
 
 
 DataRootOption = Annotated[
@@ -38,6 +45,13 @@ RecipeOption = Annotated[
 ]
 StepsOption = Annotated[
     int | None, typer.Option(help="Training steps of a trial. Default: the recipe's.")
+]
+ExecutorOption = Annotated[
+    Executor | None,
+    typer.Option(
+        help="What runs trials. ray_tune: processes of Ray. inline: this process, one trial after"
+        " the other, for debugging. Default: the profile's, else ray_tune."
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(help="Most trials at a time. Default: all that fit.")
@@ -117,7 +131,8 @@ def with_steps(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
 
 def given_resources(options: dict[str, Any]) -> dict[str, Any]:
     """The resources that were given."""
-    return {name: options[name] for name in RESOURCES if options[name] is not None}
+    given = {name: options[name] for name in RESOURCES if options[name] is not None}
+    return given | {name: str(value) for name, value in given.items() if name == "executor"}
 
 
 def given_tracking(options: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from .options import (
     CpusPerTrialOption,
     Data,
     DataRootOption,
+    ExecutorOption,
     GpusPerTrialOption,
     MlflowOption,
     RecipeOption,
@@ -208,6 +209,7 @@ def search(
             " same space, data and recipe."
         ),
     ] = None,
+    executor: ExecutorOption = None,
     workers: WorkersOption = None,
     cpus_per_trial: CpusPerTrialOption = None,
     gpus_per_trial: GpusPerTrialOption = None,
@@ -224,7 +226,8 @@ def search(
         typer.Option(
             help="Continue the run in this directory. Only --trials, --confirm, --finalists,"
             " --retrain, --trust, --calibration, --calibration-seeds, --wanted-tau, --mlflow,"
-            " --workers, --cpus-per-trial, --gpus-per-trial and --address may be given with it."
+            " --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may be"
+            " given with it."
         ),
     ] = None,
 ) -> int:
@@ -317,7 +320,8 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
     """Profile, recipe and options as one configuration."""
     from pydantic import ValidationError
 
-    from ..search.config import ConfigError, SearchConfig, one_line
+    from .._messages import first_fault
+    from ..search.config import ConfigError, SearchConfig
     from ..search.standing import standing
 
     training = training_of(options)
@@ -378,7 +382,7 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
             }
         )
     except ValidationError as error:
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(first_fault(error)) from error
     if options["calibration"] is None:
         return config
     return config.model_copy(update={"standing": standing(options["calibration"], config)})
@@ -394,6 +398,7 @@ def _go(run: Run) -> int:
     """Runs what is left to do, then shows and writes what came of it."""
     from rich.console import Console
 
+    from ..execution import ExecutionError
     from ..samplers import SamplerError
     from ..search.config import ConfigError
     from ..search.run import continue_run
@@ -415,7 +420,7 @@ def _go(run: Run) -> int:
             notes = continue_run(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
-    except (ConfigError, SamplerError, OSError):
+    except (ConfigError, ExecutionError, SamplerError, OSError):
         run.discard_if_unused()
         raise
     finally:

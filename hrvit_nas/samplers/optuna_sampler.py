@@ -23,6 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
+from .._messages import first_line
 from ..arch import ArchSpec
 from ..space import Gene, Space, Value
 from ..space.by_cost import CostOf
@@ -251,7 +252,7 @@ def _opened(storage: str, study: str) -> optuna.Study:
         )
     except Exception as error:
         # The first line of a library's message, or its type where it says nothing.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = first_line(error)
         shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
         raise SamplerError(
             f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"

@@ -1,1 +1,1 @@
-"""Searches: configuration, proposals, plan, and trials on Ray (imported only when a run starts)."""
+"""Searches: configuration, proposals, plan, and the life of a run."""

@@ -34,6 +34,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from .._files import declarations_dir
+from .._messages import close_to
 from ..arch import (
     PRESETS,
     Arch,
@@ -52,7 +53,6 @@ from ..space.genes import Target
 from .config import (
     ConfigError,
     Frozen,
-    close_to,
     declaration_names,
     load_declaration,
     read_config,

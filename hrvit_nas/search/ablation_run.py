@@ -1,8 +1,8 @@
 """An ablation from its plan to its run directory, interruptible at any time.
 
 The run directory holds `config.json` (every architecture, resolved), `provenance.json`, the trials
-(`trials.jsonl`, `trials.parquet`), and what the command makes of them. Trials run on the same Ray
-runner and into the same store as those of a search. Seeds come one after the other, so that an
+(`trials.jsonl`, `trials.parquet`), and what the command makes of them. Trials run on the same
+executors and into the same store as those of a search. Seeds come one after the other, so that an
 unfinished run has whole pairs of the first ones.
 """
 
@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from ..arch import Arch, ArchSpec, parse_arch
 from ..cost import estimate_cost
 from ..data import DataConfig, SegmentationData, load_data
+from ..execution import Executor, Resources, WorkerError, make_executor
 from ..results import (
     Ablation,
     ArmCost,
@@ -41,7 +42,6 @@ from .config import (
     MOST_SEEDS,
     ConfigError,
     Frozen,
-    Resources,
     SearchConfig,
     TrackingUri,
     image_size_of,
@@ -372,7 +372,7 @@ def continue_ablation(
     Args:
         run: The run, open for writing.
         observer: Who is told.
-        interrupted: Whether the user has asked to stop; looked at once Ray runs.
+        interrupted: Whether the user has asked to stop; looked at once the executor runs.
 
     Returns:
         Notes for the user, such as that latencies could not be measured.
@@ -381,21 +381,20 @@ def continue_ablation(
         InterruptedError: The run was interrupted and can be resumed.
         KeyboardInterrupt: Likewise.
     """
-    from .runner import check_resources, ray_session
-
     config = run.config
-    with ray_session(config.resources):
-        check_resources(config.resources)
+    executor = make_executor(config.resources)
+    with executor.session():
         if interrupted():
             raise KeyboardInterrupt
         if run.resources_changed:
             _write_config(run.directory, config)
         if config.supernet is None:
-            _run(run, config.trials(), observer, run.directory)
+            _run(run, config.trials(), executor, observer, run.directory)
         else:
             for seed in config.seed_range:
-                _score(run, config.supernet, seed, observer)
-        notes = [] if (run.directory / LATENCY_NAME).exists() else _measure_latencies(run)
+                _score(run, config.supernet, seed, executor, observer)
+        measured = (run.directory / LATENCY_NAME).exists()
+        notes = [] if measured else _measure_latencies(run, executor)
     remove_empty(run.directory / TRAINING_DIR)
     remove_empty(run.directory / WEIGHTS_DIR)
     return notes
@@ -406,7 +405,9 @@ def seed_directory(directory: Path, seed: int | str) -> Path:
     return directory / f"seed-{seed}"
 
 
-def _score(run: AblationRun, recipe: SupernetRecipe, seed: int, observer: Observer) -> None:
+def _score(
+    run: AblationRun, recipe: SupernetRecipe, seed: int, executor: Executor, observer: Observer
+) -> None:
     """Trains the supernet of one seed and scores every arm with its weights."""
     from .supernet import ensure_supernet
 
@@ -423,20 +424,25 @@ def _score(run: AblationRun, recipe: SupernetRecipe, seed: int, observer: Observ
         seed=seed,
         resources=config.resources,
     )
-    ensure_supernet(directory, search, config.num_classes, observer.supernet)
+    ensure_supernet(directory, search, config.num_classes, executor, observer.supernet)
     trials = (trial for trial in config.trials() if trial.seed == seed)
-    _run(run, trials, observer, directory, search=search.model_dump(mode="json"))
+    _run(run, trials, executor, observer, directory, search=search.model_dump(mode="json"))
 
 
 def _run(
-    run: AblationRun, trials: Iterable[Trial], observer: Observer, directory: Path, **shared: Any
+    run: AblationRun,
+    trials: Iterable[Trial],
+    executor: Executor,
+    observer: Observer,
+    directory: Path,
+    **shared: Any,
 ) -> None:
     """Does the trials that are not done.
 
     Raises:
         InterruptedError: It was interrupted.
     """
-    from .runner import run_trials
+    from .worker import TrialWorker
 
     config = run.config
     done = {record.key for record in run.store.records()}
@@ -456,7 +462,7 @@ def _run(
         config.resources,
         with_latency=False,
     )
-    run_trials(queue, shared, config.resources, observer.started, ended)
+    executor.run_trials(queue, TrialWorker, shared, observer.started, ended)
     if not queue.finished:
         raise InterruptedError
 
@@ -470,14 +476,12 @@ def _check_members(config: AblationConfig, space: Space) -> None:
             )
 
 
-def _measure_latencies(run: AblationRun) -> list[str]:
+def _measure_latencies(run: AblationRun, executor: Executor) -> list[str]:
     """Times every architecture by turns, with the machine's other cores at rest.
 
     Returns:
         Why they could not be measured: a reason to do without them, not to lose the rest.
     """
-    from .runner import WorkerError, run_once
-
     config = run.config
     specs = {spec.id: spec for _, spec in config.architectures()}
     shared = {
@@ -488,7 +492,7 @@ def _measure_latencies(run: AblationRun) -> list[str]:
         "gpus": config.resources.gpus_per_trial,
     }
     try:
-        times = run_once(time_architectures, shared, config.resources)
+        times = executor.run_once(time_architectures, shared)
     except WorkerError as error:
         return [f"latencies could not be measured ({error}); --resume tries again"]
     write_json(run.directory / LATENCY_NAME, {**shared, "ms": times})

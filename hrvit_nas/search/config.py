@@ -7,10 +7,9 @@ one architecture is trained, with the size that images are brought to.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,10 +26,12 @@ from pydantic import (
 )
 
 from .._files import declarations_dir, load_yaml
+from .._messages import close_to, first_fault
 from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
 from ..data.config import DataName
+from ..execution import Resources
 from ..results import CostName, Criterion, Evaluator, Stage
 from ..samplers import SamplerName
 from ..space import Limit, Space, load_space
@@ -71,36 +72,6 @@ class Frozen(BaseModel):
     """Frozen, and refuses unknown keys and numbers that are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Resources(Frozen):
-    """What a trial asks of the machine.
-
-    Attributes:
-        cpus_per_trial: CPU cores, which is also the number of threads.
-        gpus_per_trial: GPUs; fractions let trials share one. 0 = train on the CPU.
-        workers: Most trials at a time; None = as many as the resources allow.
-        address: An existing Ray cluster; None or `local` = a local one, for this run alone.
-    """
-
-    cpus_per_trial: int = Field(default=1, ge=1)
-    gpus_per_trial: float = Field(default=0, ge=0)
-    workers: int | None = Field(default=None, ge=1)
-    address: str | None = Field(default=None, min_length=1)
-
-    @model_validator(mode="after")
-    def _check_gpus(self) -> Resources:
-        if self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
-            raise ValueError(
-                "gpus_per_trial must be a fraction of at most 1 or a whole number,"
-                f" got {self.gpus_per_trial}"
-            )
-        return self
-
-    @property
-    def joins_cluster(self) -> bool:
-        """Whether trials run on a cluster that is there already."""
-        return self.address not in (None, "local")
 
 
 class Base(Frozen):
@@ -531,30 +502,9 @@ def read_run(
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no {kind} ({CONFIG_NAME} is missing)") from None
     except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
+        raise ConfigError(f"{path}: {first_fault(error)}") from error
     except (ValueError, LookupError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error!r}") from error
-
-
-def one_line(error: ValidationError) -> str:
-    """The first fault that pydantic found, as `key: message, got value`."""
-    fault = error.errors(include_url=False)[0]
-    where = ".".join(str(key) for key in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    value = fault["input"]
-    shown = "" if isinstance(value, dict) or " got " in message else f", got {value!r}"
-    return f"{where}: {message}{shown}" if where else f"{message}{shown}"
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's message, or its type where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def close_to(name: str, known: Iterable[str]) -> str:
-    """A hint at what a misspelt name may have meant, for the end of a message; or nothing."""
-    close = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def declaration_names(folder: Path) -> tuple[str, ...]:
@@ -591,4 +541,4 @@ def load_declaration(model: type[T], name_or_path: str, folder: Path, kind: str)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from error
+        raise ConfigError(f"{path}: {first_fault(error)}") from error

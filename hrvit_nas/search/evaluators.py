@@ -1,4 +1,4 @@
-"""How a worker scores a trial: trained alone, or with the weights of a supernet."""
+"""How a trial is scored: trained alone, or with the weights of a supernet."""
 
 from __future__ import annotations
 

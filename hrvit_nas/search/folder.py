@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from ..arch import Arch, PyramidSpec
 from ..cost import estimate_cost
 from ..data import DataConfig, SegmentationData
+from ..execution import Resources
 from ..models import build_segmentor
 from ..results import Trial, TrialRecord, TrialResult, TrialStore, provenance, write_text
 from ..training import Recipe
-from .config import CONFIG_NAME, ConfigError, Resources
+from .config import CONFIG_NAME, ConfigError
 from .evaluators import TRAINING_DIR
 from .tracking import Tracking
 

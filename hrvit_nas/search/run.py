@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..arch import ArchSpec, get_arch
 from ..data import load_data
+from ..execution import make_executor
 from ..results import (
     RunSummary,
     Trial,
@@ -203,8 +204,8 @@ def continue_run(
     Args:
         run: The run, open for writing.
         observer: Who is told.
-        interrupted: Whether the user has asked to stop; looked at once Ray runs, since an exception
-            raised while it starts can be lost in one of its callbacks.
+        interrupted: Whether the user has asked to stop; looked at once the executor runs, since an
+            exception raised while Ray starts can be lost in one of its callbacks.
 
     Returns:
         Notes for the user, such as that the space was exhausted.
@@ -213,8 +214,8 @@ def continue_run(
         InterruptedError: The run was interrupted and can be resumed.
         KeyboardInterrupt: Likewise.
     """
-    from .runner import check_resources, ray_session, run_trials
     from .supernet import ensure_supernet
+    from .worker import TrialWorker
 
     config = run.config
     sampler = None if config.calibrate else sampler_of(run)
@@ -238,15 +239,17 @@ def continue_run(
         with_latency=config.cost == "latency_ms",
     )
     shared["search"] = config.model_dump(mode="json")
-    with ray_session(config.resources):
-        check_resources(config.resources)
+    executor = make_executor(config.resources)
+    with executor.session():
         if interrupted():
             raise KeyboardInterrupt
         if run.resources_changed:
             _write_config(run, config)
         if config.strategy == "supernet":
-            ensure_supernet(run.directory, config, run.data.num_classes, observer.supernet)
-        run_trials(plan, shared, config.resources, observer.started, ended)
+            ensure_supernet(
+                run.directory, config, run.data.num_classes, executor, observer.supernet
+            )
+        executor.run_trials(plan, TrialWorker, shared, observer.started, ended)
     _look_over(run)
     if not plan.finished:
         raise InterruptedError

@@ -12,6 +12,7 @@ import torch
 
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
+from ..execution import Executor
 from ..models import Segmentor, Supernet, build_supernet, extract
 from ..results import write_csv
 from ..training import (
@@ -66,21 +67,21 @@ def ensure_supernet(
     directory: Path,
     config: SearchConfig,
     num_classes: int,
+    executor: Executor,
     observer: Callable[[Step | None], None],
 ) -> None:
-    """Trains the supernet of a directory, or what is left of it to train; Ray must run.
+    """Trains the supernet of a directory, or what is left of it to train.
 
     Args:
         directory: Where it lies, or will.
         config: The search that it is for.
         num_classes: Classes of the data set.
+        executor: What trains it, within its session.
         observer: Told now and then how far training is.
 
     Raises:
         ConfigError: The training collapsed too often, or its workers kept dying.
     """
-    from .group import group_size, run_group
-
     if (directory / SUPERNET_NAME).exists():
         if (directory / TRAINING_DIR / STEPS_NAME).exists():  # it was stopped just before
             finish_training(directory, config, num_classes)
@@ -94,11 +95,10 @@ def ensure_supernet(
         "checkpoint_seconds": CHECKPOINT_SECONDS,
     }
     try:
-        run_group(
+        executor.run_group(
             train_part,
             shared,
-            resources,
-            group_size(resources, config.recipe.batch_size),
+            config.recipe.batch_size,
             lambda: observer(last_step(directory)),
         )
     except RuntimeError as error:  # collapsed too often, or its workers kept dying

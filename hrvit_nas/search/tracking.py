@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
+from .._messages import first_line
 from ..results import TrialRecord
 from ..results.records import Criterion
-from .config import ConfigError, first_line
+from .config import ConfigError
 
 TENSORBOARD_DIR = "tensorboard"
 COSTS = (

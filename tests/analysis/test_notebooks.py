@@ -103,7 +103,7 @@ def test_notebooks_hold_no_outputs():
 
 
 @pytest.fixture(scope="module")
-def searched(make_config, ray_runtime, tmp_path_factory):
+def searched(make_config, tmp_path_factory):
     """Directory and summary of a confirmed search, with a supernet beside that nobody trained."""
     config = make_config(trials=3, confirm=2, references=())
     run = create_run(config, tmp_path_factory.mktemp("searches") / "run")
@@ -116,7 +116,6 @@ def searched(make_config, ray_runtime, tmp_path_factory):
     return run.directory, run.summary()
 
 
-@pytest.mark.ray
 def test_pareto(execute, searched):
     directory, summary = searched
     best = summary.frontier[-1]
@@ -142,7 +141,7 @@ def test_pareto(execute, searched):
 
 
 @pytest.fixture(scope="module")
-def ablated(profile, ray_runtime, tmp_path_factory):
+def ablated(profile, tmp_path_factory):
     """Directory of an ablation of one part, with three seeds."""
     folder = tmp_path_factory.mktemp("ablations")
     (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
@@ -155,7 +154,6 @@ def ablated(profile, ray_runtime, tmp_path_factory):
     return folder / "run"
 
 
-@pytest.mark.ray
 def test_ablation(execute, ablated):
     shown = execute("ablation", f"RUN = {str(ablated)!r}\nCRITERION = 'miou'")
     assert shown.errors == ""

@@ -158,7 +158,7 @@ def test_help_has_examples(ablate):
 
 
 @pytest.fixture(scope="module")
-def finished(profile, plan, ray_runtime, tmp_path_factory):
+def finished(profile, plan, tmp_path_factory):
     """A finished run of one step a trial, and what it printed; tests that go on copy it."""
     directory = tmp_path_factory.mktemp("ablation") / "run"
     arguments = [NAME, str(plan), "--profile", str(profile), "--output", str(directory)]
@@ -182,7 +182,6 @@ def records_in(directory):
         return store.records()
 
 
-@pytest.mark.ray
 def test_a_run_trains_each_architecture_with_each_seed_once(finished):
     directory, out = finished
     records = records_in(directory)
@@ -201,7 +200,6 @@ def test_a_run_trains_each_architecture_with_each_seed_once(finished):
     assert f"ablating {len(records)}/{len(records)}" in out
 
 
-@pytest.mark.ray
 def test_a_run_leaves_tables_figure_and_latencies_that_agree(finished):
     directory, out = finished
     rows = {row["change"]: row for row in csv.DictReader((directory / "ablation.csv").open())}
@@ -222,7 +220,6 @@ def test_a_run_leaves_tables_figure_and_latencies_that_agree(finished):
     assert not (directory / "training").exists()
 
 
-@pytest.mark.ray
 def test_further_seeds_train_no_old_ones_again(copied, ablate):
     before = records_in(copied)
     status, out, err = ablate("--resume", copied, "--seeds", 4, "--format", "csv")
@@ -239,7 +236,6 @@ def test_further_seeds_train_no_old_ones_again(copied, ablate):
     assert "has 4 seeds; --seeds can only add, got 3" in err
 
 
-@pytest.mark.ray
 def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, monkeypatch):
     def broken(shared):
         raise RuntimeError("no memory left")
@@ -256,7 +252,6 @@ def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, m
     assert (copied / "latency.json").exists()
 
 
-@pytest.mark.ray
 def test_a_finished_run_is_shown_by_another_score(copied, ablate):
     before = records_in(copied)
     status, out, _ = ablate("--resume", copied, "--criterion", "cross_entropy", "--format", "csv")
@@ -265,14 +260,12 @@ def test_a_finished_run_is_shown_by_another_score(copied, ablate):
     assert records_in(copied) == before
 
 
-@pytest.mark.ray
 def test_fewer_seeds_than_it_takes_are_refused_on_resume(copied, ablate):
     status, _, err = ablate("--resume", copied, "--seeds", 2)
     assert status == 2
     assert "at least 3 seeds, got 2" in err
 
 
-@pytest.mark.ray
 def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
     with pytest.raises(ValueError, match="holds no run, but a run of hrvit-ablate"):
         open_run(copied, {}, {})
@@ -283,9 +276,8 @@ def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
     assert "holds no ablation, but a run of hrvit-search" in err
 
 
-@pytest.mark.ray
 @pytest.mark.slow
-def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan, ray_runtime):
+def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan):
     status, out, _ = ablate(
         *(plan, "--only", "des", "--cheap", "--supernet-steps", 2),
         *("--workers", 1, "--profile", profile, "--output", "run"),
@@ -322,11 +314,8 @@ def test_what_one_supernet_cannot_hold_is_refused(ablate, tmp_path, arguments, m
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.ray
 @pytest.mark.slow
-def test_ctrl_c_then_resume(
-    start_search, wait_for_trials, profile, plan, tmp_path, ablate, ray_runtime
-):
+def test_ctrl_c_then_resume(start_search, wait_for_trials, profile, plan, tmp_path, ablate):
     directory = tmp_path / "run"
     options = ("--only", "des", "--profile", profile, "--steps", 15, "--output", "run")
     process = start_search(plan, *options, command="ablate")

@@ -1,7 +1,4 @@
-"""A calibration from the command line: interrupted, resumed, and stood on by a search.
-
-Only what is interrupted is a process of its own: another start of Ray takes many seconds.
-"""
+"""A calibration from the command line: interrupted, resumed, and stood on by a search."""
 
 import csv
 import json
@@ -15,14 +12,14 @@ from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.report import CALIBRATION_COLUMNS
 from hrvit_nas.results import TrialStore, calibrate
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PATIENCE_S = 240
 MEMBERS, SEEDS, LONG = 6, 2, 6
 
 
 @pytest.fixture
-def search(monkeypatch, capsys, tmp_path, ray_runtime):
+def search(monkeypatch, capsys, tmp_path):
     """Runs `hrvit-search` in this process; returns what it printed."""
     monkeypatch.chdir(tmp_path)
 

@@ -305,7 +305,6 @@ def test_a_run_whose_space_is_damaged_is_refused(damage, refused, run_dir):
     assert "config.json is damaged: " in refused("--resume", run_dir)
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
@@ -313,22 +312,18 @@ def test_a_run_whose_space_is_damaged_is_refused(damage, refused, run_dir):
         (("--gpus-per-trial", 64), "asked for 64 GPU, the largest node has"),
     ],
 )
-def test_a_trial_that_no_machine_holds_is_refused(option, expected, refused, profile, ray_runtime):
+def test_a_trial_that_no_machine_holds_is_refused(option, expected, refused, profile):
     assert expected in refused("--profile", profile, "--output", "out", *option)
 
 
-@pytest.mark.ray
-def test_resources_that_are_not_there_are_not_kept_on_resume(search, run_dir, ray_runtime):
+def test_resources_that_are_not_there_are_not_kept_on_resume(search, run_dir):
     before = (run_dir / "config.json").read_bytes()
     status, _, err = search("--resume", run_dir, "--cpus-per-trial", 4096)
     assert (status, err.count("\n")) == (2, 1)
     assert (run_dir / "config.json").read_bytes() == before
 
 
-@pytest.mark.ray
-def test_a_search_of_which_nothing_comes_says_so_in_its_status(
-    search, profile, tmp_path, ray_runtime
-):
+def test_a_search_of_which_nothing_comes_says_so_in_its_status(search, profile, tmp_path):
     plan = yaml.safe_load((profile.parent / "recipe.yaml").read_text())
     plan["recipe"] |= {"learning_rate": 1e30, "steps": 3}
     (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plan))
@@ -347,7 +342,9 @@ def test_a_search_of_which_nothing_comes_says_so_in_its_status(
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "192.0.2.2:-1", "not an address"])
 def test_a_cluster_that_does_not_answer_is_refused(address, start_search, profile, tmp_path):
-    process = start_search("--profile", profile, "--output", "out", "--address", address)
+    process = start_search(
+        *("--profile", profile, "--executor", "ray_tune", "--output", "out", "--address", address)
+    )
     assert process.wait(240) == 2
     (line,) = process.err.read_text().splitlines()
     assert f"Ray does not start or answer at {address}" in line

@@ -51,7 +51,8 @@ def resume_and_check(directory, before):
 @pytest.fixture
 def start(start_search, profile):
     return lambda *more: start_search(
-        "--profile", profile, "--trials", TRIALS, "--steps", 15, "--output", "run", *more
+        *("--profile", profile, "--executor", "ray_tune", "--trials", TRIALS, "--steps", 15),
+        *("--output", "run", *more),
     )
 
 

@@ -17,10 +17,10 @@ import torch
 import yaml
 
 from hrvit_nas.cli.search import NAME, main
+from hrvit_nas.execution import Resources
+from hrvit_nas.execution.ray_train import run_group
 from hrvit_nas.results import TrialStore
-from hrvit_nas.search.config import Resources
 from hrvit_nas.search.evaluators import TRAINING_DIR
-from hrvit_nas.search.group import run_group
 from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
 from hrvit_nas.search.supernet import CURVE_NAME, STEPS_NAME, finish_training, train_part
 
@@ -85,7 +85,8 @@ def arguments(profile, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "supernet": SUPERNET}))
     return (
         *("--profile", profile, "--recipe", "recipe.yaml", "--strategy", "supernet"),
-        *("--sampler", "random", "--trials", 2, "--retrain", 1, "--workers", 2, "--output", "run"),
+        *("--sampler", "random", "--trials", 2, "--retrain", 1, "--output", "run"),
+        *("--executor", "ray_tune", "--workers", 2),
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs through Ray, end to end: what lies in the run directory, and that nothing is done twice."""
+"""Runs, end to end: what lies in the run directory, and that nothing is done twice."""
 
 import csv
 import json
@@ -23,15 +23,13 @@ from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
+from hrvit_nas.execution import ExecutionError, Resources
 from hrvit_nas.models import build_segmentor
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
-from hrvit_nas.search.config import ConfigError
 from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
 from hrvit_nas.search.plan import calibration_members, objective_values
 from hrvit_nas.search.run import continue_run, create_run, open_run
-
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
 
 @dataclass
@@ -64,7 +62,7 @@ def weights(directory):
 
 
 @pytest.fixture(scope="module")
-def finished(make_config, ray_runtime, tmp_path_factory):
+def finished(make_config, tmp_path_factory):
     """Directory, configuration and records of a finished run; tests that go on copy it."""
     directory = tmp_path_factory.mktemp("runs") / "finished"
     config = make_config(trials=5, sampler="random", seed=3)
@@ -75,11 +73,6 @@ def finished(make_config, ray_runtime, tmp_path_factory):
     assert {trial.key for trial in watcher.trials} == {record.key for record in watcher.records}
     assert watcher.records == records
     return directory, run.config, records
-
-
-def test_ray_listens_on_this_machine_alone(ray_runtime):
-    (node,) = ray_runtime.nodes()
-    assert node["NodeManagerAddress"] == "127.0.0.1"
 
 
 @pytest.fixture
@@ -186,17 +179,18 @@ def test_a_checkpoint_scores_again_what_was_recorded(finished):
         assert again.miou == pytest.approx(scores[spec.id], abs=1e-3)
 
 
-def test_scores_do_not_depend_on_the_number_of_workers(finished, make_config, tmp_path):
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_runtime")
+def test_scores_do_not_depend_on_the_executor(finished, tmp_path):
     _, config, records = finished
-    alone = config.model_copy(
-        update={"resources": config.resources.model_copy(update={"workers": 1})}
-    )
-    one_by_one, _ = finish(create_run(alone, tmp_path / "run"))
+    on_ray = config.model_copy(update={"resources": Resources()})
+    beside_each_other, _ = finish(create_run(on_ray, tmp_path / "run"))
 
     def scores(rows):
         return {record.key: record.miou for record in rows}
 
-    assert scores(one_by_one) == scores(records)
+    assert scores(beside_each_other) == scores(records)
+    assert len({record.worker for record in (*beside_each_other, *records)}) > 1
 
 
 def test_resuming_a_finished_run_trains_nothing(copied, finished):
@@ -282,9 +276,12 @@ def test_a_damaged_training_state_is_trained_from_the_beginning(make_config, tmp
     assert not folder.exists()
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_runtime")
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_path):
     recipe = {**make_config().recipe.model_dump(), "steps": 30}
-    run = create_run(make_config(trials=2, recipe=recipe), tmp_path / "run")
+    config = make_config(trials=2, recipe=recipe, resources={})
+    run = create_run(config, tmp_path / "run")
     killed = []
 
     def kill_one():
@@ -355,7 +352,7 @@ def test_workers_that_cannot_see_the_data_end_the_run_with_one_line(
 ):
     run = create_run(make_config(data=folder_data), tmp_path / "run")
     shutil.rmtree(folder_data["root"])
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ExecutionError) as caught:
         finish(run)
     assert str(caught.value).startswith(f"on node {os.uname().nodename}: ")
     assert str(folder_data["root"]) in str(caught.value)
@@ -366,13 +363,13 @@ def test_workers_that_cannot_see_the_data_end_the_run_with_one_line(
 def test_workers_that_cannot_see_the_run_directory_end_the_run_with_one_line(make_config, tmp_path):
     run = create_run(make_config(storage=f"sqlite:///{tmp_path}/study.db"), tmp_path / "run")
     shutil.rmtree(run.directory)
-    with pytest.raises(ConfigError, match="run is not there; put it on shared storage"):
+    with pytest.raises(ExecutionError, match="run is not there; put it on shared storage"):
         continue_run(run, Watcher())
     run.store.close()
 
 
 def test_a_refused_record_ends_the_run_with_its_own_error(make_config, tmp_path):
-    # As a full disk would: the error is not swallowed by Ray on its way.
+    # As a full disk would: the error is not swallowed on its way.
     run = create_run(make_config(), tmp_path / "run")
     run.store.close()
     with pytest.raises(StoreError, match="reading only"):
@@ -396,8 +393,9 @@ def test_an_error_in_handing_out_trials_ends_the_run(make_config, tmp_path):
     ],
 )
 def test_a_trial_that_fits_no_node_is_refused(resources, expected, make_config, tmp_path):
-    run = create_run(make_config(resources=resources), tmp_path / "run")
-    with pytest.raises(ConfigError, match=expected):
+    config = make_config(resources={"executor": "inline", **resources})
+    run = create_run(config, tmp_path / "run")
+    with pytest.raises(ExecutionError, match=expected):
         finish(run)
     run.discard_if_unused()
     assert not run.directory.exists()
@@ -459,7 +457,7 @@ def test_latency_is_searched_for(make_config, tmp_path):
     assert {trial.values[1] for trial in complete} == latencies
 
 
-def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, ray_runtime, tmp_path):
+def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, tmp_path):
     names = ("hrvit_b1", "mit_b0", "cswin_ti")
     config = make_config(trials=2, references=names)
     records, _ = finish(create_run(config, tmp_path / "run"))

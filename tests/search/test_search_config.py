@@ -6,6 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from hrvit_nas._messages import first_fault
 from hrvit_nas.search.config import (
     ConfigError,
     SearchConfig,
@@ -13,7 +14,6 @@ from hrvit_nas.search.config import (
     list_recipes,
     load_profile,
     load_recipe,
-    one_line,
 )
 from hrvit_nas.space import list_spaces, load_space
 
@@ -141,7 +141,7 @@ def test_a_faulty_recipe_is_one_line_that_names_file_and_key(content, expected, 
 def test_a_fault_of_a_search_is_one_line(make_config, changes, expected):
     with pytest.raises(ValidationError) as caught:
         make_config(**changes)
-    assert one_line(caught.value).startswith(expected)
+    assert first_fault(caught.value).startswith(expected)
 
 
 def test_a_config_is_the_same_after_its_file(make_config):

@@ -1,4 +1,4 @@
-"""Searches with a supernet through Ray: what is scored, what is trained alone, nothing twice."""
+"""Searches with a supernet: what is scored, what is trained alone, nothing twice."""
 
 import csv
 import shutil
@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hrvit_nas._messages import first_fault
+from hrvit_nas.execution import ExecutionError
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import gather_trust
-from hrvit_nas.search.config import ConfigError, one_line
+from hrvit_nas.search.config import ConfigError
 from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
 from hrvit_nas.search.plan import best_inherited, calibration_members
 from hrvit_nas.search.run import (
@@ -25,8 +27,6 @@ from hrvit_nas.search.run import (
 )
 from hrvit_nas.search.supernet import CURVE_COLUMNS
 from hrvit_nas.training import CheckpointError
-
-pytestmark = pytest.mark.ray
 
 SEED, TRIALS, RETRAIN, TRUST, STEPS = 3, 7, 3, 6, 6
 
@@ -70,7 +70,7 @@ def supernet_config(make_config):
 
 
 @pytest.fixture(scope="module")
-def finished(supernet_config, ray_runtime, tmp_path_factory):
+def finished(supernet_config, tmp_path_factory):
     """A finished run and what it told; tests that go on copy its directory."""
     run = create_run(
         supernet_config(trust=TRUST), tmp_path_factory.mktemp("supernet-runs") / "finished"
@@ -244,11 +244,12 @@ def test_a_supernet_that_cannot_be_read_is_refused(supernet_config, tmp_path, co
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.ray
 @pytest.mark.usefixtures("ray_runtime")
 @pytest.mark.parametrize("resources", [{"workers": 4096}, {"cpus_per_trial": 4096}])
 def test_a_group_that_no_machine_holds_leaves_nothing_behind(supernet_config, tmp_path, resources):
     run = create_run(supernet_config(resources=resources), tmp_path / "run")
-    with pytest.raises(ConfigError):
+    with pytest.raises(ExecutionError):
         finish(run)
     run.discard_if_unused()
     assert not run.directory.exists()
@@ -270,7 +271,7 @@ def test_a_group_that_no_machine_holds_leaves_nothing_behind(supernet_config, tm
 def test_a_fault_of_a_supernet_search_is_one_line(make_config, changes, expected):
     with pytest.raises(ValidationError) as caught:
         make_config(**changes)
-    assert one_line(caught.value).startswith(expected)
+    assert first_fault(caught.value).startswith(expected)
 
 
 def test_the_first_stage_is_that_of_the_strategy(make_config):

@@ -315,7 +315,7 @@ class Silent:
 
 
 @pytest.fixture(scope="module")
-def finished(make_config, ray_runtime, tmp_path_factory):
+def finished(make_config, tmp_path_factory):
     """Run directory of a search that was copied to TensorBoard alone."""
     directory = tmp_path_factory.mktemp("runs") / "tracked"
     run = create_run(make_config(trials=2, references=()), directory)
@@ -324,7 +324,6 @@ def finished(make_config, ray_runtime, tmp_path_factory):
     return directory
 
 
-@pytest.mark.ray
 def test_a_search_is_tracked_and_a_resumed_one_sends_its_earlier_trials(finished, database, caplog):
     folders = {path.name for path in (finished / "tensorboard").iterdir()}
     assert len(folders) == 2
@@ -337,7 +336,6 @@ def test_a_search_is_tracked_and_a_resumed_one_sends_its_earlier_trials(finished
     assert [note for note in caplog.records if note.levelno >= logging.WARNING] == []
 
 
-@pytest.mark.ray
 def test_optuna_dashboard_opens_the_study(finished, closed_port):
     command = Path(sys.executable).with_name("optuna-dashboard")
     storage = f"sqlite:///{finished / 'study.db'}"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from ray import cloudpickle
 
-from hrvit_nas.search.config import ConfigError, Resources
-from hrvit_nas.search.group import group_size, run_group
+from hrvit_nas.execution import ExecutionError, Resources
+from hrvit_nas.execution.ray_train import group_size, run_group
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
@@ -158,5 +158,5 @@ def test_a_group_is_as_large_as_the_cluster_holds_and_no_larger_than_it_may(ray_
     ],
 )
 def test_a_group_that_the_cluster_does_not_hold_is_refused(resources, expected):
-    with pytest.raises(ConfigError, match=expected):
+    with pytest.raises(ExecutionError, match=expected):
         group_size(Resources(**resources), 10**6)

@@ -12,14 +12,10 @@ import re
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # how soon a death is seen
-os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
-os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 
 import ray
 from ray import train
@@ -27,7 +23,8 @@ from ray._private import worker as ray_worker
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from ..training import TrainingFailedError
-from .config import ConfigError, Resources
+from .base import ExecutionError, Resources, Shared
+from .ray_runtime import nodes
 
 RESTARTS = 2
 MIN_IMAGES = 4
@@ -46,17 +43,15 @@ def group_size(resources: Resources, batch_size: int) -> int:
     normalise.
 
     Raises:
-        ConfigError: Not one fits, or fewer than the workers asked for.
+        ExecutionError: Not one fits, or fewer than the workers asked for.
     """
     gpus = _gpus(resources)
     fit = 0
-    for node in ray.nodes():
-        if node["Alive"]:
-            there = node["Resources"]
-            fits = there.get("CPU", 0) // resources.cpus_per_trial
-            fit += int(min(fits, there.get("GPU", 0) // gpus) if gpus else fits)
+    for node in nodes():
+        fits = node.get("CPU", 0) // resources.cpus_per_trial
+        fit += int(min(fits, node.get("GPU", 0) // gpus) if gpus else fits)
     if fit < (resources.workers or 1):
-        raise ConfigError(
+        raise ExecutionError(
             f"the supernet's training wants {resources.workers or 1} workers of"
             f" {resources.cpus_per_trial} CPU and {gpus} GPU, the cluster holds {fit}"
         )
@@ -66,8 +61,8 @@ def group_size(resources: Resources, batch_size: int) -> int:
 
 
 def run_group(
-    part: Callable[[Mapping[str, Any]], None],
-    shared: Mapping[str, Any],
+    part: Callable[[Shared], None],
+    shared: Shared,
     resources: Resources,
     size: int,
     on_poll: Callable[[], None],

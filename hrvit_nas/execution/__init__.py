@@ -1,0 +1,50 @@
+"""How trials run: in this process, or on Ray, which only this package imports."""
+
+import os
+
+from .base import (
+    ExecutionError,
+    Executor,
+    ExecutorName,
+    MakeWorker,
+    Resources,
+    Shared,
+    TrialSource,
+    Worker,
+    WorkerError,
+)
+
+__all__ = [
+    "ExecutionError",
+    "Executor",
+    "ExecutorName",
+    "MakeWorker",
+    "Resources",
+    "Shared",
+    "TrialSource",
+    "Worker",
+    "WorkerError",
+    "make_executor",
+]
+
+# Ray reads these when it is loaded, which is after this, whichever module here loads it.
+for _name, _value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a death is seen
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+
+def make_executor(resources: Resources) -> Executor:
+    """The executor that the resources name; Ray and torch are loaded for it alone."""
+    if resources.executor == "inline":
+        from .inline import InlineExecutor
+
+        return InlineExecutor(resources)
+    from .ray_executor import RayExecutor
+
+    return RayExecutor(resources)

@@ -1,0 +1,86 @@
+"""A Ray runtime. It binds to the loopback address unless the run joins an existing cluster."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+
+from .._messages import first_line
+from .base import ExecutionError, Resources, Shared, WorkerError
+
+OBJECT_STORE_BYTES = 128 * 2**20
+ANSWER_S = 10
+
+
+@contextmanager
+def ray_session(resources: Resources) -> Iterator[None]:
+    """A Ray runtime for as long as the block lasts, or the one that is running already.
+
+    Raises:
+        ExecutionError: No cluster answers at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
+    if resources.joins_cluster:
+        options["address"] = resources.address
+    else:
+        options |= {
+            "address": "local",
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+    # Ray has no authentication, and asked for 127.0.0.1 it still listens on every interface. It
+    # keeps to the loopback address only where it believes that it cannot form a cluster.
+    ray_constants.ENABLE_RAY_CLUSTER = resources.joins_cluster
+    try:
+        if resources.joins_cluster:
+            _check_answers(str(resources.address))
+        ray.init(**options)
+    except KeyboardInterrupt:
+        ray.shutdown()  # of what had started
+        raise
+    except Exception as error:
+        where = resources.address or "this machine"
+        reason = first_line(error)
+        raise ExecutionError(f"Ray does not start or answer at {where}: {reason}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Tries a `HOST:PORT`, at which Ray would itself try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host:
+        if not port.isdecimal():
+            raise ValueError(f"the port must be a number, got {port!r}")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+
+
+def nodes() -> list[dict[str, float]]:
+    """What each node of the running cluster has, such as of `CPU` and `GPU`."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def run_once(function: Callable[[Shared], Any], shared: Shared, resources: Resources) -> Any:
+    """See `Executor`."""
+    remote = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
+    try:
+        return ray.get(remote(function).remote(shared))
+    except ray.exceptions.RayTaskError as error:
+        raise WorkerError(f"{type(error.cause).__name__}: {first_line(error.cause)}") from error
+    except ray.exceptions.RayError as error:
+        raise WorkerError(first_line(error)) from error

@@ -1,0 +1,170 @@
+"""Trials on Ray Tune.
+
+Ray Tune schedules the trials on one machine or a cluster; a searcher hands it the trials of a
+source. Actors are reused, since a fresh one costs seconds of imports.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from ..arch import parse_arch
+from ..results import Trial, TrialResult
+from .base import ExecutionError, MakeWorker, Resources, Shared, TrialSource, Worker, fault_of
+
+MAX_FAILURES = 2
+
+
+class TrialActor(tune.Trainable):
+    """A reused actor: a worker in a process of its own, which runs a trial a step."""
+
+    def setup(self, config: dict[str, Any], make_worker: MakeWorker, shared: Shared) -> None:
+        """Makes the worker: once an actor."""
+        self._config = config
+        self._worker: Worker | None = None
+        try:
+            self._worker = make_worker(shared)
+        except (ValueError, OSError) as error:
+            self._fault = fault_of(error)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes another trial into the same process."""
+        self._config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Runs the trial from start to end."""
+        if self._worker is None:
+            return {"done": True, "fault": self._fault}
+        fields = self._config["trial"]
+        trial = Trial(**{**fields, "arch": parse_arch(fields["arch"])})
+        try:
+            result = self._worker.run(trial)
+        except (ValueError, OSError) as error:
+            return {"done": True, "fault": fault_of(error)}
+        node = ray.get_runtime_context().get_node_id()
+        result = result.model_copy(update={"worker": f"{os.uname().nodename}/{node[:8]}"})
+        # As text: Tune flattens nested results before its searcher sees them.
+        return {"done": True, "result": result.model_dump_json()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to keep: a trial writes its own checkpoints into the run directory."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load."""
+
+
+class TrialSearcher(Searcher):
+    """Feeds trials to Ray Tune and its results back."""
+
+    def __init__(
+        self,
+        source: TrialSource,
+        on_start: Callable[[Trial], None],
+        on_end: Callable[[Trial, TrialResult], None],
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._on_start = on_start
+        self._on_end = on_end
+        self._running: dict[str, Trial] = {}
+        self.error: Exception | None = None
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of the next trial."""
+        if self.error:
+            return Searcher.FINISHED
+        try:
+            trial = self._source.next()
+            if trial is None:
+                return Searcher.FINISHED if self._source.finished else None
+            self._on_start(trial)
+        except Exception as problem:  # Tune would not end its own processes
+            self.error = problem
+            return Searcher.FINISHED
+        self._running[trial_id] = trial
+        return {"trial": {**vars(trial), "arch": trial.arch.to_json()}}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Hands a finished trial's result on."""
+        trial = self._running.pop(trial_id, None)
+        if trial is None:
+            return
+        if self.error:
+            return
+        if result and result.get("fault"):
+            self.error = ExecutionError(result["fault"])
+            return
+        died = error or not result or "result" not in result
+        told = (
+            TrialResult.failed(f"its worker died {MAX_FAILURES + 1} times")
+            if died
+            else TrialResult.model_validate_json(result["result"])
+        )
+        try:
+            self._on_end(trial, told)
+        except Exception as problem:  # Tune would log it and wait for ever
+            self.error = problem
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialSearcher:
+        return self
+
+    def save(self, checkpoint_path: str) -> None:
+        """The state is in the run's store."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The state is in the run's store."""
+
+
+def run_trials(
+    source: TrialSource,
+    make_worker: MakeWorker,
+    shared: Shared,
+    resources: Resources,
+    on_start: Callable[[Trial], None],
+    on_end: Callable[[Trial, TrialResult], None],
+) -> None:
+    """See `Executor`."""
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    searcher = TrialSearcher(source, on_start, on_end)
+    trainable = tune.with_resources(
+        tune.with_parameters(TrialActor, make_worker=make_worker, shared=shared),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
+    try:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=resources.workers,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="trials",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if searcher.error:
+        raise searcher.error
