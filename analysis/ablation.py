@@ -11,7 +11,9 @@ from pathlib import Path
 
 from hrvit_nas.report import ablation_grid, draw_forest, forest_data
 from hrvit_nas.results import TrialStore
-from hrvit_nas.search.ablation_run import found, read_ablation
+from hrvit_nas.search.ablation_config import AblationConfig
+from hrvit_nas.search.ablation_results import found
+from hrvit_nas.search.stored import read_config
 
 CRITERIA = ("miou", "cross_entropy")
 
@@ -29,9 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     output = options.output or options.run_dir / "ablation.png"
     try:
-        config = read_ablation(options.run_dir)
+        config = read_config(options.run_dir, AblationConfig)
         records = TrialStore(options.run_dir).records()
-        ablation = found(config, options.run_dir, records, options.criterion)
+        ablation = found(options.run_dir, config, records, options.criterion)
         draw_forest(forest_data(ablation, config.arms, caption=config.title), output)
     except OSError as error:
         fail(f"cannot write {output}: {error.strerror}")

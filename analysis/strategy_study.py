@@ -22,16 +22,11 @@ from hrvit_nas.data import load_data
 from hrvit_nas.report import draw_strategies, strategies_markdown, strategy_run
 from hrvit_nas.report.strategies import StrategyRun
 from hrvit_nas.results import RunSummary, Trial, TrialRecord, TrialStore
-from hrvit_nas.search.config import (
-    CONFIG_NAME,
-    ConfigError,
-    SearchConfig,
-    load_profile,
-    load_recipe,
-    read_config,
-)
-from hrvit_nas.search.evaluators import TRAINING_DIR
-from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
+from hrvit_nas.search.config import AnySearch, ConfigError
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.profiles import load_profile, load_recipe
+from hrvit_nas.search.run import continue_run, create_run, open_run
+from hrvit_nas.search.stored import parse_config, read_config
 from hrvit_nas.search.supernet import Step
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -59,13 +54,13 @@ class Lines:
         )
 
 
-def configured(
-    study: dict[str, Any], strategy: dict[str, Any], seed: int, root: Path
-) -> SearchConfig:
+def configured(study: dict[str, Any], strategy: dict[str, Any], seed: int, root: Path) -> AnySearch:
     """One run of the study."""
     plan, profile = load_recipe(study["recipe"]), load_profile(study["profile"])
-    own = plan.supernet.model_dump() | strategy.get("supernet", {})
-    return SearchConfig.model_validate(
+    own = dict(strategy)
+    if "supernet" in own:
+        own["supernet"] = plan.supernet.model_dump() | own["supernet"]
+    return parse_config(
         {
             "space": study["space"],
             "narrowing": profile.narrowing.model_dump(exclude_unset=True),
@@ -73,8 +68,7 @@ def configured(
             "recipe": plan.recipe.model_dump() | study["base"],
             "references": [],
             "seed": seed,
-            **strategy,
-            "supernet": own,
+            **own,
             "resources": {"workers": 1},
         }
     )
@@ -93,7 +87,7 @@ def run(
             if only and name not in only:
                 continue
             target = directory / f"{name}-s{seed}"
-            if (target / CONFIG_NAME).exists():
+            if RunLayout(target).config.exists():
                 opened = open_run(target, {}, {})
             else:
                 opened = create_run(configured(study, strategy, seed, data_root), target)
@@ -115,12 +109,12 @@ def report(
     for name in study["strategies"]:
         for seed in study["seeds"]:
             target = directory / f"{name}-s{seed}"
-            if (target / TRAINING_DIR).exists():
+            if RunLayout(target).training.exists():
                 print(f"{target.name} is not complete; left out", file=sys.stderr)
-            elif (target / CONFIG_NAME).exists():
+            elif RunLayout(target).config.exists():
                 corner = corner or _corner(target)
                 records = TrialStore(target).records()
-                num_classes = load_data(read_config(target).data).num_classes
+                num_classes = load_data(read_config(target, AnySearch).data).num_classes
                 runs.append(
                     strategy_run(
                         name,
@@ -145,7 +139,7 @@ def _corner(target: Path) -> float:
 
     from hrvit_nas.space.by_cost import extreme_member
 
-    config = read_config(target)
+    config = read_config(target, AnySearch)
     dearest = extreme_member(config.load_space(), config.cost_of, Random(0), largest=True)
     return config.cost_of(dearest)
 
@@ -153,7 +147,7 @@ def _corner(target: Path) -> float:
 def _supernet_seconds(target: Path) -> float:
     from hrvit_nas.training import read_progress
 
-    path = target / SUPERNET_NAME
+    path = RunLayout(target).supernet
     return read_progress(path).seconds if path.exists() else 0.0
 
 

@@ -26,12 +26,9 @@ from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
 from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
-from hrvit_nas.search.config import (
-    ConfigError,
-    SearchConfig,
-    load_declaration,
-    read_config,
-)
+from hrvit_nas.search.config import CalibrationConfig, ConfigError
+from hrvit_nas.search.profiles import load_declaration
+from hrvit_nas.search.stored import read_config
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "supernet.yaml"
@@ -59,7 +56,7 @@ def run(
     import torch
 
     torch.set_num_threads(threads)
-    config = read_config(calibration, kind="calibration")
+    config = read_config(calibration, CalibrationConfig)
     variants = _load(study).variants
     for name in only or list(variants):
         if name not in variants:
@@ -149,7 +146,7 @@ def _within(
     """How much of the stand-alone scores a gene explains, and what is ranked beside it."""
     from hrvit_nas.results.ranking import predictor_tau, seed_tau
 
-    space = read_config(calibration).load_space()
+    space = read_config(calibration, CalibrationConfig).load_space()
     specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}
     values = np.array([space.genes_of(specs[arch_id])[gene] for arch_id in table.arch_ids])
     alone = table.scores[table.last_step]
@@ -170,7 +167,7 @@ def _within(
 def _scored(
     name: str,
     variant: dict[str, Any],
-    config: SearchConfig,
+    config: CalibrationConfig,
     calibration: Path,
     checkpoint: Path,
     seed: int,
@@ -183,7 +180,7 @@ def _scored(
     from hrvit_nas.training import MemberScorer, SupernetProgress, SupernetRecipe, train_supernet
 
     try:
-        plan = SupernetRecipe.model_validate(config.supernet.model_dump() | variant)
+        plan = SupernetRecipe.model_validate(variant)
     except ValidationError as error:
         raise ConfigError(f"variant {name!r}: {first_fault(error)}") from error
     data = load_data(config.data)

@@ -28,7 +28,8 @@ from optuna._hypervolume import compute_hypervolume
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import TrialRecord, hypervolume, hypervolume_curve, pareto_front
 from hrvit_nas.results.records import SCHEMA_VERSION
-from hrvit_nas.search.config import SearchConfig, load_profile, load_recipe
+from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.profiles import load_profile, load_recipe
 
 FEW = 20
 NUM_CLASSES = 11
@@ -67,7 +68,7 @@ def main() -> None:
 def make_run(run: Path, count: int) -> None:
     """Writes a run directory as a search would have left it."""
     profile, plan = load_profile("laptop"), load_recipe("laptop")
-    standing = {
+    noise = {
         "run": "made up",
         "steps": plan.recipe.steps,
         "num_architectures": 24,
@@ -83,7 +84,7 @@ def make_run(run: Path, count: int) -> None:
         data={**profile.data.model_dump(exclude_none=True), "image_size": plan.image_size},
         recipe=plan.recipe,
         trials=count,
-        standing=standing,
+        proxy_noise=noise,
     )
     config = config.with_num_classes(NUM_CLASSES)
     space, rng, noise = config.load_space(), random.Random(0), np.random.default_rng(0)

@@ -72,7 +72,7 @@ def main() -> None:
     from random import Random
 
     from hrvit_nas.arch import get_hrvit, scale_widths
-    from hrvit_nas.search.config import load_profile
+    from hrvit_nas.search.profiles import load_profile
     from hrvit_nas.space import load_space
 
     parser = argparse.ArgumentParser(description=__doc__)

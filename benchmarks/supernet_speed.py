@@ -27,7 +27,8 @@ from hrvit_nas import build_segmentor, build_supernet, load_space
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.data import DataConfig, load_data
-from hrvit_nas.search.config import SearchConfig, load_profile, load_recipe
+from hrvit_nas.search.config import SupernetSearchConfig
+from hrvit_nas.search.profiles import load_profile, load_recipe
 from hrvit_nas.space.by_cost import extreme_member
 from hrvit_nas.training import MemberScorer, train
 
@@ -48,7 +49,7 @@ def median_ms(work: Callable[[], object], repeats: int) -> float:
 def laptop(members: int) -> None:
     """Assembling, switching and scoring, with the laptop profile on drawn scenes."""
     plan, profile = load_recipe("laptop"), load_profile("laptop")
-    config = SearchConfig(
+    config = SupernetSearchConfig(
         space="heterogeneous_branches",
         narrowing=profile.narrowing,
         data=DataConfig(num_train=400, num_val=60, image_size=SIZE),
@@ -93,7 +94,7 @@ def memory(scored: int) -> None:
     """Resident memory after the first fifth of the members scored, and after all of them."""
     profile = load_profile("laptop")
     plan = load_recipe("laptop")
-    config = SearchConfig(
+    config = SupernetSearchConfig(
         space="heterogeneous_branches",
         narrowing=profile.narrowing,
         data=DataConfig(num_train=16, num_val=8, image_size=SIZE),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first fault that pydantic found, as `key: message, got value`."""
+def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+    """The first fault that pydantic found, as `key: message, got value`.
+
+    Args:
+        error: What pydantic found.
+        names: What to call a key instead.
+    """
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(key) for key in fault["loc"])
+    where = (names or {}).get(where, where)
     message = fault["msg"].removeprefix("Value error, ")
     value = fault["input"]
     shown = "" if isinstance(value, dict) or " got " in message else f", got {value!r}"

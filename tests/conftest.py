@@ -65,10 +65,13 @@ CONFIG = {
     "narrowing": NARROWING,
     "data": {**DATA, "image_size": [32, 48]},
     "recipe": RECIPE,
-    "supernet": SUPERNET,
-    "trials": 4,
-    "sampler": "random",
     "resources": {"executor": "inline"},
+}
+SEARCH = {"trials": 4, "sampler": "random"}
+KINDS = {
+    "search": SEARCH,
+    "supernet_search": {**SEARCH, "supernet": SUPERNET},
+    "calibration": {"architectures": 6},
 }
 
 
@@ -107,11 +110,11 @@ def processes_here(cache_home):
 
 @pytest.fixture(scope="session")
 def make_config():
-    """Makes the configuration of a search over tiny networks, with some fields changed."""
-    from hrvit_nas.search.config import SearchConfig
+    """Makes the configuration of a run over tiny networks, with some fields changed."""
+    from hrvit_nas.search.stored import parse_config
 
-    def make(**changes):
-        return SearchConfig.model_validate({**CONFIG, **changes})
+    def make(kind="search", **changes):
+        return parse_config({"kind": kind, **CONFIG, **KINDS[kind], **changes})
 
     return make
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
+from .errors import run_app
 from .options import (
     RESOURCES,
     AddressOption,
@@ -31,6 +31,7 @@ from .options import (
     option,
     training_of,
 )
+from .running import config_to_resume, go, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from ..arch import ArchSpec
     from ..report.grid import Grid
     from ..search.ablation import AblationPlan
-    from ..search.ablation_run import AblationRun
+    from ..search.ablation_config import AblationConfig
+    from ..search.run import Run
 
 NAME = "hrvit-ablate"
 FULL_SIZE = (512, 512)
@@ -174,12 +176,7 @@ def ablate(
     if cost_only:
         return _print_costs(options)
     run = _created(options) if resume is None else _resumed(resume, options)
-    try:
-        return _go(run, options)
-    except KeyboardInterrupt:  # before the first trial, or while the results are written
-        run.close()
-        print(_HINT.format(run.directory))
-        return INTERRUPTED
+    return _go(run, options)
 
 
 def main() -> None:
@@ -187,7 +184,6 @@ def main() -> None:
     run_app(app, NAME)
 
 
-_HINT = "interrupted; nothing is lost. Continue with: hrvit-ablate --resume {}"
 _WITH_RESUME = {"resume", "seeds", "criterion", "output_format", "mlflow", *RESOURCES}
 _WITH_COST_ONLY = {"plan", "cost_only", "output_format", "base", "only", "output"}
 
@@ -267,7 +263,7 @@ def _print_costs(options: dict[str, Any]) -> int:
     return 0
 
 
-def _created(options: dict[str, Any]) -> AblationRun:
+def _created(options: dict[str, Any]) -> Run[AblationConfig]:
     from pydantic import ValidationError
 
     from .._messages import first_fault
@@ -275,8 +271,9 @@ def _created(options: dict[str, Any]) -> AblationRun:
     from ..cost import estimate_cost
     from ..data import DataConfig, load_data
     from ..search.ablation import make_arms, plan_space
-    from ..search.ablation_run import AblationConfig, create_ablation
+    from ..search.ablation_config import AblationConfig
     from ..search.config import ConfigError, image_size_of
+    from ..search.run import create_run
     from ..training import Recipe
 
     plan, base, is_preset = _planned(options)
@@ -299,7 +296,7 @@ def _created(options: dict[str, Any]) -> AblationRun:
         made = make_arms(plan, base, factor=factor, macs=macs, controls=not options["cheap"])
         space = supernet = None
         if options["cheap"]:
-            space = plan_space(plan, made.whole)
+            space = plan_space(plan, made.whole).to_dict()
             supernet = training.plan.supernet.model_dump()
             if options["supernet_steps"] is not None:
                 supernet["steps"] = options["supernet_steps"]
@@ -313,8 +310,9 @@ def _created(options: dict[str, Any]) -> AblationRun:
                 "num_classes": data.num_classes,
                 "recipe": recipe,
                 "supernet": supernet,
+                "as_started": space,
                 "seed": options["seed"],
-                "seeds": plan.seeds if options["seeds"] is None else options["seeds"],
+                "num_seeds": plan.seeds if options["seeds"] is None else options["seeds"],
                 "resources": training.resources,
                 **given_tracking(options),
             }
@@ -323,67 +321,49 @@ def _created(options: dict[str, Any]) -> AblationRun:
         raise ConfigError(first_fault(error)) from error
     _warn(made.warnings)
     directory = options["output"] or default_directory(config.plan)
-    return create_ablation(config, data, directory, space, made.whole)
+    return create_run(config, directory, data=data)
 
 
-def _resumed(directory: Path, options: dict[str, Any]) -> AblationRun:
-    from ..search.ablation_run import open_ablation
+def _resumed(directory: Path, options: dict[str, Any]) -> Run[AblationConfig]:
+    from ..search.run import open_run
 
-    changes = {"seeds": options["seeds"]} if options["seeds"] is not None else {}
+    config_to_resume(directory, NAME)
+    changes = {"num_seeds": options["seeds"]} if options["seeds"] is not None else {}
     changes |= given_tracking(options)
-    return open_ablation(directory, changes, given_resources(options))
+    return open_run(directory, changes, given_resources(options))
 
 
-def _go(run: AblationRun, options: dict[str, Any]) -> int:
-    """Runs what is left to do, then shows and writes what came of it."""
+def _go(run: Run[AblationConfig], options: dict[str, Any]) -> int:
     from rich.console import Console
 
-    from ..execution import ExecutionError
-    from ..search.ablation_run import continue_ablation
-    from ..search.config import ConfigError
-    from .interrupts import Interrupts
-    from .progress import SearchProgress
-
     console = Console(stderr=options["output_format"] is not Format.TABLE)
+
+    def show(notes: list[str]) -> bool:
+        say(console, *notes)
+        return _close(console, run, options)
+
+    return go(run, NAME, console, lambda: _announce(console, run), show)
+
+
+def _announce(console: Console, run: Run[AblationConfig]) -> None:
+    """Says what is about to happen."""
     config = run.config
-    done = len(run.store.records())
     height, width = config.image_size
     how = f"trials of {config.recipe.described_steps}"
     if config.supernet is not None:
         how = f"scores with a supernet of {config.supernet.steps} steps a seed,"
-    _say(
+    say(
         console,
         f"ablation {config.plan} of {config.base}, widths times {config.factor:g}:"
-        f" {len(config.arms) - 1} changes, {run.num_trials} {how}"
-        f" with seeds {config.seed} to {config.seed_range[-1]}",
+        f" {len(config.arms) - 1} changes, {config.num_trials} {how}"
+        f" with seeds {config.seed} to {config.seeds[-1]}",
         f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
         f" images at {height}x{width}, {run.data.num_classes} classes; run directory"
         f" {run.directory}",
     )
-    interrupted = False
-    notes: list[str] = []
-    try:
-        with (
-            Interrupts() as interrupts,
-            SearchProgress(console, run.num_trials, done, config.stage) as progress,
-        ):
-            notes = continue_ablation(run, progress, lambda: interrupts.seen)
-    except (InterruptedError, KeyboardInterrupt):
-        interrupted = True
-    except (ConfigError, ExecutionError, OSError):
-        run.discard_if_unused()
-        raise
-    finally:
-        run.close()
-    _say(console, *notes)
-    found = _close(console, run, options)
-    if interrupted:
-        _say(console, _HINT.format(run.directory))
-        return INTERRUPTED
-    return 0 if found else NOTHING_TRAINED
 
 
-def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
+def _close(console: Console, run: Run[AblationConfig], options: dict[str, Any]) -> bool:
     """Writes the files, prints the table; False while there is nothing to compare."""
     from ..report import (
         ABLATION_COLUMNS,
@@ -394,11 +374,14 @@ def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
         write_ablation_csv,
     )
     from ..results import write_text
+    from ..search import ablation_results
 
     config, directory = run.config, run.directory
-    found = run.found(str(options["criterion"]))
+    found = ablation_results.found(
+        directory, config, run.store.records(), str(options["criterion"])
+    )
     if not any(row.effect for row in found.rows):
-        _say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
+        say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
         return False
     grid = ablation_grid(found, config.arms, title=config.title)
     write_ablation_csv(found, config.arms, config.conditions, directory / CSV_NAME)
@@ -411,7 +394,7 @@ def _close(console: Console, run: AblationRun, options: dict[str, Any]) -> bool:
         ABLATION_COLUMNS,
         ablation_rows(found, config.arms, config.conditions),
     )
-    _say(
+    say(
         console,
         f"{directory / FIGURE_NAME}, {CSV_NAME}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"
         f" are in {directory}",
@@ -440,17 +423,12 @@ def _show(
         if not console.is_terminal:  # a file has no width
             console.width = FILE_WIDTH
         console.print(grid.to_rich())
-        _say(console, *grid.notes)
+        say(console, *grid.notes)
 
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         print(f"{NAME}: warning: {warning}", file=sys.stderr)
-
-
-def _say(console: Console, *lines: str) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

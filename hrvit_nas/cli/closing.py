@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -28,96 +29,105 @@ from ..report import (
 from ..report.calibration import UNITS
 from ..results import ArchSummary, CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
-from ..search.config import SearchConfig
+from ..search.config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
 from ..search.plan import outside_space, trust_scores
 from ..search.run import Run
 from ..search.validity import validity_of
+from .running import say
 
 CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
 TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "trust.txt"
 
 
-def announce(console: Console, run: Run) -> None:
+def announce(console: Console, run: Run[SpaceConfig]) -> None:
     """Says what is about to happen."""
     config = run.config
     height, width = config.image_size
-    narrowed = f", {len(run.space.narrowing)} genes narrowed" if run.space.narrowing else ""
-    _say(
+    space = config.load_space()
+    narrowed = f", {len(space.narrowing)} genes narrowed" if space.narrowing else ""
+    say(
         console,
-        f"space {run.space.name}: {run.space.size:.3g} architectures before limits{narrowed}",
+        f"space {space.name}: {space.size:.3g} architectures before limits{narrowed}",
         f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
         f" images at {height}x{width}, {run.data.num_classes} classes",
-        f"{_plan(run)}; run directory {run.directory}",
+        f"{_plan(config)}; run directory {run.directory}",
     )
 
 
-def _plan(run: Run) -> str:
-    config = run.config
+def _plan(config: SpaceConfig) -> str:
     steps = config.recipe.described_steps
     long = f" and {config.long.described_steps}" if config.long else ""
-    if config.calibrate:
+    if isinstance(config, CalibrationConfig):
         return (
-            f"calibration of the proxy: {config.calibrate} architectures spread over the cost"
-            f" range, {config.calibration_seeds} seeds each, {steps}{long}, seed"
+            f"calibration of the proxy: {config.architectures} architectures spread over the cost"
+            f" range, {config.num_seeds} seeds each, {steps}{long}, seed"
             f" {config.seed}"
         )
-    if config.strategy == "supernet":
-        trust = f", {config.trust} members to tell how far to trust that" if config.trust else ""
+    if isinstance(config, SupernetSearchConfig):
+        count = config.ranking_check
+        trust = f", {count} members to tell how far to trust that" if count else ""
         return (
             f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
             f" {UNITS[config.searched_by][0]} with its weights, sampler {config.sampler}, the best"
             f" {config.retrain} trained alone for"
             f" {steps}{trust}, seed {config.seed}, {_confirming(config)}"
         )
+    assert isinstance(config, AnySearch)
     return (
         f"{config.trials} trials of {steps}, sampler {config.sampler}, seed {config.seed},"
         f" {_confirming(config)}"
     )
 
 
-def _confirming(config: SearchConfig) -> str:
+def _confirming(config: AnySearch) -> str:
     which = f"the best {config.finalists} " if config.finalists else ""
     seeds = f"{which}confirmed with {config.confirm} further seeds"
     return f"{seeds} of {config.long.described_steps}" if config.confirm and config.long else seeds
 
 
-def close(console: Console, run: Run, notes: list[str]) -> None:
-    """Writes the frontier's files, prints the closing table, and says how far to trust it."""
-    summary = run.summary()
-    _say(console, *notes)
+def close(console: Console, run: Run[SpaceConfig], notes: list[str]) -> bool:
+    """Writes the files, prints the closing table, and says how far to trust it.
+
+    Returns:
+        Whether any trial is complete.
+    """
+    config, summary = run.config, run.summary()
+    say(console, *notes)
     if not summary.rows:
         scored = len(summary.inherited)
         begun = f"{scored} members are scored with inherited weights, and " if scored else ""
-        _say(
+        say(
             console,
             f"{begun}no trial is complete ({summary.num_failed} failed), so there is no frontier",
         )
-        return
-    if run.config.calibrate:
-        _close_calibration(console, run)
-        return
+        return False
+    if isinstance(config, CalibrationConfig):
+        _close_calibration(console, run, config)
+        return True
+    assert isinstance(config, AnySearch)
     height, width = run.config.image_size
     figure = pareto_data(summary, dataset=run.data.name, image_size=(height, width))
     draw_pareto(figure, run.directory / FIGURE_NAME)
     write_frontier_csv(summary, run.directory / CSV_NAME)
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
-    config = run.config
-    outside = outside_space((parse_arch(row.arch) for row in summary.references), run.space)
-    _say(
+    references = (parse_arch(row.arch) for row in summary.references)
+    outside = outside_space(references, config.load_space())
+    say(
         console,
         *search_verdict(
-            summary, config.seed, config.standing, validity=validity_of(config), outside=outside
+            summary, config.seed, config.proxy_noise, validity=validity_of(config), outside=outside
         ),
     )
-    _say(console, recount(summary.frontier, run.data.num_classes, (height, width)))
-    if run.config.strategy == "supernet":
-        _close_supernet(console, run)
-    _say(
+    say(console, recount(summary.frontier, run.data.num_classes, (height, width)))
+    if isinstance(config, SupernetSearchConfig):
+        _close_supernet(console, run, config)
+    say(
         console,
         f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
         f" checkpoints are in {run.directory}; hrvit-report {run.directory} shows it as a page",
     )
+    return True
 
 
 def recount(rows: Sequence[ArchSummary], num_classes: int, image_size: tuple[int, int]) -> str:
@@ -138,22 +148,21 @@ def recount(rows: Sequence[ArchSummary], num_classes: int, image_size: tuple[int
     return f"{what}, differ: {'; '.join(off)}" if off else f"{what}, are the same"
 
 
-def _close_supernet(console: Console, run: Run) -> None:
+def _close_supernet(console: Console, run: Run[Any], config: SupernetSearchConfig) -> None:
     """How far the inherited scores can be trusted, as far as this run says."""
-    config = run.config
-    if not config.trust:
-        _say(
+    if not config.ranking_check:
+        say(
             console,
             "how far the scores with inherited weights rank as training alone does is unknown"
             " here; --resume with --trust N measures it",
         )
         return
-    scores = trust_scores(run.store.records(), run.space, config)
+    scores = trust_scores(run.store.records(), config.load_space(), config)
     if len(scores.arch_ids) < MIN_FOR_TRUST:
-        _say(
+        say(
             console,
-            f"there is no trust report yet: {len(scores.arch_ids)} of {config.trust} members are"
-            f" scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
+            f"there is no trust report yet: {len(scores.arch_ids)} of {config.ranking_check}"
+            f" members are scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
         )
         return
     rows, figure = trust_by_criterion(scores, config.searched_by)
@@ -164,29 +173,23 @@ def _close_supernet(console: Console, run: Run) -> None:
     console.print(trust_table(rows, title))
     verdict = [f"by {name}, which this search goes by:", *trust_verdict(found)]
     write_text(run.directory / TRUST_WORDS_NAME, "\n".join(verdict) + "\n")
-    _say(console, *verdict)
+    say(console, *verdict)
 
 
-def _close_calibration(console: Console, run: Run) -> None:
-    config = run.config
+def _close_calibration(console: Console, run: Run[Any], config: CalibrationConfig) -> None:
     try:
         calibrations = calibrate_criteria(run.store.records(), config.ranked_by)
     except CalibrationError as error:
-        _say(console, f"there is no calibration yet: {error}")
+        say(console, f"there is no calibration yet: {error}")
         return
     write_calibration_csv(calibrations.values(), run.directory / CALIBRATION_NAME)
     title = f"calibration of the proxy on {run.data.name}"
     calibration = calibrations[config.ranked_by]
     console.print(calibration_table(calibration, title=title))
     console.print(criteria_table(calibrations))
-    _say(
+    say(
         console,
         *calibration_verdict(calibration, config.wanted_tau),
         f"{CALIBRATION_NAME} and trials.parquet are in {run.directory}; a search stands on this"
         f" calibration with --calibration {run.directory}",
     )
-
-
-def _say(console: Console, *lines: str) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)

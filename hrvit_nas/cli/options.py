@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..search.config import Profile, TrainingPlan
+    from ..search.profiles import Profile, TrainingPlan
 
 RESOURCES = ("executor", "cpus_per_trial", "gpus_per_trial", "workers", "address")
 """Options that say what trials run on, and what each asks of it."""
@@ -97,7 +97,8 @@ def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
     Raises:
         ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
     """
-    from ..search.config import ConfigError, load_profile, load_recipe
+    from ..search.config import ConfigError
+    from ..search.profiles import load_profile, load_recipe
 
     embedded = options["data"] is None and options["data_root"] is None
     profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))

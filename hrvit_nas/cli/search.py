@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from .errors import INTERRUPTED, NOTHING_TRAINED, run_app
+from .errors import run_app
 from .options import (
     RESOURCES,
     AddressOption,
@@ -33,9 +33,11 @@ from .options import (
     training_of,
     with_steps,
 )
+from .running import config_to_resume, go
 
 if TYPE_CHECKING:
-    from ..search.config import SearchConfig
+    from ..search.config import SpaceConfig
+    from ..search.profiles import Profile, TrainingPlan
     from ..search.run import Run
 
 NAME = "hrvit-search"
@@ -243,12 +245,7 @@ def search(
         run = _created(options)
     else:
         run = _resumed(resume, options, given)
-    try:
-        return _go(run)
-    except KeyboardInterrupt:  # before the first trial, or while the results are written
-        run.close()
-        print(_HINT.format(run.directory))
-        return INTERRUPTED
+    return _go(run)
 
 
 def main() -> None:
@@ -256,9 +253,16 @@ def main() -> None:
     run_app(app, NAME)
 
 
-_HINT = "interrupted; nothing is lost. Continue with: hrvit-search --resume {}"
-_OPTIONAL = ("finalists", "retrain", "trust", "calibration_seeds", "wanted_tau")
-_GOALS = ("trials", "confirm", *_OPTIONAL)
+_FIELDS = {
+    "trials": "trials",
+    "confirm": "confirm",
+    "finalists": "finalists",
+    "retrain": "retrain",
+    "trust": "ranking_check",
+    "calibration_seeds": "num_seeds",
+    "wanted_tau": "wanted_tau",
+}
+"""Fields of configurations by the options that set them, which may also be given on resume."""
 _OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
 _OF_SEARCH = {
     *("strategy", "trials", "sampler", "population", "references", "initial", "confirm"),
@@ -272,7 +276,7 @@ _LIMITS = {
     "max_params": "params",
     "max_activation_bytes": "peak_activation_bytes",
 }
-_WITH_RESUME = {*_GOALS, *RESOURCES, "calibration", "mlflow"}
+_WITH_RESUME = {*_FIELDS, *RESOURCES, "calibration", "mlflow"}
 
 
 def _check_kind(given: set[str], strategy: Strategy) -> None:
@@ -296,33 +300,50 @@ def _check_kind(given: set[str], strategy: Strategy) -> None:
         raise ConfigError(f"{option(name)} {misplaced[name]}; drop it")
 
 
-def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run:
+def _fields(kind: str) -> dict[str, str]:
+    """Fields by option, in a kind of configuration; it need not have all of them."""
+    checks = {"calibration_seeds": "ranking_seeds"} if kind == "supernet_search" else {}
+    return _FIELDS | checks
+
+
+def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run[SpaceConfig]:
     from ..search.config import ConfigError
+    from ..search.proxy_noise import proxy_noise
     from ..search.run import open_run
+    from ..search.stored import KINDS
 
     for name in sorted(given - _WITH_RESUME - {"resume"}):
         raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
-    changes = {name: options[name] for name in _GOALS if options[name] is not None}
-    changes |= given_tracking(options)
-    return open_run(directory, changes, given_resources(options), options["calibration"])
+    config = config_to_resume(directory, NAME)
+    changes = given_tracking(options)
+    for name, field in {**_fields(config.kind), "calibration": "proxy_noise"}.items():
+        if options[name] is not None:
+            if field not in type(config).model_fields:
+                what = KINDS[config.kind][1]
+                raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
+            changes[field] = options[name]
+    if options["calibration"] is not None:
+        changes["proxy_noise"] = proxy_noise(options["calibration"], config)
+    return open_run(directory, changes, given_resources(options))
 
 
-def _created(options: dict[str, Any]) -> Run:
+def _created(options: dict[str, Any]) -> Run[SpaceConfig]:
     from ..search.run import create_run
 
     config = _configured(options)
-    name = Path(options["space"]).stem + ("-calibration" if config.calibrate else "")
+    name = Path(options["space"]).stem + ("-calibration" if config.kind == "calibration" else "")
     directory = options["output"] or default_directory(name)
-    return create_run(config, directory, options["supernet"])
+    return create_run(config, directory, supernet=options["supernet"])
 
 
-def _configured(options: dict[str, Any]) -> SearchConfig:
+def _configured(options: dict[str, Any]) -> SpaceConfig:
     """Profile, recipe and options as one configuration."""
     from pydantic import ValidationError
 
     from .._messages import first_fault
-    from ..search.config import ConfigError, SearchConfig
-    from ..search.standing import standing
+    from ..search.config import ConfigError
+    from ..search.proxy_noise import proxy_noise
+    from ..search.stored import parse_config
 
     training = training_of(options)
     profile, plan, recipe = training.profile, training.plan, training.recipe
@@ -331,12 +352,6 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS),
             recipe["stop_after"] or recipe["steps"],
         )
-    supernet = plan.supernet.model_dump()
-    if options["supernet_steps"] is not None:
-        supernet["steps"] = options["supernet_steps"]
-    trials = options["trials"]
-    if trials is None:
-        trials = profile.inherited if options["strategy"] == "supernet" else profile.trials
     for name in _LIMITS:
         if options[name] is not None and not options[name] > 0:
             raise ConfigError(f"{option(name)} must be above 0, got {options[name]:g}")
@@ -354,38 +369,56 @@ def _configured(options: dict[str, Any]) -> SearchConfig:
         long = with_steps(long, given) if given else long
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
     narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
-    references = options["references"]
+    content = {
+        "space": _located(options["space"]),
+        "narrowing": narrowing,
+        "data": training.data,
+        "recipe": recipe,
+        "long": long,
+        "cost": str(options["cost"]),
+        "seed": options["seed"],
+        **given_tracking(options),
+        "resources": training.resources,
+    }
+    if options["calibrate_proxy"] is not None:
+        kind = "calibration"
+        content["architectures"] = options["calibrate_proxy"]
+    else:
+        kind = "supernet_search" if options["strategy"] == "supernet" else "search"
+        content |= _of_search(options, profile, plan)
+    goals = {
+        field: options[name] for name, field in _fields(kind).items() if options[name] is not None
+    }
     try:
-        config = SearchConfig.model_validate(
-            {
-                "space": _located(options["space"]),
-                "narrowing": narrowing,
-                "data": training.data,
-                "recipe": recipe,
-                "long": long,
-                "initial": listed(options["initial"] or ""),
-                "supernet": supernet,
-                "strategy": str(options["strategy"]),
-                "trials": trials,
-                "sampler": str(options["sampler"]),
-                "population": options["population"],
-                "cost": str(options["cost"]),
-                "seed": options["seed"],
-                "confirm": options["confirm"] or 0,
-                "calibrate": options["calibrate_proxy"] or 0,
-                **{name: options[name] for name in _OPTIONAL if options[name] is not None},
-                **({} if references is None else {"references": listed(references)}),
-                "storage": options["storage"],
-                "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
-                **given_tracking(options),
-                "resources": training.resources,
-            }
-        )
+        config = parse_config({"kind": kind, **content, **goals})
     except ValidationError as error:
-        raise ConfigError(first_fault(error)) from error
+        options_of = {field: option(name) for name, field in _fields(kind).items()}
+        options_of |= {"architectures": option("calibrate_proxy")}
+        raise ConfigError(first_fault(error, options_of)) from error
     if options["calibration"] is None:
         return config
-    return config.model_copy(update={"standing": standing(options["calibration"], config)})
+    noise = proxy_noise(options["calibration"], config)
+    return config.model_copy(update={"proxy_noise": noise})
+
+
+def _of_search(options: dict[str, Any], profile: Profile, plan: TrainingPlan) -> dict[str, Any]:
+    """The fields that searches have, and other runs have not."""
+    references = options["references"]
+    content = {
+        "initial": listed(options["initial"] or ""),
+        "trials": profile.trials,
+        "sampler": str(options["sampler"]),
+        "population": options["population"],
+        **({} if references is None else {"references": listed(references)}),
+        "storage": options["storage"],
+        "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
+    }
+    if options["strategy"] == "supernet":
+        supernet = plan.supernet.model_dump()
+        if options["supernet_steps"] is not None:
+            supernet["steps"] = options["supernet_steps"]
+        content |= {"trials": profile.inherited, "supernet": supernet}
+    return content
 
 
 def _located(space: str) -> str:
@@ -394,42 +427,19 @@ def _located(space: str) -> str:
     return str(Path(space).resolve()) if is_path else space
 
 
-def _go(run: Run) -> int:
-    """Runs what is left to do, then shows and writes what came of it."""
+def _go(run: Run[SpaceConfig]) -> int:
     from rich.console import Console
 
-    from ..execution import ExecutionError
-    from ..samplers import SamplerError
-    from ..search.config import ConfigError
-    from ..search.run import continue_run
     from .closing import announce, close
-    from .interrupts import Interrupts
-    from .progress import SearchProgress
 
     console = Console()
-    stage = run.config.first_stage
-    done = sum(record.stage == stage for record in run.store.records())
-    notes: list[str] = []
-    interrupted = False
-    try:
-        announce(console, run)
-        with (
-            Interrupts() as interrupts,
-            SearchProgress(console, run.config.num_trials, done, stage) as progress,
-        ):
-            notes = continue_run(run, progress, lambda: interrupts.seen)
-    except (InterruptedError, KeyboardInterrupt):
-        interrupted = True
-    except (ConfigError, ExecutionError, SamplerError, OSError):
-        run.discard_if_unused()
-        raise
-    finally:
-        run.close()
-    close(console, run, notes)
-    if interrupted:
-        console.print(_HINT.format(run.directory), soft_wrap=True, markup=False)
-        return INTERRUPTED
-    return 0 if run.summary().rows else NOTHING_TRAINED
+    return go(
+        run,
+        NAME,
+        console,
+        lambda: announce(console, run),
+        lambda notes: close(console, run, notes),
+    )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ class Resources(BaseModel):
 class TrialSource(Protocol):
     """Where trials come from."""
 
-    finished: bool
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more, and all that were handed out have ended."""
 
     def next(self) -> Trial | None:
         """The next trial, or None: for good if `finished` is set, else for now."""

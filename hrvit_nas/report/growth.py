@@ -18,7 +18,8 @@ from hrvit_nas.results import (
     mean_interval,
     paired_difference,
 )
-from hrvit_nas.search.standing import searched_under
+from hrvit_nas.search.config import AnySearch, SearchConfig
+from hrvit_nas.search.proxy_noise import searched_under
 
 from .run import ReportedRun
 
@@ -99,7 +100,7 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         for track in tracks
     ]
     words = _words(list(zip(tracks, areas, strict=True)), confidence)
-    supernets = [run.name for run in runs if run.config.strategy == "supernet"]
+    supernets = [run.name for run in runs if not isinstance(run.config, SearchConfig)]
     if supernets:
         words.append(
             f"left out, since scores with a supernet's weights are another quantity:"
@@ -135,7 +136,7 @@ def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
     """
     groups: dict[str, list[ReportedRun]] = {}
     for run in {run.directory.resolve(): run for run in runs}.values():
-        if run.kind == "search":
+        if isinstance(run.config, AnySearch):
             key = f"{searched_under(run.config)} {run.config.as_started} {run.summary.cost}"
             groups.setdefault(key, []).append(run)
     return list(groups.values())
@@ -158,7 +159,7 @@ def _tracks(runs: Sequence[ReportedRun]) -> list[_Track]:
 
 
 def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    if run.config.strategy != "trials":
+    if not isinstance(run.config, SearchConfig):
         return None
     points, spent, seconds = [], [], 0.0
     for record in run.records:

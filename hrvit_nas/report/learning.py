@@ -93,5 +93,9 @@ def learning_data(run: ReportedRun, chosen: Iterable[str]) -> LearningData | Non
         caption=f"{run.dataset}, n = {len(trained):,} trial{'' if len(trained) == 1 else 's'},"
         f" seeds {', '.join(map(str, seeds))};"
         f" grey: the middle 80% of all; a line a seed{left_out}: blue of "
-        + ("the arms" if run.kind == "ablation" else "frontier members, vermilion of references"),
+        + (
+            "the arms"
+            if run.config.kind == "ablation"
+            else "frontier members, vermilion of references"
+        ),
     )

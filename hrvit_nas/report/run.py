@@ -7,7 +7,6 @@ wanted.
 from __future__ import annotations
 
 import gc
-import json
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,13 +15,12 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Literal
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import RunSummary, Stage, TrialRecord, TrialStore, summarise
-from hrvit_nas.search.ablation_run import AblationConfig, read_ablation
-from hrvit_nas.search.config import CONFIG_NAME, SearchConfig, read_config
+from hrvit_nas.search.config import SpaceConfig
+from hrvit_nas.search.stored import AnyConfig, read_config
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.genes import Value
 
@@ -30,8 +28,6 @@ from .figures import ReportError
 
 MOST_SAMPLED = 1000
 """Searched architectures that genes and allocation are looked at in, beside the frontier."""
-
-Kind = Literal["search", "calibration", "ablation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,7 @@ class ReportedRun:
     """
 
     directory: Path
-    config: SearchConfig | AblationConfig
+    config: AnyConfig
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
@@ -57,13 +53,6 @@ class ReportedRun:
     def name(self) -> str:
         """Name of the directory; what UTF-8 cannot hold becomes a question mark."""
         return self.directory.resolve().name.encode("utf-8", "replace").decode("utf-8")
-
-    @property
-    def kind(self) -> Kind:
-        """What the run is."""
-        if isinstance(self.config, AblationConfig):
-            return "ablation"
-        return "calibration" if self.config.calibrate else "search"
 
     @property
     def dataset(self) -> str:
@@ -104,8 +93,6 @@ class ReportedRun:
             ReportError: They are not stored, and there is no trial, or none has the parameters of
                 its architecture.
         """
-        if isinstance(self.config, AblationConfig):
-            return self.config.num_classes
         if self.config.num_classes is not None:
             return self.config.num_classes
         for record in self.records[:1]:
@@ -121,7 +108,7 @@ class ReportedRun:
     @cached_property
     def space(self) -> Space | None:
         """The space that was searched, as it was then; None for an ablation, or if damaged."""
-        if isinstance(self.config, AblationConfig):
+        if not isinstance(self.config, SpaceConfig):
             return None
         try:
             return self.config.load_space()
@@ -156,10 +143,8 @@ class ReportedRun:
         Raises:
             ReportError: The run is an ablation, or its space is damaged.
         """
-        if isinstance(self.config, AblationConfig):
-            raise ReportError(
-                f"{self.directory} holds no search, but a run of hrvit-ablate, which has no genes"
-            )
+        if not isinstance(self.config, SpaceConfig):
+            raise ReportError(f"{self.directory} holds an ablation, which has no genes")
         if self.space is None:
             raise ReportError(f"{self.directory}: its space is damaged, and genes are of a space")
         try:
@@ -194,17 +179,11 @@ def load_run(directory: str | Path) -> ReportedRun:
         StoreError: Its trials cannot be read.
     """
     directory = Path(directory)
-    config: SearchConfig | AblationConfig
-    config = read_ablation(directory) if _is_ablation(directory) else read_config(directory)
-    ranking = (
-        config.ranking
-        if isinstance(config, SearchConfig)
-        else {"criterion": config.recipe.criterion}
-    )
+    config: AnyConfig = read_config(directory)
     with _no_collection():
         store = TrialStore(directory, arches=False)
         records = tuple(store.records())
-        summary = summarise(records, **ranking)
+        summary = summarise(records, **config.ranking)
     return ReportedRun(
         directory=directory,
         config=config,
@@ -224,12 +203,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _is_ablation(directory: Path) -> bool:
-    """Whether the configuration says so; what is wrong with it is for its reader to say."""
-    try:
-        content = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "ablation" in content

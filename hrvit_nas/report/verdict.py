@@ -10,7 +10,7 @@ from hrvit_nas.results import ArchSummary, PairedDifference, RunSummary
 from .calibration import UNITS
 
 if TYPE_CHECKING:
-    from hrvit_nas.search.config import Standing
+    from hrvit_nas.search.config import ProxyNoise
     from hrvit_nas.search.validity import Validity
 
 ROUGH_BELOW = 12
@@ -20,7 +20,7 @@ ROUGH_BELOW = 12
 def search_verdict(
     summary: RunSummary,
     seed: int,
-    standing: Standing | None,
+    noise: ProxyNoise | None,
     *,
     validity: Validity | None = None,
     outside: Collection[str] = (),
@@ -30,7 +30,7 @@ def search_verdict(
     Args:
         summary: Of the search.
         seed: That its architectures were proposed and first trained with.
-        standing: The calibration that it stands on.
+        noise: Of its scores, from the calibration that it stands on.
         validity: How far its scores rank as long training does; None = unknown.
         outside: Ids of references that the search's space does not hold.
     """
@@ -50,7 +50,7 @@ def search_verdict(
             " and close ones cannot be told apart"
         )
     if not summary.confirmed:
-        known = standing or summary.noise
+        known = noise or summary.noise
         spread = "" if known else " the spread between seeds is unknown here,"
         return [
             *failed,
@@ -58,14 +58,14 @@ def search_verdict(
             " lucky, and the order of close members cannot be told; --resume with --confirm N"
             " trains them with N further seeds",
             _validity(validity),
-            _standing(standing),
+            _noise(noise),
         ]
     return [
         *failed,
         *partly,
         *(_beside(summary, label, outside) for label in summary.reference_labels),
         _validity(validity),
-        _standing(standing),
+        _noise(noise),
     ]
 
 
@@ -120,23 +120,23 @@ def _validity(validity: Validity | None) -> str:
     )
 
 
-def _standing(standing: Standing | None) -> str:
-    if standing is None:
+def _noise(noise: ProxyNoise | None) -> str:
+    if noise is None:
         return (
             "this search stands on no calibration of its proxy; --calibrate-proxy N makes one, and"
             " --calibration names it, also with --resume"
         )
-    cheap, dear = (macs / 1e9 for macs in standing.macs)
+    cheap, dear = (macs / 1e9 for macs in noise.macs)
     rough = (
-        f" (known from {standing.num_free} degrees of freedom only, so that probabilities of"
+        f" (known from {noise.num_free} degrees of freedom only, so that probabilities of"
         " being on the frontier are rough)"
-        if standing.num_free < ROUGH_BELOW
+        if noise.num_free < ROUGH_BELOW
         else ""
     )
     return (
-        f"this search stands on the calibration in {standing.run}: {standing.num_architectures}"
-        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {standing.num_seeds} seeds; beside"
+        f"this search stands on the calibration in {noise.run}: {noise.num_architectures}"
+        f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {noise.num_seeds} seeds; beside"
         " what a seed does to all alike, a score has a deviation of"
-        f" {100 * standing.noise:.2f} points{rough}; tau between two"
-        f" seeds {standing.seed_tau}, without MACs {standing.residual_tau}"
+        f" {100 * noise.noise:.2f} points{rough}; tau between two"
+        f" seeds {noise.seed_tau}, without MACs {noise.residual_tau}"
     )

@@ -29,9 +29,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from .._files import declarations_dir
 from .._messages import close_to
@@ -47,30 +47,21 @@ from ..arch import (
 )
 from ..data.config import DataName
 from ..results import TrialStore, summarise
-from ..results.ablation import EQUAL_COST, ArmRole
-from ..space import SpaceError, Value, apply_edits, edited_fields
+from ..results.ablation import EQUAL_COST
+from ..space import Gene, Space, SpaceError, Value, apply_edits, edited_fields
 from ..space.genes import Target
-from .config import (
-    ConfigError,
-    Frozen,
-    declaration_names,
-    load_declaration,
-    read_config,
-)
+from .ablation_config import Arm, Fact, Text, check_seeds
+from .config import ConfigError, Frozen
+from .profiles import declaration_names, load_declaration
+from .stored import read_config
 
-MIN_SEEDS = 3
-"""Seeds below which an interval of a difference says next to nothing."""
 MOST_FACTORS = 6
 """Changes of a factorial design at most: twice as many arms with each."""
 BASE = "base"
-BASE_NAME = "base.json"
-"""File that holds the base beside a plan's space."""
 
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 Design = Literal["leave_one_out", "add_one_in", "factorial", "sweep"]
-Fact = Literal["params", "macs", "imagenet_top1", "cityscapes_miou", "ade20k_miou"]
-Text = Annotated[str, BeforeValidator(str)]
 
 
 class Change(Frozen):
@@ -176,31 +167,6 @@ class AblationPlan(Frozen):
         return self.model_copy(update={"changes": chosen})
 
 
-class Arm(Frozen):
-    """One architecture of an ablation, as it is stored with the run.
-
-    Attributes:
-        name: Of the change, or `base`.
-        role: Whether it is the base, or is compared with it.
-        description: What it means, for a reader.
-        arch: Canonical JSON.
-        control: Canonical JSON of the base at the arm's multiply-adds; None where it needs none.
-        published: Published figures, as text.
-    """
-
-    name: str
-    role: ArmRole
-    description: str = ""
-    arch: str
-    control: str | None = None
-    published: Mapping[Fact, Text] = {}
-
-    @property
-    def spec(self) -> Arch:
-        """The architecture."""
-        return parse_arch(self.arch)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Arms:
     """The architectures of an ablation, the base first, and what there is to say about them.
@@ -228,19 +194,6 @@ def load_ablation(name_or_path: str) -> AblationPlan:
         ConfigError: There is none, or a key or value in it is at fault.
     """
     return load_declaration(AblationPlan, name_or_path, _folder(), "ablation plan")
-
-
-def check_seeds(seeds: int) -> None:
-    """Refuses what gives no interval worth printing.
-
-    Raises:
-        ValueError: There are fewer than 3 seeds.
-    """
-    if seeds < MIN_SEEDS:
-        raise ValueError(
-            f"an ablation must have at least {MIN_SEEDS} seeds, got {seeds}: differences are paired"
-            " by seed, and fewer leave their interval unknown or next to it"
-        )
 
 
 def find_base(name: str) -> tuple[ArchSpec, bool]:
@@ -459,25 +412,25 @@ def _folder() -> Path:
     return declarations_dir("experiments") / "ablations"
 
 
-def plan_space(plan: AblationPlan, base: ArchSpec) -> dict[str, Any]:
-    """The declaration of a space of which the base and every change of it are members.
+def plan_space(plan: AblationPlan, base: ArchSpec) -> Space:
+    """A space of which the base and every change of it are members.
 
     One gene stands for all modules of a branch where its changes do; else each module has its own.
 
     Args:
         plan: The plan.
-        base: Its base, at the scale of the run; `base.json` beside the declaration holds it.
+        base: Its base, at the scale of the run.
 
     Raises:
         ConfigError: A change is no matter of fields, or changes what it costs beside.
     """
     if plan.equal_macs:
-        raise ConfigError("--cheap cannot bring arms to equal MACs; drop it, or train them")
+        raise ConfigError("a supernet cannot bring arms to equal MACs; train them")
     for name, change in plan.changes.items():
         if change.arch is not None:
             raise ConfigError(
-                f"--cheap scores members of one supernet, and {name!r} is another architecture;"
-                " leave it out with --only, or train it"
+                f"a supernet scores its own subnets, and {name!r} is another architecture; leave it"
+                " out, or train it"
             )
     edits = [change.edits for change in plan.changes.values()]
     if plan.sweep is not None:
@@ -488,23 +441,19 @@ def plan_space(plan: AblationPlan, base: ArchSpec) -> dict[str, Any]:
             before = target.of(base)
             if before is not None:
                 touched.setdefault(target, [before]).append(value)
-    genes = {}
+    genes = []
     for (name, branch), targets in _by_branch(touched).items():
         choices = {tuple(touched[target]) for target in targets}
         modules = [m for m, b, _ in base.walk() if b == branch]
         if branch is not None and len(choices) == 1 and len(targets) == len(modules):
-            genes[f"{name}_{branch + 1}"] = _gene(
-                f"modules.*.branches.{branch + 1}.{name}", touched[targets[0]]
-            )
+            field = f"modules.*.branches.{branch + 1}.{name}"
+            genes.append(_gene(f"{name}_{branch + 1}", field, touched[targets[0]]))
             continue
         for target in targets:
-            genes[re.sub(r"\W+", "_", str(target))] = _gene(target.pattern, touched[target])
-    return {
-        "schema_version": 1,
-        "description": plan.description,
-        "base": BASE_NAME,
-        "genes": {name: gene for name, gene in genes.items() if len(gene["choices"]) > 1},
-    }
+            name_of = re.sub(r"\W+", "_", str(target))
+            genes.append(_gene(name_of, target.pattern, touched[target]))
+    genes = [gene for gene in genes if len(gene.choices) > 1]
+    return Space(name="ablation", base=base, genes=tuple(genes))
 
 
 def _by_branch(targets: Iterable[Target]) -> dict[tuple[str, int | None], list[Target]]:
@@ -514,8 +463,8 @@ def _by_branch(targets: Iterable[Target]) -> dict[tuple[str, int | None], list[T
     return groups
 
 
-def _gene(field: str, values: Iterable[Value]) -> dict[str, Any]:
+def _gene(name: str, field: str, values: Iterable[Value]) -> Gene:
     choices = list(dict.fromkeys(values))
     if all(isinstance(choice, int) and not isinstance(choice, bool) for choice in choices):
         choices.sort()
-    return {"field": field, "choices": choices}
+    return Gene(name=name, field=field, choices=tuple(choices), when=())

@@ -1,36 +1,21 @@
-"""What one search is to do: everything a run needs, resolved before anything is trained.
+"""What one run is to do: everything it needs, resolved before anything is trained.
 
-A profile (`experiments/NAME.yaml`) fits a search to a machine: how the space is narrowed, how
-many trials, which recipe for which data set. A recipe (`experiments/recipes/NAME.yaml`) is how
-one architecture is trained, with the size that images are brought to.
+There is a configuration for each kind of run over a space: a search, a search with a supernet, and
+a calibration of the proxy. (That of an ablation is in `ablation_config`.) Each has the fields that
+mean something to it, and no other.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from .._files import declarations_dir, load_yaml
-from .._messages import close_to, first_fault
 from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
-from ..data.config import DataName
 from ..execution import Resources
 from ..results import CostName, Criterion, Evaluator, Stage
 from ..samplers import SamplerName
@@ -38,22 +23,13 @@ from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
 
-T = TypeVar("T", bound=BaseModel)
-
-StrategyName = Literal["trials", "supernet"]
-Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
-
-
-CONFIG_NAME = "config.json"
-COMMANDS = {"config": "hrvit-search", "ablation": "hrvit-ablate"}
-"""Which command a run is of, by the key that its configuration stands at."""
 MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
-"""Members below which the interval of a rank correlation does not hold what it says."""
+"""Architectures below which the interval of a rank correlation does not hold what it says."""
 
 
 class ConfigError(ValueError):
-    """A profile, recipe or option is not usable; one line that says which and what is allowed."""
+    """A configuration, profile or recipe is not usable; one line that says which and why."""
 
 
 def _tracking_uri(uri: str) -> str:
@@ -95,7 +71,7 @@ class Narrowing(Frozen):
     limits: tuple[Limit, ...] = ()
 
 
-class Standing(Frozen):
+class ProxyNoise(Frozen):
     """What is known of the noise of a search's scores, from a calibration of its proxy.
 
     Attributes:
@@ -124,89 +100,126 @@ class Standing(Frozen):
         return (self.num_architectures - 1) * (self.num_seeds - 1)
 
 
-class SearchConfig(Frozen):
-    """One search, or one calibration of its proxy.
+class SupernetPlan(Frozen):
+    """All that the training of one supernet depends on.
+
+    Attributes:
+        space: The space whose members it holds, as `Space.to_dict` gives it.
+        data: Data set.
+        num_classes: Classes that members are costed with; None as in `RunConfig`.
+        recipe: How it and its members are trained, as far as `supernet` does not say.
+        supernet: How it is trained.
+        cost: By which members are told apart.
+        seed: Of its weights, the members drawn and the data.
+    """
+
+    space: Mapping[str, Any] = Field(repr=False)
+    data: DataConfig
+    num_classes: int | None
+    recipe: Recipe
+    supernet: SupernetRecipe
+    cost: Literal["macs", "params"] = "macs"
+    seed: int
+
+    def load_space(self) -> Space:
+        """The space."""
+        return Space.from_dict(self.space)
+
+    def cost_of(self, spec: ArchSpec) -> float:
+        """An architecture's cost at the size that it is trained at."""
+        return counted_cost(
+            spec, self.cost, image_size_of(self.data, self.recipe), self.num_classes
+        )
+
+
+class RunConfig(Frozen):
+    """What a run of any kind has.
+
+    Attributes:
+        kind: What it is.
+        data: Data set.
+        num_classes: Its classes; None in runs of versions that did not store them, which go on
+            counting costs for 19 as they did, so that they choose the same architectures again.
+        recipe: How each architecture is trained.
+        seed: First seed of initialisation and data order, and that of proposals.
+        mlflow: MLflow's tracking URI, to which trials are copied; None = to none.
+        resources: What trials run on.
+    """
+
+    kind: str
+    data: DataConfig
+    num_classes: int | None = Field(default=None, ge=1)
+    recipe: Recipe
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    mlflow: TrackingUri | None = None
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _check_size(self) -> RunConfig:
+        image_size_of(self.data, self.recipe)
+        return self
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that architectures are trained, scored and costed at."""
+        return image_size_of(self.data, self.recipe)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """How architectures are trained alone, each to a budget of its own: the shorter first."""
+        return (self.recipe,)
+
+    @property
+    def ranking(self) -> dict[str, Any]:
+        """How what the run found is summed up: arguments of `results.summarise`."""
+        return {"criterion": self.recipe.criterion}
+
+    @property
+    def with_latency(self) -> bool:
+        """Whether every trial measures its network's latency."""
+        return False
+
+    @property
+    def first_stage(self) -> Stage:
+        """What the trials of the first stage are for, and how they are scored."""
+        raise NotImplementedError
+
+    @property
+    def seeds(self) -> range:
+        """Seeds that the run trains with."""
+        raise NotImplementedError
+
+    @property
+    def supernet_seeds(self) -> tuple[int, ...]:
+        """Seeds of the supernets that score its trials."""
+        return ()
+
+    def supernet_plan(self, seed: int) -> SupernetPlan:
+        """How the supernet of a seed is trained; only where there are such."""
+        raise NotImplementedError
+
+
+class SpaceConfig(RunConfig):
+    """What a run over a space has beside.
 
     Attributes:
         space: Name or path of the declared space.
         narrowing: How the space is narrowed for this run.
         as_started: The space, narrowed, as it was when the run was started, which it goes on with
             whatever has become of the declaration; None = declared and narrowed now.
-        data: Data set.
-        num_classes: Its classes; None in runs of versions that did not store them, which go on
-            counting costs for 19 as they did, so that they choose the same members again.
-        recipe: How each architecture is trained.
-        long: How the frontier's members and the references are trained to confirm them, and those
-            of a calibration to tell how valid the scores by `recipe` are; None = by `recipe`.
-        initial: Presets whose allocation, at costs evenly over the space's range, is among the
-            first proposals.
-        strategy: `trials` trains each architecture that is proposed; `supernet` trains a supernet,
-            scores what is proposed with its weights, and trains the best alone.
-        trials: Architectures to propose: to train, or to score with inherited weights.
-        inherited_criterion: Score with inherited weights that is searched by. Cross entropy ranks
-            members more surely than mIoU, which a supernet leaves nearly alike (docs/supernet.md).
-        retrain: Of those scored with inherited weights, how many of the best are trained alone.
-        trust: Members spread over the cost range that are both scored with inherited weights and
-            trained alone with `calibration_seeds` seeds, to tell how far the former can be
-            trusted; 0 = none.
-        sampler: Optuna sampler that proposes them.
-        population: NSGA-II's population; None = from the number of trials.
-        cost: What is minimised beside maximising mIoU.
-        seed: Seed of the proposals, and of initialisation and data order of every trial.
-        references: Presets, rivals among them, whose allocation, scaled to the cost of each
-            frontier member, is trained beside it.
-        confirm: Further seeds that the finalists and the references are trained with.
-        finalists: How many of the frontier's members those are: the ones that dominate most
-            between them; None = all.
-        calibrate: Members of the space that a calibration of the proxy trains, which then takes
-            the search's place; 0 = search.
-        calibration_seeds: Seeds that a calibration trains each of them with.
-        wanted_tau: Agreement between two seeds that a calibration looks for.
-        standing: The calibration that a search stands on; None = none.
-        supernet: How the supernet is trained.
-        storage: URL of Optuna's storage; None = an SQLite file in the run directory.
-        study: Name of the study there, which no other run of the same storage may have.
-        mlflow: MLflow's tracking URI, to which trials are copied; None = to none.
-        resources: What a trial asks of the machine.
+        long: How architectures are trained long: to confirm a frontier and its references, or to
+            tell how valid the scores of a calibration are; None = they are not.
+        cost: What a score is weighed against.
     """
 
     space: str
     narrowing: Narrowing = Narrowing()
     as_started: Mapping[str, Any] | None = Field(default=None, repr=False)
-    data: DataConfig
-    num_classes: int | None = Field(default=None, ge=1)
-    recipe: Recipe
     long: Recipe | None = None
-    initial: tuple[str, ...] = ()
-    strategy: StrategyName = "trials"
-    trials: int = Field(ge=1)
-    inherited_criterion: Literal["miou", "cross_entropy"] = "cross_entropy"
-    retrain: int = Field(default=4, ge=1)
-    trust: int = Field(default=0, ge=0)
-    sampler: SamplerName = "nsga2"
-    population: int | None = Field(default=None, ge=2)
     cost: CostName = "macs"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    references: tuple[str, ...] = ("hrvit_b1",)
-    confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
-    finalists: int | None = Field(default=None, ge=1)
-    calibrate: int = Field(default=0, ge=0)
-    calibration_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
-    wanted_tau: float = Field(default=0.7, gt=0, lt=1)
-    standing: Standing | None = None
-    supernet: SupernetRecipe = SupernetRecipe()
-    storage: str | None = None
-    study: str = "search"
-    mlflow: TrackingUri | None = None
-    resources: Resources = Resources()
 
     @model_validator(mode="after")
-    def _check_size(self) -> SearchConfig:
-        image_size_of(self.data, self.recipe)
-        for name in self.references:
-            get_arch(name)
-        for name in self.initial:
-            get_hrvit(name)
+    def _check_long(self) -> SpaceConfig:
         if self.long is not None:
             if self.long.augment.crop_size != self.recipe.augment.crop_size:
                 raise ValueError("the long recipe must have the recipe's augment.crop_size")
@@ -215,26 +228,12 @@ class SearchConfig(Frozen):
                     "the long recipe must train for more steps than the recipe's"
                     f" {self.recipe.trained_steps}, got {self.long.trained_steps}"
                 )
-        if 0 < self.calibrate < MIN_CALIBRATION:
-            raise ValueError(
-                f"a calibration must train at least {MIN_CALIBRATION} members, got {self.calibrate}"
-            )
-        if 0 < self.trust < MIN_CALIBRATION:
-            raise ValueError(
-                f"a trust report must compare at least {MIN_CALIBRATION} members, got {self.trust}"
-            )
-        for name in ("weight_averaging", "tied_initialisation"):
-            if self.strategy == "supernet" and getattr(self.recipe, name):
-                raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
-        if self.trust and self.strategy != "supernet":
-            raise ValueError("a trust report is of a supernet's scores; set strategy to supernet")
-        if self.calibrate and self.strategy != "trials":
-            raise ValueError("a calibration trains each member alone; leave strategy at trials")
-        if self.finalists is not None and not self.confirm:
-            raise ValueError("finalists are trained to confirm them; set confirm to 1 or more")
-        if self.calibrate and self.confirm:
-            raise ValueError("a calibration has no frontier to confirm; leave confirm at 0")
         return self
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """See `RunConfig`."""
+        return (self.recipe,) if self.long is None else (self.recipe, self.long)
 
     @property
     def criterion(self) -> Criterion:
@@ -247,46 +246,14 @@ class SearchConfig(Frozen):
         return "cross_entropy" if self.recipe.criterion == "cross_entropy" else self.criterion
 
     @property
-    def searched_by(self) -> Criterion:
-        """The score that the search maximises; a cross entropy is negated."""
-        return self.inherited_criterion if self.strategy == "supernet" else self.recipe.criterion
-
-    @property
     def ranking(self) -> dict[str, Any]:
-        """How what the search found is summed up: arguments of `results.summarise`."""
-        return {
-            "cost": self.cost,
-            "noise": self.standing and self.standing.noise,
-            "criterion": self.recipe.criterion,
-            "finalists": self.finalists,
-        }
+        """See `RunConfig`."""
+        return {"cost": self.cost, "criterion": self.recipe.criterion}
 
     @property
-    def recipes(self) -> tuple[Recipe, ...]:
-        """How architectures are trained alone, each to a budget of its own: the shorter first."""
-        return (self.recipe,) if self.long is None else (self.recipe, self.long)
-
-    @property
-    def first_stage(self) -> Stage:
-        """What the trials of the first stage are for, and how they are scored."""
-        if self.calibrate:
-            return Stage("calibration", "trained")
-        return Stage("search", "inherited" if self.strategy == "supernet" else "trained")
-
-    def budget(self, evaluator: Evaluator) -> int:
-        """Optimiser steps behind the score of a search's trial."""
-        return self.supernet.steps if evaluator == "inherited" else self.recipe.trained_steps
-
-    @property
-    def num_trials(self) -> int:
-        """Trials of the first stage."""
-        kinds = 1 if self.long is None else 2  # of training that a calibration compares
-        return kinds * self.calibrate * self.calibration_seeds or self.trials
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that architectures are trained, scored and costed at."""
-        return image_size_of(self.data, self.recipe)
+    def with_latency(self) -> bool:
+        """See `RunConfig`."""
+        return self.cost == "latency_ms"
 
     @property
     def counted_cost(self) -> Literal["macs", "params"]:
@@ -295,10 +262,9 @@ class SearchConfig(Frozen):
 
     def cost_of(self, spec: ArchSpec) -> float:
         """An architecture's `counted_cost` at the run's image size and number of classes."""
-        cost = estimate_cost(spec, self.image_size, num_classes=self.num_classes)
-        return float(getattr(cost, self.counted_cost))
+        return counted_cost(spec, self.counted_cost, self.image_size, self.num_classes)
 
-    def with_num_classes(self, num_classes: int) -> SearchConfig:
+    def with_num_classes(self, num_classes: int) -> SpaceConfig:
         """The same, its limits too, for networks of the data set's number of classes."""
         if self.num_classes is not None:
             return self
@@ -332,6 +298,196 @@ class SearchConfig(Frozen):
         )
 
 
+class AnySearch(SpaceConfig):
+    """What searches have, however they score what is proposed.
+
+    Attributes:
+        initial: Presets whose allocation, at costs evenly over the space's range, is among the
+            first proposals.
+        trials: Architectures to propose: to train, or to score with inherited weights. The score
+            is maximised, and `cost` minimised.
+        sampler: Optuna sampler that proposes them.
+        population: NSGA-II's population; None = from the number of trials.
+        references: Presets, rivals among them, whose allocation, scaled to the cost of each
+            frontier member, is trained beside it.
+        confirm: Further seeds that the finalists and the references are trained with.
+        finalists: How many of the frontier's members those are: the ones that dominate most
+            between them; None = all.
+        proxy_noise: What a calibration told of the noise of the scores; None = nothing.
+        storage: URL of Optuna's storage; None = an SQLite file in the run directory.
+        study: Name of the study there, which no other run of the same storage may have.
+    """
+
+    initial: tuple[str, ...] = ()
+    trials: int = Field(ge=1)
+    sampler: SamplerName = "nsga2"
+    population: int | None = Field(default=None, ge=2)
+    references: tuple[str, ...] = ("hrvit_b1",)
+    confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
+    finalists: int | None = Field(default=None, ge=1)
+    proxy_noise: ProxyNoise | None = None
+    storage: str | None = None
+    study: str = "search"
+
+    @model_validator(mode="after")
+    def _check_names(self) -> AnySearch:
+        for name in self.references:
+            get_arch(name)
+        for name in self.initial:
+            get_hrvit(name)
+        if self.finalists is not None and not self.confirm:
+            raise ValueError("finalists are trained to confirm them; set confirm to 1 or more")
+        return self
+
+    @property
+    def searched_by(self) -> Criterion:
+        """The score that the search maximises; a cross entropy is negated."""
+        return self.recipe.criterion
+
+    @property
+    def ranking(self) -> dict[str, Any]:
+        """See `RunConfig`."""
+        noise = self.proxy_noise and self.proxy_noise.noise
+        return {**super().ranking, "noise": noise, "finalists": self.finalists}
+
+    @property
+    def num_trials(self) -> int:
+        """Trials of the first stage."""
+        return self.trials
+
+    @property
+    def seeds(self) -> range:
+        """See `RunConfig`."""
+        return range(self.seed, self.seed + self.confirm + 1)
+
+    def budget(self, evaluator: Evaluator) -> int:  # noqa: ARG002
+        """Optimiser steps behind the score of a search's trial."""
+        return self.recipe.trained_steps
+
+
+class SearchConfig(AnySearch):
+    """A search that trains each architecture alone; see `AnySearch`, `SpaceConfig`, `RunConfig`."""
+
+    kind: Literal["search"] = "search"
+
+    @property
+    def first_stage(self) -> Stage:
+        """See `RunConfig`."""
+        return Stage("search", "trained")
+
+
+class SupernetSearchConfig(AnySearch):
+    """A search that trains a supernet, scores what is proposed with its weights, and trains the
+    best alone; see `AnySearch`, `SpaceConfig`, `RunConfig`.
+
+    Attributes:
+        supernet: How the supernet is trained.
+        inherited_criterion: Score with inherited weights that is searched by. Cross entropy ranks
+            subnets more surely than mIoU, which a supernet leaves nearly alike (docs/supernet.md).
+        retrain: Of those scored with inherited weights, how many of the best are trained alone.
+        ranking_check: Subnets spread over the cost range that are both scored with inherited
+            weights and trained alone, to tell how far the former rank as the latter; 0 = none.
+        ranking_seeds: Seeds that each of those is trained alone with.
+    """
+
+    kind: Literal["supernet_search"] = "supernet_search"
+    supernet: SupernetRecipe = SupernetRecipe()
+    inherited_criterion: Literal["miou", "cross_entropy"] = "cross_entropy"
+    retrain: int = Field(default=4, ge=1)
+    ranking_check: int = Field(default=0, ge=0)
+    ranking_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
+
+    @model_validator(mode="after")
+    def _check_supernet(self) -> SupernetSearchConfig:
+        if 0 < self.ranking_check < MIN_CALIBRATION:
+            raise ValueError(
+                f"ranking_check must compare at least {MIN_CALIBRATION} subnets, or 0 for none, got"
+                f" {self.ranking_check}"
+            )
+        for name in ("weight_averaging", "tied_initialisation"):
+            if getattr(self.recipe, name):
+                raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
+        return self
+
+    @property
+    def searched_by(self) -> Criterion:
+        """See `AnySearch`."""
+        return self.inherited_criterion
+
+    @property
+    def first_stage(self) -> Stage:
+        """See `RunConfig`."""
+        return Stage("search", "inherited")
+
+    @property
+    def seeds(self) -> range:
+        """See `RunConfig`."""
+        checking = self.ranking_seeds if self.ranking_check else 1
+        return range(self.seed, self.seed + max(self.confirm + 1, checking))
+
+    def budget(self, evaluator: Evaluator) -> int:
+        """See `AnySearch`."""
+        return self.supernet.steps if evaluator == "inherited" else self.recipe.trained_steps
+
+    @property
+    def supernet_seeds(self) -> tuple[int, ...]:
+        """See `RunConfig`."""
+        return (self.seed,)
+
+    def supernet_plan(self, seed: int) -> SupernetPlan:
+        """See `RunConfig`."""
+        return SupernetPlan(
+            space=self.as_started or self.load_space().to_dict(),
+            data=self.data,
+            num_classes=self.num_classes,
+            recipe=self.recipe,
+            supernet=self.supernet,
+            cost=self.counted_cost,
+            seed=seed,
+        )
+
+
+class CalibrationConfig(SpaceConfig):
+    """A calibration of the proxy: architectures spread over the cost range, each trained with
+    several seeds, to tell how noisy its scores are, and where there is a long recipe how valid.
+
+    Attributes:
+        architectures: How many.
+        num_seeds: Seeds that each is trained with.
+        wanted_tau: Agreement between two seeds that is looked for.
+    """
+
+    kind: Literal["calibration"] = "calibration"
+    architectures: int = Field(ge=MIN_CALIBRATION)
+    num_seeds: int = Field(default=2, ge=2, le=MOST_SEEDS)
+    wanted_tau: float = Field(default=0.7, gt=0, lt=1)
+
+    @property
+    def first_stage(self) -> Stage:
+        """See `RunConfig`."""
+        return Stage("calibration", "trained")
+
+    @property
+    def num_trials(self) -> int:
+        """Trials in all."""
+        return len(self.recipes) * self.architectures * self.num_seeds
+
+    @property
+    def seeds(self) -> range:
+        """See `RunConfig`."""
+        return range(self.seed, self.seed + self.num_seeds)
+
+
+def counted_cost(
+    spec: ArchSpec,
+    metric: Literal["macs", "params"],
+    image_size: tuple[int, int],
+    num_classes: int | None,
+) -> float:
+    """An architecture's multiply-adds at an image size, or its parameters."""
+    return float(getattr(estimate_cost(spec, image_size, num_classes=num_classes), metric))
+
+
 def image_size_of(data: DataConfig, recipe: Recipe) -> tuple[int, int]:
     """Height and width that networks are trained, scored and costed at.
 
@@ -342,203 +498,3 @@ def image_size_of(data: DataConfig, recipe: Recipe) -> tuple[int, int]:
     if size is None:
         raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
     return size
-
-
-class DataDefaults(Frozen):
-    """The part of a `DataConfig` that a profile can know: not where the files lie.
-
-    Attributes:
-        name: Data set.
-        num_train: Number of training images (`scenes` only).
-        num_val: Number of validation images (`scenes` only).
-    """
-
-    name: DataName = "scenes"
-    num_train: int | None = Field(default=None, ge=1)
-    num_val: int | None = Field(default=None, ge=1)
-
-
-class Profile(Frozen):
-    """A search fitted to a machine.
-
-    Attributes:
-        description: What the profile is for.
-        trials: Architectures to train.
-        inherited: Architectures to score with the weights of a supernet.
-        narrowing: How it narrows spaces.
-        data: Data set when none is named on the command line.
-        recipes: Recipe for each data set.
-        resources: What a trial asks of the machine.
-    """
-
-    description: str
-    trials: int = Field(ge=1)
-    inherited: int = Field(default=200, ge=1)
-    narrowing: Narrowing = Narrowing()
-    data: DataDefaults = DataDefaults()
-    recipes: Mapping[str, str]
-    resources: Resources = Resources()
-
-
-class TrainingPlan(Frozen):
-    """A recipe file: the recipe, and the size that images are brought to before it.
-
-    Attributes:
-        description: What the recipe is for.
-        image_size: Height and width of images as loaded; None = as stored.
-        recipe: How one architecture is trained.
-        long: What differs in the recipe of long training, by which finalists and references are
-            compared in the end; empty = nothing is trained longer.
-        supernet: How a supernet is trained, beside the recipe.
-    """
-
-    description: str
-    image_size: Size | None = None
-    recipe: Recipe
-    long: Mapping[str, Any] = {}
-    supernet: SupernetRecipe = SupernetRecipe()
-
-    @field_validator("long")
-    @classmethod
-    def _check_long(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
-        if "recipe" in info.data:
-            base = info.data["recipe"].model_dump() | {"stop_after": None}
-            Recipe.model_validate(base | dict(value))
-        return value
-
-    @property
-    def long_recipe(self) -> Recipe:
-        """The recipe of long training: to the end of the schedule, unless it says otherwise."""
-        base = self.recipe.model_dump() | {"stop_after": None}
-        return Recipe.model_validate(base | dict(self.long))
-
-
-def list_profiles() -> tuple[str, ...]:
-    """Names of the shipped profiles."""
-    return declaration_names(declarations_dir("experiments"))
-
-
-def list_recipes() -> tuple[str, ...]:
-    """Names of the shipped recipes."""
-    return declaration_names(declarations_dir("experiments") / "recipes")
-
-
-def load_profile(name_or_path: str) -> Profile:
-    """Loads a profile by name or path.
-
-    Raises:
-        ConfigError: There is none, or a key or value in it is at fault.
-    """
-    return load_declaration(Profile, name_or_path, declarations_dir("experiments"), "profile")
-
-
-def load_recipe(name_or_path: str) -> TrainingPlan:
-    """Loads a recipe file by name or path.
-
-    Raises:
-        ConfigError: There is none, or a key or value in it is at fault.
-    """
-    folder = declarations_dir("experiments") / "recipes"
-    return load_declaration(TrainingPlan, name_or_path, folder, "recipe")
-
-
-def read_config(
-    directory: Path, changes: Mapping[str, Any] | None = None, *, kind: str = "run"
-) -> SearchConfig:
-    """Reads a run's configuration.
-
-    Args:
-        directory: The run directory.
-        changes: Fields to change before it is checked; `resources` are merged.
-        kind: What the directory should hold, for the message.
-
-    Returns:
-        The configuration, which holds the space as it was stored.
-
-    Raises:
-        ConfigError: There is none, or it is damaged.
-    """
-    config, content = read_run(directory, SearchConfig, "config", changes, kind=kind)
-    if not isinstance(content.get("space"), dict):
-        raise ConfigError(f"{directory / CONFIG_NAME} is damaged: it has no space")
-    return config.model_copy(update={"as_started": content["space"]})
-
-
-def read_run(
-    directory: Path,
-    model: type[T],
-    key: str,
-    changes: Mapping[str, Any] | None = None,
-    *,
-    kind: str,
-) -> tuple[T, dict[str, Any]]:
-    """Reads what configures a run of any kind.
-
-    Args:
-        directory: The run directory.
-        model: What the configuration is.
-        key: Where it stands in the file; one of `COMMANDS`.
-        changes: Fields to change before it is checked; `resources` are merged.
-        kind: What the directory should hold, for the message.
-
-    Returns:
-        The configuration, and the whole of the file.
-
-    Raises:
-        ConfigError: There is none, it is of a run of another command, or it is damaged.
-    """
-    path = directory / CONFIG_NAME
-    changes = dict(changes or {})
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for other, command in COMMANDS.items():
-            if other in content and key not in content:
-                raise ConfigError(f"{directory} holds no {kind}, but a run of {command}")
-        config = content[key]
-        resources = config["resources"] | changes.pop("resources", {})
-        return model.model_validate(config | changes | {"resources": resources}), content
-    except ConfigError:
-        raise
-    except FileNotFoundError:
-        raise ConfigError(f"{directory} holds no {kind} ({CONFIG_NAME} is missing)") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_fault(error)}") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}") from error
-
-
-def declaration_names(folder: Path) -> tuple[str, ...]:
-    """Names of the declarations in a folder."""
-    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
-
-
-def load_declaration(model: type[T], name_or_path: str, folder: Path, kind: str) -> T:
-    """Loads a YAML declaration by name or path.
-
-    Args:
-        model: What it declares.
-        name_or_path: Name of a file in `folder` without its suffix, or a path.
-        folder: Where the shipped ones lie.
-        kind: What to call it in a message.
-
-    Raises:
-        ConfigError: There is none, or a key or value in it is at fault.
-    """
-    path = Path(name_or_path)
-    if path.suffix != ".yaml" and len(path.parts) == 1:
-        path = folder / f"{name_or_path}.yaml"
-    if not path.is_file():
-        known = declaration_names(folder)
-        hint = close_to(name_or_path, known)
-        raise ConfigError(f"no {kind} {name_or_path!r}; known: {', '.join(known)}{hint}")
-    try:
-        data = load_yaml(path)
-    except yaml.MarkedYAMLError as error:
-        line = getattr(error.problem_mark, "line", -1) + 1
-        raise ConfigError(f"{path}:{line}: {error.problem}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_fault(error)}") from error

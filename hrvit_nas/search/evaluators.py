@@ -25,8 +25,7 @@ from ..training import (
     save_trained,
     train,
 )
-
-TRAINING_DIR, WEIGHTS_DIR = "training", "checkpoints"
+from .layout import RunLayout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +33,14 @@ class TrialContext:
     """What every trial of a run shares.
 
     Attributes:
-        run_dir: Run directory; on a cluster, on storage that all nodes see.
+        layout: Of the run directory; on a cluster, on storage that all nodes see.
         recipes: How to train, each to a budget of its own.
         image_size: Height and width that latency is measured at.
         with_latency: Whether to measure it.
         device: `cpu` or `cuda`.
     """
 
-    run_dir: Path
+    layout: RunLayout
     recipes: tuple[Recipe, ...]
     image_size: tuple[int, int]
     with_latency: bool
@@ -92,7 +91,7 @@ def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> 
     that never arrives is then not trained anew.
     """
     started = time.perf_counter()
-    unfinished = context.run_dir / TRAINING_DIR / trial.file_name
+    unfinished = context.layout.training_of(trial)
     try:
         try:
             model, result = _trained(trial, data, context, unfinished)
@@ -103,8 +102,7 @@ def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> 
         latency = None
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
-        weights = context.run_dir / WEIGHTS_DIR / trial.file_name
-        save_trained(weights, model, data.class_names, trial.seed)
+        save_trained(context.layout.weights_of(trial), model, data.class_names, trial.seed)
     except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         seconds = time.perf_counter() - started
         return TrialResult.failed(f"{type(error).__name__}: {error}"[:500], seconds)

@@ -1,17 +1,12 @@
-"""What a run trains, in order: the search, its references, then the confirming seeds.
+"""What a run of each kind trains, in order.
 
-With a supernet the search only scores what is proposed, with inherited weights, and a stage after
-it trains the best alone; a last stage, if asked for, scores and trains members spread over the cost
-range, to tell how far inherited scores can be trusted. A calibration of the proxy has one stage
-instead: such members, each with several seeds.
-
-Each stage waits for the one before, since it is made from its results. The plan is rebuilt from
-the store alone, so that an interrupted run goes on where it stopped.
+What is left to do is told from the store alone: an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
 from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
@@ -19,9 +14,6 @@ from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
     CostName,
-    Criterion,
-    Evaluator,
-    Purpose,
     Stage,
     Trial,
     TrialKey,
@@ -29,95 +21,185 @@ from ..results import (
     TrialStore,
     TrustScores,
     gather_trust,
-    hypervolume,
-    pareto_front,
-    summarise,
 )
 from ..results.records import CALIBRATING
 from ..samplers import Sampler, SpaceExhaustedError
 from ..space import Space, SpaceError
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
-from .config import SearchConfig
+from .ablation_config import AblationConfig
+from .config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
+from .selection import best_inherited, finalists, frontier_members, objective_values
+from .stored import AnyConfig
 
 CALIBRATION_DRAWS = 2000
-MARGIN = 0.1
 REFERENCE_GAP = 0.03
 """Share of its cost within which a frontier member makes do with its neighbour's reference."""
 
 
-class Plan:
-    """Hands out trials, and says when a stage has to wait for the trials still running.
+class Trials(ABC):
+    """Hands out the trials of a run, and knows when to wait for those still running.
 
     Args:
-        config: The search, or the calibration.
-        space: Its space, narrowed.
         store: Trials done so far; the caller appends to it.
-        sampler: What proposes architectures; None for a calibration.
+
+    Attributes:
+        notes: What the user should know of how it went.
+    """
+
+    def __init__(self, store: TrialStore) -> None:
+        self._store = store
+        self._running: set[TrialKey] = set()
+        self._handed_out: set[TrialKey] = set()
+        self._number = 1 + max((record.number for record in store.records()), default=-1)
+        self._trials = self._all()
+        self._waiting = self._exhausted = False
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def _all(self) -> Iterator[Trial | None]:
+        """Trials in order; None where what comes is made from the results of what came before."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all trials have been handed out, and have ended."""
+        return self._exhausted and not self._running
+
+    def next(self) -> Trial | None:
+        """The next trial; None if there is none now, for good once `finished` is set."""
+        while not self._exhausted and not (self._waiting and self._running):
+            self._waiting = False
+            try:
+                trial = next(self._trials)
+            except StopIteration:
+                self._exhausted = True
+                break
+            if trial is not None:
+                self._running.add(trial.key)
+                self._handed_out.add(trial.key)
+                return trial
+            self._waiting = True
+        return None
+
+    def ended(self, trial: Trial, record: TrialRecord) -> None:  # noqa: ARG002
+        """Notes that a trial has ended, and that its record is in the store."""
+        self._running.discard(trial.key)
+
+    def _not_done(
+        self,
+        specs: Sequence[Arch],
+        seeds: Iterable[int],
+        stage: Stage,
+        budget: int,
+        *,
+        label: str = "",
+    ) -> Iterator[Trial]:
+        """Trials of architectures with seeds, without those that are in the store."""
+        # What calibrates takes what there is. What the search needs it trains itself, weights and
+        # all, in the rare case that an architecture calibrates as well.
+        calibrates = stage.purpose in CALIBRATING
+        done = {
+            record.key
+            for record in self._store.records()
+            if calibrates or record.purpose not in CALIBRATING
+        }
+        for seed in seeds:
+            for spec in specs:
+                trial = Trial(
+                    number=self._number,
+                    arch=spec,
+                    seed=seed,
+                    **stage._asdict(),
+                    budget=budget,
+                    label=label,
+                )
+                # One may be the reference of another, and calibrate as well.
+                if trial.key not in done and trial.key not in self._handed_out:
+                    self._number += 1
+                    yield trial
+
+
+class AblationTrials(Trials):
+    """Every architecture of an ablation with every seed. Seeds come one after the other, so that an
+    unfinished run has whole pairs of the first ones.
+
+    Args:
+        config: The ablation.
+        store: See `Trials`.
+        seeds: Those of its seeds that are wanted.
+    """
+
+    def __init__(self, config: AblationConfig, store: TrialStore, seeds: Iterable[int]) -> None:
+        self._config, self._seeds = config, tuple(seeds)
+        super().__init__(store)
+
+    def _all(self) -> Iterator[Trial | None]:
+        stage, budget = self._config.first_stage, self._config.budget
+        for seed in self._seeds:
+            for label, spec in self._config.architectures():
+                yield from self._not_done([spec], [seed], stage, budget, label=label)
+
+
+class CalibrationTrials(Trials):
+    """Architectures spread over the cost range, by each recipe with each seed.
+
+    Args:
+        config: The calibration.
+        space: Its space, narrowed.
+        store: See `Trials`.
+    """
+
+    def __init__(self, config: CalibrationConfig, space: Space, store: TrialStore) -> None:
+        self._config, self._space = config, space
+        super().__init__(store)
+
+    def _all(self) -> Iterator[Trial | None]:
+        config, stage = self._config, self._config.first_stage
+        specs, note = _spread(self._space, config, config.architectures)
+        self.notes += note
+        for recipe in config.recipes:
+            yield from self._not_done(specs, config.seeds, stage, recipe.trained_steps)
+
+
+class SearchTrials(Trials):
+    """What a search trains: what its sampler proposes, the references of the frontier, and the
+    confirming seeds.
+
+    Each stage waits for the one before, since it is made from its results.
+
+    Args:
+        config: The search.
+        space: Its space, narrowed.
+        store: See `Trials`.
+        sampler: What proposes architectures, and is told what came of them.
         num_classes: Classes of the data set.
     """
 
     def __init__(
         self,
-        config: SearchConfig,
+        config: AnySearch,
         space: Space,
         store: TrialStore,
-        sampler: Sampler | None,
+        sampler: Sampler,
         num_classes: int,
     ) -> None:
         self._config = config
         self._space = space
-        self._store = store
         self._sampler = sampler
         self._num_classes = num_classes
-        self._running: set[TrialKey] = set()
-        self._handed_out: set[TrialKey] = set()
-        self._number = 1 + max((record.number for record in store.records()), default=-1)
-        self._trials = self._stages()
-        self.finished = False
-        self.notes: list[str] = []
+        super().__init__(store)
 
-    def next(self) -> Trial | None:
-        """The next trial; None if there is none now, for good once `finished` is set."""
-        if self.finished:
-            return None
-        try:
-            trial = next(self._trials)
-        except StopIteration:
-            self.finished = True
-            return None
-        if trial is not None:
-            self._running.add(trial.key)
-            self._handed_out.add(trial.key)
-        return trial
+    def ended(self, trial: Trial, record: TrialRecord) -> None:
+        """See `Trials`; the sampler is told the values of what it proposed."""
+        if trial.proposal is not None:
+            values = objective_values(record, self._config.cost, self._config.searched_by)
+            self._sampler.tell(trial.proposal, values)
+        super().ended(trial, record)
 
-    def done(self, trial: Trial) -> None:
-        """Notes that a trial's record is in the store."""
-        self._running.discard(trial.key)
-
-    def _stages(self) -> Iterator[Trial | None]:
-        """Trials in order; None where the next stage has to wait for those still running."""
-        if self._sampler is None:
-            yield from self._calibration()
-            while self._running:
-                yield None
-            return
-        yield from self._search(self._sampler)
-        while self._running:
-            yield None
-        if self._config.strategy == "supernet":
-            config = self._config
-            best = best_inherited(
-                self._store.records(), config.cost, config.retrain, config.searched_by
-            )
-            yield from self._untrained(best, [self._config.seed], "search")
-            while self._running:
-                yield None
+    def _all(self) -> Iterator[Trial | None]:
+        yield from self._proposals()
+        yield None
         yield from self._comparisons()
-        if self._config.trust:
-            yield from self._ranking_check()
-        while self._running:
-            yield None
 
     def _comparisons(self) -> Iterator[Trial | None]:
         """The references, and the confirming seeds."""
@@ -132,99 +214,44 @@ class Plan:
         }
         seed = self._config.seed
         for label, specs in references.items():
-            yield from self._untrained(specs, [seed], "reference", label=label)
-        while self._running:
-            yield None
+            yield from self._not_done(
+                specs,
+                [seed],
+                Stage("reference", "trained"),
+                self._config.recipe.trained_steps,
+                label=label,
+            )
+        yield None
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
             budget = self._config.recipes[-1].trained_steps
             members = [ArchSpec.from_json(row.arch) for row in front]
+            stage = Stage("confirmation", "trained")
             for label, specs in references.items():
-                yield from self._untrained(specs, seeds, "confirmation", label=label, budget=budget)
-            yield from self._untrained(members, seeds, "confirmation", budget=budget)
-        while self._running:
-            yield None
+                yield from self._not_done(specs, seeds, stage, budget, label=label)
+            yield from self._not_done(members, seeds, stage, budget)
 
-    def _search(self, sampler: Sampler) -> Iterator[Trial]:
+    def _proposals(self) -> Iterator[Trial]:
         stage = self._config.first_stage
         budget = self._config.budget(stage.evaluator)
         started = sum(record.stage == stage for record in self._store.records())
         while started < self._config.trials:
             try:
-                proposal = sampler.ask()
+                proposal = self._sampler.ask()
             except SpaceExhaustedError as error:
                 self.notes.append(str(error))
                 return
             started += 1
-            yield Trial(
-                number=self._take_number(),
+            trial = Trial(
+                number=self._number,
                 arch=proposal.spec,
                 seed=self._config.seed,
                 **stage._asdict(),
                 budget=budget,
                 proposal=proposal.number,
             )
-
-    def _calibration(self) -> Iterator[Trial]:
-        members = self._spread(self._config.calibrate)
-        for recipe in self._config.recipes:
-            yield from self._untrained(
-                members, self._calibration_seeds, "calibration", budget=recipe.trained_steps
-            )
-
-    def _ranking_check(self) -> Iterator[Trial]:
-        members = self._spread(self._config.trust)
-        seeds = self._calibration_seeds
-        yield from self._untrained(members, seeds[:1], "ranking_check", evaluator="inherited")
-        yield from self._untrained(members, seeds, "ranking_check")
-
-    @property
-    def _calibration_seeds(self) -> range:
-        return range(self._config.seed, self._config.seed + self._config.calibration_seeds)
-
-    def _spread(self, count: int) -> list[ArchSpec]:
-        members = calibration_members(self._space, self._config, count)
-        if len(members) < count:
-            self.notes.append(
-                f"the space holds no more than {len(members)} members that could be found, of"
-                f" {count} wanted"
-            )
-        return members
-
-    def _untrained(
-        self,
-        specs: Sequence[Arch],
-        seeds: Iterable[int],
-        purpose: Purpose,
-        *,
-        evaluator: Evaluator = "trained",
-        budget: int | None = None,
-        label: str = "",
-    ) -> Iterator[Trial]:
-        # What calibrates takes what there is. What the search needs it trains itself, weights and
-        # all, in the rare case that a member calibrates as well.
-        calibrates = purpose in CALIBRATING
-        done = {
-            record.key
-            for record in self._store.records()
-            if calibrates or record.purpose not in CALIBRATING
-        }
-        budget = budget or self._config.budget(evaluator)
-        for seed in seeds:
-            for spec in specs:
-                trial = Trial(
-                    number=self._number,
-                    arch=spec,
-                    seed=seed,
-                    purpose=purpose,
-                    evaluator=evaluator,
-                    budget=budget,
-                    label=label,
-                )
-                # A member may be the reference of another one, and calibrate as well.
-                if trial.key not in done and trial.key not in self._handed_out:
-                    self._take_number()
-                    yield trial
+            self._number += 1
+            yield trial
 
     def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation at the cost of each member; close members share one.
@@ -249,9 +276,65 @@ class Plan:
             found.append(inside or scale_to_cost(preset, cost, target))
         return list(dict.fromkeys(found))
 
-    def _take_number(self) -> int:
-        self._number += 1
-        return self._number - 1
+
+class SupernetSearchTrials(SearchTrials):
+    """What a search with a supernet does: what its sampler proposes is scored with the supernet's
+    weights, and the best are trained alone before the references. In the end, if asked for, subnets
+    spread over the cost range are scored and trained, to tell how far the former ranks as the
+    latter.
+    """
+
+    _config: SupernetSearchConfig
+
+    def _all(self) -> Iterator[Trial | None]:
+        config = self._config
+        alone, steps = Stage("search", "trained"), config.recipe.trained_steps
+        yield from self._proposals()
+        yield None
+        best = best_inherited(
+            self._store.records(), config.cost, config.retrain, config.searched_by
+        )
+        yield from self._not_done(best, [config.seed], alone, steps)
+        yield None
+        yield from self._comparisons()
+        yield None
+        if config.ranking_check:
+            specs, note = _spread(self._space, config, config.ranking_check)
+            self.notes += note
+            seeds = ranking_seeds(config)
+            inherited, trained = (
+                Stage("ranking_check", evaluator) for evaluator in ("inherited", "trained")
+            )
+            yield from self._not_done(specs, seeds[:1], inherited, config.supernet.steps)
+            yield from self._not_done(specs, seeds, trained, steps)
+
+
+def trials_of(
+    config: AnyConfig,
+    space: Space | None,
+    store: TrialStore,
+    sampler: Sampler | None,
+    num_classes: int,
+    seeds: Iterable[int],
+) -> Trials:
+    """What a run is to do, by its kind.
+
+    Args:
+        config: Of the run.
+        space: Its space, where there is one.
+        store: Its trials so far.
+        sampler: What proposes architectures to a search.
+        num_classes: Classes of the data set.
+        seeds: Those of an ablation's seeds that are wanted now.
+    """
+    if isinstance(config, AblationConfig):
+        return AblationTrials(config, store, seeds)
+    assert space is not None
+    if isinstance(config, CalibrationConfig):
+        return CalibrationTrials(config, space, store)
+    assert sampler is not None
+    kind = SupernetSearchTrials if isinstance(config, SupernetSearchConfig) else SearchTrials
+    return kind(config, space, store, sampler, num_classes)
 
 
 def reference_label(preset: str) -> str:
@@ -273,97 +356,30 @@ def outside_space(specs: Iterable[Arch], space: Space) -> frozenset[str]:
     return frozenset(found)
 
 
-def calibration_members(space: Space, config: SearchConfig, count: int) -> list[ArchSpec]:
+def _spread(space: Space, config: SpaceConfig, count: int) -> tuple[list[ArchSpec], list[str]]:
+    """Architectures spread over the cost range, and a note where there are fewer than wanted."""
+    specs = calibration_members(space, config, count)
+    if len(specs) == count:
+        return specs, []
+    return specs, [
+        f"the space holds no more than {len(specs)} members that could be found, of {count} wanted"
+    ]
+
+
+def ranking_seeds(config: SupernetSearchConfig) -> range:
+    """Seeds that the subnets of a ranking check are trained alone with."""
+    return range(config.seed, config.seed + config.ranking_seeds)
+
+
+def calibration_members(space: Space, config: SpaceConfig, count: int) -> list[ArchSpec]:
     """Members spread over the cost range, the same ones at every call."""
     rng = Random(config.seed)
     return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
 
 
-def trust_scores(records: Iterable[TrialRecord], space: Space, config: SearchConfig) -> TrustScores:
+def trust_scores(
+    records: Iterable[TrialRecord], space: Space, config: SupernetSearchConfig
+) -> TrustScores:
     """Both kinds of score of the members that tell how far to trust a supernet's."""
-    members = calibration_members(space, config, config.trust)
-    seeds = range(config.seed, config.seed + config.calibration_seeds)
-    return gather_trust(records, [spec.id for spec in members], seeds)
-
-
-def best_inherited(
-    records: Iterable[TrialRecord], cost: CostName, count: int, criterion: Criterion
-) -> list[ArchSpec]:
-    """Members of the frontier of inherited scores that dominate most between them.
-
-    They are taken one after the other, each for the hypervolume that it adds. The corner lies a
-    tenth of the range beyond the dearest cost and the worst score, so that the ends of the frontier
-    count for something. Where the frontier holds fewer, all of it comes back.
-
-    Args:
-        records: Of the run; the inherited scores of its search count.
-        cost: Weighed against the score.
-        count: How many at most.
-        criterion: The score.
-
-    Returns:
-        The members by rising cost.
-    """
-    points: dict[str, tuple[float, float]] = {}
-    specs: dict[str, ArchSpec] = {}
-    for record in records:
-        if record.stage == Stage("search", "inherited"):
-            values = objective_values(record, cost, criterion)
-            if values is not None:
-                points[record.arch_id] = values
-                specs[record.arch_id] = record.spec
-    return [specs[arch_id] for arch_id in _dominating_most(points, count)]
-
-
-def finalists(front: Sequence[ArchSummary], cost: CostName, count: int) -> list[ArchSummary]:
-    """Members of a frontier that dominate most between them, by rising cost.
-
-    They are chosen as by `best_inherited`, from the scores of the search.
-
-    Args:
-        front: The frontier of a search.
-        cost: Weighed against the score.
-        count: How many at most.
-    """
-    rows = {row.arch_id: row for row in front}
-    points = {
-        row.arch_id: (row.search_score, row.cost(cost))
-        for row in front
-        if row.search_score is not None
-    }
-    return [rows[arch_id] for arch_id in _dominating_most(points, count)]
-
-
-def _dominating_most(points: Mapping[str, tuple[float, float]], count: int) -> list[str]:
-    """Those of the frontier of (score, cost) that add most hypervolume, by rising cost."""
-    if not points:
-        return []
-    on_front = pareto_front(list(points.values()))
-    left = [arch_id for arch_id, on in zip(points, on_front, strict=True) if on]
-    scores, costs = zip(*points.values(), strict=True)
-    corner = (
-        min(scores) - MARGIN * (max(scores) - min(scores) or 1.0),
-        max(costs) + MARGIN * (max(costs) - min(costs) or 1.0),
-    )
-    chosen: list[str] = []
-    while left and len(chosen) < count:
-        taken = [points[arch_id] for arch_id in chosen]
-        gains = {a: hypervolume([*taken, points[a]], corner) for a in left}
-        best = max(left, key=gains.__getitem__)
-        left.remove(best)
-        chosen.append(best)
-    return sorted(chosen, key=lambda arch_id: points[arch_id][1])
-
-
-def objective_values(
-    record: TrialRecord, cost: CostName, criterion: Criterion = "miou"
-) -> tuple[float, float] | None:
-    """Score and cost of a record as a sampler is told them; None where the trial failed."""
-    score = record.score(criterion)
-    return None if score is None else (score, float(getattr(record, cost)))
-
-
-def frontier_members(records: Iterable[TrialRecord], config: SearchConfig) -> Sequence[ArchSummary]:
-    """Members of the frontier that the search itself found, by rising cost."""
-    found = (record for record in records if record.stage == Stage("search", "trained"))
-    return summarise(found, cost=config.cost, criterion=config.recipe.criterion).frontier
+    members = calibration_members(space, config, config.ranking_check)
+    return gather_trust(records, [spec.id for spec in members], ranking_seeds(config))

@@ -18,10 +18,10 @@ from ..results import (
     TrialStore,
     summarise,
 )
-from .config import ConfigError, SearchConfig, read_config
-from .evaluators import WEIGHTS_DIR
-from .folder import SUPERNET_NAME
-from .standing import training_conditions
+from .config import AnySearch, ConfigError, SupernetSearchConfig
+from .layout import RunLayout
+from .proxy_noise import training_conditions
+from .stored import read_config
 from .supernet import extract_member
 
 
@@ -36,11 +36,11 @@ class PooledRuns:
     """
 
     directories: tuple[Path, ...]
-    configs: tuple[SearchConfig, ...]
+    configs: tuple[AnySearch, ...]
     records: tuple[TrialRecord, ...]
 
     @property
-    def config(self) -> SearchConfig:
+    def config(self) -> AnySearch:
         """Configuration of the first run."""
         return self.configs[0]
 
@@ -61,14 +61,9 @@ class PooledRuns:
         """
         for seed in sorted(row.scores):
             for directory, config in zip(self.directories, self.configs, strict=True):
-                keys = [
-                    TrialKey(row.arch_id, seed, "trained", recipe.trained_steps)
-                    for recipe in reversed(config.recipes)
-                ]
-                # The last two are what versions before schema 6 called them.
-                earlier = f"{row.arch_id}-s{seed}"
-                for name in (*(key.name for key in keys), f"{earlier}-long", earlier):
-                    if (path := directory / WEIGHTS_DIR / f"{name}.pt").is_file():
+                for recipe in reversed(config.recipes):
+                    key = TrialKey(row.arch_id, seed, "trained", recipe.trained_steps)
+                    if (path := RunLayout(directory).kept_weights(key)) is not None:
                         return path
         raise ConfigError(
             f"no weights of {row.arch_id} in {', '.join(map(str, self.directories))}; a run keeps"
@@ -90,9 +85,14 @@ class PooledRuns:
         """
         spec = parse_arch(row.arch)
         for directory, config in zip(self.directories, self.configs, strict=True):
-            trained = (directory / SUPERNET_NAME).is_file()
-            if trained and isinstance(spec, ArchSpec) and config.load_space().contains(spec):
-                return extract_member(directory, config, data, spec)
+            layout = RunLayout(directory)
+            if (
+                isinstance(config, SupernetSearchConfig)
+                and layout.supernet.is_file()
+                and isinstance(spec, ArchSpec)
+                and config.load_space().contains(spec)
+            ):
+                return extract_member(layout, config.supernet_plan(config.seed), data, spec)
         return None
 
 
@@ -110,10 +110,8 @@ def read_runs(directories: Sequence[str | Path]) -> PooledRuns:
     paths = tuple(map(Path, directories))
     if not paths:
         raise ConfigError("name at least one run directory, got none")
-    configs = tuple(read_config(path) for path in paths)
+    configs = tuple(read_config(path, AnySearch) for path in paths)
     for path, config in zip(paths, configs, strict=True):
-        if config.calibrate:
-            raise ConfigError(f"{path} holds a calibration, which has no frontier")
         mine, first = (
             {**training_conditions(of), "recipe.long": of.long} for of in (config, configs[0])
         )

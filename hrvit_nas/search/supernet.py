@@ -1,4 +1,4 @@
-"""The supernet of a run: how a worker trains its part of it, and scores members with it."""
+"""A supernet of a run: how a worker trains its part of it, and scores members with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
-from ..execution import Executor
+from ..execution import Executor, Resources
 from ..models import Segmentor, Supernet, build_supernet, extract
 from ..results import write_csv
 from ..training import (
@@ -23,9 +23,8 @@ from ..training import (
     train_supernet,
 )
 from ..training.loop import recalibration_batches
-from .config import ConfigError, SearchConfig
-from .evaluators import TRAINING_DIR
-from .folder import CURVE_NAME, STEPS_NAME, SUPERNET_NAME
+from .config import ConfigError, SupernetPlan
+from .layout import RunLayout
 
 CURVE_COLUMNS = ("step", "largest_loss", "others_loss", "largest_miou", "smallest_miou")
 """Columns of `supernet.csv`: steps (count), losses (nats), mIoU (fraction) where it was scored."""
@@ -54,81 +53,77 @@ class Step:
     returns: int
 
 
-def build_from(config: SearchConfig, num_classes: int) -> Supernet:
-    """The supernet of a run, untrained, the same on every worker."""
+def build_from(plan: SupernetPlan, num_classes: int) -> Supernet:
+    """The supernet of a plan, untrained, the same on every worker."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(plan.seed)
         return build_supernet(
-            config.load_space(), num_classes, drop_path_rate=config.recipe.drop_path_rate
+            plan.load_space(), num_classes, drop_path_rate=plan.recipe.drop_path_rate
         )
 
 
 def ensure_supernet(
-    directory: Path,
-    config: SearchConfig,
-    num_classes: int,
+    layout: RunLayout,
+    plan: SupernetPlan,
+    resources: Resources,
     executor: Executor,
     observer: Callable[[Step | None], None],
 ) -> None:
-    """Trains the supernet of a directory, or what is left of it to train.
+    """Trains a supernet, or what is left of it to train.
 
     Args:
-        directory: Where it lies, or will.
-        config: The search that it is for.
-        num_classes: Classes of the data set.
-        executor: What trains it, within its session.
+        layout: Where it lies, or will.
+        plan: All that its training depends on.
+        resources: What each process that trains it asks for.
+        executor: What runs them, within its session.
         observer: Told now and then how far training is.
 
     Raises:
         ConfigError: The training collapsed too often, or its workers kept dying.
     """
-    if (directory / SUPERNET_NAME).exists():
-        if (directory / TRAINING_DIR / STEPS_NAME).exists():  # it was stopped just before
-            finish_training(directory, config, num_classes)
+    layout.directory.mkdir(exist_ok=True)
+    if layout.supernet.exists():
+        if layout.supernet_steps.exists():  # it was stopped just before
+            finish_training(layout, plan)
         return
-    resources = config.resources
     shared = {
-        "run_dir": str(directory.resolve()),
-        "config": config.model_dump(mode="json"),
+        "directory": str(layout.directory.resolve()),
+        "plan": plan.model_dump(mode="json"),
         "threads": resources.cpus_per_trial,
         "device": "cuda" if resources.gpus_per_trial else "cpu",
         "checkpoint_seconds": CHECKPOINT_SECONDS,
     }
     try:
         executor.run_group(
-            train_part,
-            shared,
-            config.recipe.batch_size,
-            lambda: observer(last_step(directory)),
+            train_part, shared, plan.recipe.batch_size, lambda: observer(last_step(layout))
         )
     except RuntimeError as error:  # collapsed too often, or its workers kept dying
         raise ConfigError(f"the supernet's training failed: {error}") from error
-    finish_training(directory, config, num_classes)
+    finish_training(layout, plan)
 
 
 def train_part(shared: Mapping[str, Any]) -> None:
-    """Trains the supernet of a run, as one of the processes of an initialised process group.
+    """Trains a supernet, alone or as one of the processes of an initialised process group.
 
     The first process writes the checkpoint that a later sitting goes on from, a line a step for
     whoever watches, and in the end the supernet.
 
     Args:
-        shared: `run_dir`, `config` (plain data), `threads`, `device`, `checkpoint_seconds`.
+        shared: `directory`, `plan` (plain data), `threads`, `device`, `checkpoint_seconds`.
     """
     torch.set_num_threads(shared["threads"])
-    config = SearchConfig.model_validate(shared["config"])
-    run_dir = Path(shared["run_dir"])
-    if not run_dir.is_dir():
-        raise ConfigError(f"run directory {run_dir} is not there; put it on shared storage")
-    data = load_data(config.data)
-    supernet = build_from(config, data.num_classes)
-    folder = run_dir / TRAINING_DIR
-    folder.mkdir(exist_ok=True)
-    with (folder / STEPS_NAME).open("a", encoding="utf-8") as lines:
+    plan = SupernetPlan.model_validate(shared["plan"])
+    layout = RunLayout(Path(shared["directory"]))
+    if not layout.directory.is_dir():
+        raise ConfigError(f"{layout.directory} is not there; put it on shared storage")
+    data = load_data(plan.data)
+    supernet = build_from(plan, data.num_classes)
+    layout.training.mkdir(exist_ok=True)
+    with layout.supernet_steps.open("a", encoding="utf-8") as lines:
 
         def note(progress: SupernetProgress) -> None:
             step = Step(
-                progress.step, config.supernet.steps, *progress.losses[-1], len(progress.returns)
+                progress.step, plan.supernet.steps, *progress.losses[-1], len(progress.returns)
             )
             lines.write(json.dumps(vars(step)) + "\n")
             lines.flush()
@@ -136,22 +131,22 @@ def train_part(shared: Mapping[str, Any]) -> None:
         progress = train_supernet(
             supernet,
             data,
-            config.recipe,
-            config.supernet,
-            cost=config.cost_of,
-            seed=config.seed,
+            plan.recipe,
+            plan.supernet,
+            cost=plan.cost_of,
+            seed=plan.seed,
             device=shared["device"],
-            checkpoint=folder / SUPERNET_NAME,
+            checkpoint=layout.supernet_training,
             checkpoint_seconds=shared["checkpoint_seconds"],
             on_step=note,
         )
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        save_supernet(run_dir / SUPERNET_NAME, supernet, progress)
+        save_supernet(layout.supernet, supernet, progress)
 
 
-def last_step(run_dir: Path) -> Step | None:
+def last_step(layout: RunLayout) -> Step | None:
     """Where training stands, as far as a whole line says; None before its first step."""
-    path = run_dir / TRAINING_DIR / STEPS_NAME
+    path = layout.supernet_steps
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
@@ -161,12 +156,13 @@ def last_step(run_dir: Path) -> Step | None:
         return None
 
 
-def finish_training(run_dir: Path, config: SearchConfig, num_classes: int) -> SupernetProgress:
+def finish_training(layout: RunLayout, plan: SupernetPlan) -> SupernetProgress:
     """Writes the loss curve, and removes what only training needed."""
-    progress = load_supernet(run_dir / SUPERNET_NAME, build_from(config, num_classes))
+    num_classes = load_data(plan.data).num_classes
+    progress = load_supernet(layout.supernet, build_from(plan, num_classes))
     scored = {check.step: check for check in progress.checks}
     write_csv(
-        run_dir / CURVE_NAME,
+        layout.supernet_curve,
         CURVE_COLUMNS,
         (
             {
@@ -179,48 +175,47 @@ def finish_training(run_dir: Path, config: SearchConfig, num_classes: int) -> Su
             for step, loss in enumerate(progress.losses, start=1)
         ),
     )
-    folder = run_dir / TRAINING_DIR
+    name = layout.supernet_training.name
     # The steps last: as long as they are there, this is not done.
-    for path in (*folder.glob(f"*{SUPERNET_NAME}*"), folder / STEPS_NAME):
+    for path in (*layout.training.glob(f"*{name}*"), layout.supernet_steps):
         path.unlink(missing_ok=True)
     return progress
 
 
 def load_scorer(
-    run_dir: Path, config: SearchConfig, data: SegmentationData, device: str
+    layout: RunLayout, plan: SupernetPlan, data: SegmentationData, device: str
 ) -> tuple[MemberScorer, int]:
-    """What scores members with a run's supernet, and the steps that this was trained for."""
-    supernet = build_from(config, data.num_classes)
-    progress = load_supernet(run_dir / SUPERNET_NAME, supernet)
+    """What scores members with a trained supernet, and the steps that this was trained for."""
+    supernet = build_from(plan, data.num_classes)
+    progress = load_supernet(layout.supernet, supernet)
     supernet.to(device)
-    scorer = MemberScorer(supernet, data, config.recipe, config.supernet, torch.device(device))
+    scorer = MemberScorer(supernet, data, plan.recipe, plan.supernet, torch.device(device))
     return scorer, progress.step
 
 
 def extract_member(
-    run_dir: Path, config: SearchConfig, data: SegmentationData, spec: ArchSpec
+    layout: RunLayout, plan: SupernetPlan, data: SegmentationData, spec: ArchSpec
 ) -> Segmentor:
-    """A member of a run's supernet as a network of its own, on the CPU and in eval mode.
+    """A member of a trained supernet as a network of its own, on the CPU and in eval mode.
 
     Its batch statistics are estimated as they were when the run scored it.
 
     Args:
-        run_dir: Run directory, with its `supernet.pt`.
-        config: The run's configuration.
+        layout: Where the supernet lies.
+        plan: How it was trained.
         data: Its data set.
         spec: The member.
 
     Raises:
-        ConfigError: The run has no supernet.
+        ConfigError: There is no supernet.
         CheckpointError: Its file is corrupt, or of another space or number of classes.
-        SpaceError: The architecture is not a member of the run's space.
+        SpaceError: The architecture is not a member of its space.
     """
-    path = run_dir / SUPERNET_NAME
-    if not path.is_file():
-        raise ConfigError(f"{run_dir} has no {SUPERNET_NAME}; a search by trials trains none")
-    supernet = build_from(config, data.num_classes)
-    load_supernet(path, supernet)
+    if not layout.supernet.is_file():
+        raise ConfigError(f"{layout.directory} has no {layout.supernet.name}")
+    supernet = build_from(plan, data.num_classes)
+    load_supernet(layout.supernet, supernet)
     device = torch.device("cpu")
-    count = config.supernet.calibration_batches
-    supernet.calibrate(spec, recalibration_batches(data, config.recipe, count, device))
+    count = plan.supernet.calibration_batches
+    supernet.calibrate(spec, recalibration_batches(data, plan.recipe, count, device))
     return extract(supernet, spec).eval()

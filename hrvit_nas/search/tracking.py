@@ -21,7 +21,6 @@ from ..results import TrialRecord
 from ..results.records import Criterion
 from .config import ConfigError
 
-TENSORBOARD_DIR = "tensorboard"
 COSTS = (
     *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),
     "uncalibrated_miou",
@@ -45,10 +44,14 @@ _log = logging.getLogger(__name__)
 
 
 class Tracking:
-    """Copies the trials of one run directory to other tools; nothing it meets stops a run."""
+    """Copies the trials of one run to other tools; nothing it meets stops a run.
+
+    Args:
+        directory: Of TensorBoard's event files.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory / TENSORBOARD_DIR
+        self._directory = directory
         self._mlflow: MlflowLog | None = None
         self._warned = False
 

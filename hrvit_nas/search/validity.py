@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..data import DataConfig
 from ..results import BenchmarkError, Criterion, Estimate, list_benchmarks, load_benchmark
 from ..training import Recipe
-from .config import SearchConfig
+from .config import AnySearch, SupernetSearchConfig
 
 MIN_ARCHITECTURES = 6
 """Fewer say nothing of a rank correlation."""
@@ -41,7 +41,7 @@ class Validity:
     ceiling: Estimate
 
 
-def validity_of(config: SearchConfig) -> Validity | None:
+def validity_of(config: AnySearch) -> Validity | None:
     """Reads the validity of a search's scores off the shipped table of its data set.
 
     Returns:
@@ -49,7 +49,7 @@ def validity_of(config: SearchConfig) -> Validity | None:
         or without scores at that step; and of scores with the weights of a supernet.
     """
     recipe, data = config.recipe, config.data
-    if config.strategy != "trials":
+    if isinstance(config, SupernetSearchConfig):
         return None
     if data.name not in list_benchmarks():
         return None

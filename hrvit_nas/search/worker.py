@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..data import DataConfig, load_data
 from ..results import Trial, TrialResult
 from ..training import MemberScorer, Recipe
-from .config import ConfigError, SearchConfig
+from .config import ConfigError, SupernetPlan
 from .evaluators import TrialContext, score_with_supernet, train_alone
+from .layout import RunLayout
 from .supernet import load_scorer
+
+if TYPE_CHECKING:
+    from .run import Run
 
 
 class TrialWorker:
     """Scores trials of a run, one after the other, as each of them says.
 
     Args:
-        shared: What `shared_by_trials` makes; where trials are scored with a supernet, `search`
-            too, the configuration that it was trained for.
+        shared: What `shared_by_trials` makes.
 
     Raises:
         ConfigError: The run directory is not there.
@@ -31,19 +34,21 @@ class TrialWorker:
 
     def __init__(self, shared: Mapping[str, Any]) -> None:
         torch.set_num_threads(shared["threads"])
-        run_dir = Path(shared["run_dir"])
-        if not run_dir.is_dir():
-            raise ConfigError(f"run directory {run_dir} is not there; put it on shared storage")
+        layout = RunLayout(Path(shared["directory"]))
+        if not layout.directory.is_dir():
+            raise ConfigError(
+                f"run directory {layout.directory} is not there; put it on shared storage"
+            )
         self._data = load_data(DataConfig.model_validate(shared["data"]))
         self._context = TrialContext(
-            run_dir=run_dir,
+            layout=layout,
             recipes=tuple(map(Recipe.model_validate, shared["recipes"])),
             image_size=tuple(shared["image_size"]),
             with_latency=shared["with_latency"],
             device="cuda" if shared["gpus"] else "cpu",
         )
-        self._search: Mapping[str, Any] | None = shared.get("search")
-        self._scoring: tuple[MemberScorer, int] | None = None
+        self._supernets: Mapping[int, Mapping[str, Any]] = shared["supernets"]
+        self._scorers: dict[int, tuple[MemberScorer, int]] = {}
 
     def run(self, trial: Trial) -> TrialResult:
         """Scores a trial.
@@ -57,7 +62,7 @@ class TrialWorker:
         """
         try:
             if trial.evaluator == "inherited":
-                return score_with_supernet(*self._scorer(), trial, self._context)
+                return score_with_supernet(*self._scorer(trial.seed), trial, self._context)
             return train_alone(trial, self._data, self._context)
         except torch.AcceleratorError:
             raise
@@ -65,10 +70,33 @@ class TrialWorker:
             words = " ".join(str(error).split())
             return TrialResult.failed(f"{type(error).__name__}: {words}"[:500])
 
-    def _scorer(self) -> tuple[MemberScorer, int]:
-        """The run's supernet, which this worker holds from the first such trial on."""
-        if self._scoring is None:
-            search = SearchConfig.model_validate(self._search)
-            context = self._context
-            self._scoring = load_scorer(context.run_dir, search, self._data, context.device)
-        return self._scoring
+    def _scorer(self, seed: int) -> tuple[MemberScorer, int]:
+        """The supernet of a seed, which this worker holds from the first such trial on."""
+        if seed not in self._scorers:
+            where = self._supernets[seed]
+            layout = RunLayout(Path(where["directory"]))
+            plan = SupernetPlan.model_validate(where["plan"])
+            self._scorers[seed] = load_scorer(layout, plan, self._data, self._context.device)
+        return self._scorers[seed]
+
+
+def shared_by_trials(run: Run[Any]) -> dict[str, Any]:
+    """What all trials of a run share, as plain data."""
+    config = run.config
+    supernets = {
+        seed: {
+            "directory": str(run.supernet_layout(seed).directory.resolve()),
+            "plan": config.supernet_plan(seed).model_dump(mode="json"),
+        }
+        for seed in config.supernet_seeds
+    }
+    return {
+        "directory": str(run.directory.resolve()),
+        "data": config.data.model_dump(mode="json"),
+        "recipes": [recipe.model_dump(mode="json") for recipe in config.recipes],
+        "image_size": list(config.image_size),
+        "with_latency": config.with_latency,
+        "threads": config.resources.cpus_per_trial,
+        "gpus": config.resources.gpus_per_trial,
+        "supernets": supernets,
+    }

@@ -15,9 +15,9 @@ import yaml
 
 from hrvit_nas.arch import get_arch
 from hrvit_nas.cli.ablate import NAME, main
+from hrvit_nas.cli.search import main as search
 from hrvit_nas.report import ABLATION_COLUMNS, COST_COLUMNS
 from hrvit_nas.results import TrialStore
-from hrvit_nas.search.run import open_run
 
 PLAN = {
     "description": "Two parts.",
@@ -104,7 +104,7 @@ REFUSED = {
         "--seeds has no meaning with --cost-only; drop it",
     ),
     "a plan on resume": (("published_components", "--resume", "run"), "the plan cannot be changed"),
-    "nothing to resume": (("--resume", "nowhere"), "nowhere holds no ablation"),
+    "nothing to resume": (("--resume", "nowhere"), "nowhere holds no run"),
     "no data": (("strip_width", "--data", "camvid"), "camvid"),
     "no change": (("published_components", "--only", ","), "name changes of the plan to look at"),
     "an empty base": (("strip_width", "--base", ""), "no architecture is called ''"),
@@ -193,7 +193,7 @@ def test_a_run_trains_each_architecture_with_each_seed_once(finished):
         seeds.setdefault(record.label, []).append(record.seed)
     assert {"base", "des", "mix_cfn"} <= seeds.keys()
     assert all(sorted(of) == [0, 1, 2] for of in seeds.values())
-    config = json.loads((directory / "config.json").read_text())["ablation"]
+    config = json.loads((directory / "config.json").read_text())["config"]
     controls = [arm for arm in config["arms"] if arm["control"]]
     assert len(seeds) == 3 + len(controls)
     assert f"{len(records)} trials of 1 steps with seeds 0 to 2" in out
@@ -233,7 +233,7 @@ def test_further_seeds_train_no_old_ones_again(copied, ablate):
 
     status, _, err = ablate("--resume", copied, "--seeds", 3)
     assert status == 2
-    assert "has 4 seeds; --seeds can only add, got 3" in err
+    assert "has 4 seeds; a resumed run can only have more, got 3" in err
 
 
 def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, monkeypatch):
@@ -243,7 +243,7 @@ def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, m
     (copied / "latency.json").unlink()
     (copied / "ablation.csv").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("hrvit_nas.search.ablation_run.time_architectures", broken)
+        patch.setattr("hrvit_nas.search.ablation_results.time_architectures", broken)
         status, out, _ = ablate("--resume", copied)
     assert status == 0
     assert "latencies could not be measured (RuntimeError: no memory left)" in out
@@ -266,14 +266,16 @@ def test_fewer_seeds_than_it_takes_are_refused_on_resume(copied, ablate):
     assert "at least 3 seeds, got 2" in err
 
 
-def test_each_command_keeps_to_its_own_runs(copied, ablate, make_config):
-    with pytest.raises(ValueError, match="holds no run, but a run of hrvit-ablate"):
-        open_run(copied, {}, {})
-    config = json.loads((copied / "config.json").read_text())
-    (copied / "config.json").write_text(json.dumps({"config": config["ablation"], "space": {}}))
+def test_each_command_keeps_to_its_own_runs(copied, ablate, run_command, make_config):
+    status, _, err = run_command(search, "--resume", copied)
+    assert status == 2
+    assert f"holds an ablation; continue it with hrvit-ablate --resume {copied}" in err
+    config = make_config()
+    content = {"config": config.model_dump(mode="json"), "space": config.load_space().to_dict()}
+    (copied / "config.json").write_text(json.dumps(content))
     status, _, err = ablate("--resume", copied)
     assert status == 2
-    assert "holds no ablation, but a run of hrvit-search" in err
+    assert f"holds a search; continue it with hrvit-search --resume {copied}" in err
 
 
 @pytest.mark.slow
@@ -301,7 +303,7 @@ def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("branch_allocation", "--cheap"), "--cheap cannot bring arms to equal MACs"),
+        (("branch_allocation", "--cheap"), "a supernet cannot bring arms to equal MACs"),
         (("rivals", "--cheap", "--only", "cswin_ti"), "'cswin_ti' is another architecture"),
         (("strip_width", "--supernet-steps", 3), "--supernet-steps needs --cheap"),
         (("strip_width", "--cheap", "--supernet-steps", 0), "steps"),
@@ -317,7 +319,7 @@ def test_what_one_supernet_cannot_hold_is_refused(ablate, tmp_path, arguments, m
 @pytest.mark.slow
 def test_ctrl_c_then_resume(start_search, wait_for_trials, profile, plan, tmp_path, ablate):
     directory = tmp_path / "run"
-    options = ("--only", "des", "--profile", profile, "--steps", 15, "--output", "run")
+    options = ("--only", "des", "--profile", profile, "--steps", 6, "--output", "run")
     process = start_search(plan, *options, command="ablate")
     wait_for_trials(directory, process)
     os.killpg(process.pid, signal.SIGINT)

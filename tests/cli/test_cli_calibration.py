@@ -77,7 +77,7 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     said = search("--resume", "search", "--calibration", "run")
     assert f"this search stands on the calibration in {directory}" in said
     config = json.loads((tmp_path / "search" / "config.json").read_text())["config"]
-    assert config["standing"]["noise"] == found.final.components.seeds.value
+    assert config["proxy_noise"]["noise"] == found.final.components.seeds.value
     with (tmp_path / "search" / "frontier.csv").open() as file:
         chances = [row["frontier_probability"] for row in csv.DictReader(file)]
     assert any(0 < float(chance) <= 1 for chance in chances if chance)

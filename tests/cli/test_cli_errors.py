@@ -103,15 +103,18 @@ def run_dir(make_config, tmp_path):
         (["--max-params", "0"], "--max-params must be above 0, got 0"),
         (["--address", ""], "resources.address: "),
         (["--max-activation-bytes", "10"], "found no member with peak_activation_bytes"),
-        (["--calibrate-proxy", "5"], "must train at least 6 members, got 5"),
+        (
+            ["--calibrate-proxy", "5"],
+            "--calibrate-proxy: Input should be greater than or equal to 6",
+        ),
         (["--calibrate-proxy", "0"], "Invalid value for '--calibrate-proxy'"),
-        (["--calibrate-proxy", "6", "--calibration-seeds", "1"], "calibration_seeds: "),
-        (["--calibrate-proxy", "6", "--wanted-tau", "1"], "wanted_tau: "),
+        (["--calibrate-proxy", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
+        (["--calibrate-proxy", "6", "--wanted-tau", "1"], "--wanted-tau: "),
         (["--calibrate-proxy", "6", "--trials", "9"], "--trials has no meaning with"),
         (["--calibrate-proxy", "6", "--confirm", "2"], "--confirm has no meaning with"),
         (["--calibrate-proxy", "6", "--calibration", "x"], "--calibration has no meaning with"),
         (["--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
-        (["--calibration", "nowhere"], "nowhere holds no calibration"),
+        (["--calibration", "nowhere"], "nowhere holds no run"),
         (["--strategy", "oneshot"], "'oneshot' is not one of"),
         (["--supernet", "x.pt"], "--supernet needs --strategy supernet; drop it"),
         (["--supernet-steps", "9"], "--supernet-steps needs --strategy supernet; drop it"),
@@ -125,10 +128,10 @@ def run_dir(make_config, tmp_path):
         ([*SUPERNET, "--supernet", "."], "no supernet at ."),
         ([*SUPERNET, "--supernet", "x.pt", "--supernet-steps", "9"], "which is trained already"),
         ([*SUPERNET, "--supernet-steps", "0"], "supernet.steps: Input should be greater"),
-        ([*SUPERNET, "--retrain", "0"], "retrain: Input should be greater than or equal to 1"),
+        ([*SUPERNET, "--retrain", "0"], "--retrain: Input should be greater than or equal to 1"),
         ([*SUPERNET, "--trust", "0"], "Invalid value for '--trust'"),
-        ([*SUPERNET, "--trust", "3"], "must compare at least 6 members, got 3"),
-        ([*SUPERNET, "--trust", "6", "--calibration-seeds", "1"], "calibration_seeds: "),
+        ([*SUPERNET, "--trust", "3"], "must compare at least 6 subnets, or 0 for none, got 3"),
+        ([*SUPERNET, "--trust", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
         ([*SUPERNET, "--calibration-seeds", "3"], "needs --calibrate-proxy or --trust"),
         ([*SUPERNET, "--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
         (["--resume", "nowhere"], "nowhere holds no run (config.json is missing)"),
@@ -165,7 +168,7 @@ def test_a_storage_that_cannot_be_used_is_refused(refused, profile):
 
 def test_an_output_that_holds_a_run_is_refused(refused, run_dir, profile):
     line = refused("--profile", profile, "--output", run_dir)
-    assert f"holds a run already; continue it with hrvit-search --resume {run_dir}" in line
+    assert "holds a run already; resume it, or name another directory" in line
 
 
 def test_an_output_that_holds_files_is_refused_and_left_alone(refused, tmp_path, profile):
@@ -201,7 +204,7 @@ def test_what_a_run_is_made_of_cannot_be_changed_on_resume(option, refused, run_
     [
         ("config.json", b"{", "is damaged"),
         ("config.json", b"[]", "is damaged"),
-        ("config.json", b'{"config": {"resources": {}, "tials": 1}, "space": {}}', "space: Field"),
+        ("config.json", b'{"config": {"resources": {}, "tials": 1}, "space": {}}', "data: Field"),
         ("config.json", b'{"config": {}}', "is damaged"),
         ("trials.jsonl", b"noise\n", "line 1 is damaged"),
         ("trials.jsonl", b"{}\n", "line 1 has schema version None"),
@@ -231,9 +234,9 @@ def test_what_is_of_a_calibration_is_refused_for_a_search(refused, run_dir):
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        (("--trust", 6), "a trust report is of a supernet's scores"),
-        (("--retrain", 2), "holds no search with a supernet; --retrain is of one"),
-        (("--calibration-seeds", 3), "are of a calibration, or of --trust"),
+        (("--trust", 6), "holds a search, and --trust is not for that"),
+        (("--retrain", 2), "holds a search, and --retrain is not for that"),
+        (("--calibration-seeds", 3), "--calibration-seeds is not for that"),
     ],
 )
 def test_what_is_of_a_supernet_is_refused_for_a_search_without(option, expected, refused, run_dir):
@@ -245,14 +248,16 @@ def saved_supernet(config, path):
     from hrvit_nas.search.supernet import build_from
     from hrvit_nas.training import SupernetProgress, save_supernet
 
-    save_supernet(path, build_from(config, num_classes=10), SupernetProgress())
+    plan = config.supernet_plan(config.seed)
+    save_supernet(path, build_from(plan, num_classes=10), SupernetProgress())
     return path
 
 
 def test_a_supernet_of_another_space_is_refused(refused, profile, make_config, tmp_path):
     narrowing = make_config().narrowing
     choices = {**narrowing.choices, "width_1": (8,)}
-    other = make_config(narrowing=narrowing.model_copy(update={"choices": choices}))
+    narrowing = narrowing.model_copy(update={"choices": choices})
+    other = make_config("supernet_search", narrowing=narrowing)
     path = saved_supernet(other, tmp_path / "other.pt")
     line = refused("--profile", profile, *SUPERNET, "--supernet", path, "--output", "out")
     assert str(path) in line
@@ -266,7 +271,7 @@ def test_a_damaged_supernet_is_refused(content, refused, profile, tmp_path):
 
 
 def test_a_truncated_supernet_is_refused(refused, profile, make_config, tmp_path):
-    path = saved_supernet(make_config(), tmp_path / "mine.pt")
+    path = saved_supernet(make_config("supernet_search"), tmp_path / "mine.pt")
     path.write_bytes(path.read_bytes()[:-1000])
     assert "mine.pt" in refused("--profile", profile, *SUPERNET, "--supernet", "mine.pt")
 

@@ -16,7 +16,7 @@ from hrvit_nas.arch import get_arch, get_hrvit, scale_widths
 from hrvit_nas.cli.report import main
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import TrialStore
-from hrvit_nas.search.config import CONFIG_NAME
+from hrvit_nas.search.layout import RunLayout
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def run(tmp_path, record, make_config):
         )
     config = make_config()
     content = {"config": config.model_dump(mode="json"), "space": config.load_space().to_dict()}
-    (directory / CONFIG_NAME).write_text(json.dumps(content))
+    RunLayout(directory).config.write_text(json.dumps(content))
     return directory, spec
 
 

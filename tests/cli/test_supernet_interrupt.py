@@ -20,9 +20,9 @@ from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.execution import Resources
 from hrvit_nas.execution.ray_train import run_group
 from hrvit_nas.results import TrialStore
-from hrvit_nas.search.evaluators import TRAINING_DIR
-from hrvit_nas.search.run import SUPERNET_NAME, continue_run, create_run, open_run
-from hrvit_nas.search.supernet import CURVE_NAME, STEPS_NAME, finish_training, train_part
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.run import continue_run, create_run, open_run
+from hrvit_nas.search.supernet import finish_training, train_part
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -56,25 +56,26 @@ def all_gone(process, command=b""):
 
 
 def curve(directory):
-    with (directory / CURVE_NAME).open() as file:
+    with RunLayout(directory).supernet_curve.open() as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(make_config, ray_runtime, tmp_path_factory):
     """The loss curve of the same training in one go."""
-    config = make_config(strategy="supernet", supernet=SUPERNET)
+    config = make_config("supernet_search", supernet=SUPERNET)
     run = create_run(config, tmp_path_factory.mktemp("undisturbed") / "run")
     config = run.config  # which knows the classes, by which members are costed
+    plan = config.supernet_plan(config.seed)
     shared = {
-        "run_dir": str(run.directory),
-        "config": config.model_dump(mode="json"),
+        "directory": str(run.directory),
+        "plan": plan.model_dump(mode="json"),
         "threads": 1,
         "device": "cpu",
         "checkpoint_seconds": 1e9,
     }
     run_group(train_part, shared, Resources(), 2, lambda: None)
-    finish_training(run.directory, config, run.data.num_classes)
+    finish_training(run.layout, plan)
     run.close()
     return curve(run.directory)
 
@@ -100,7 +101,7 @@ def steps_of(wait_for, tmp_path):
     """Waits until a training has come so far; returns a function that reads its steps."""
 
     def steps_of(process, beyond):
-        path = tmp_path / "run" / TRAINING_DIR / STEPS_NAME
+        path = RunLayout(tmp_path / "run").supernet_steps
         kept = tmp_path / "steps"
 
         def read():
@@ -149,9 +150,9 @@ def test_a_killed_driver_loses_no_more_than_the_steps_since_the_checkpoint(
     assert all_gone(process, command=b"ray::RayTrainWorker")
     before = read()
     assert len(before) < STEPS
-    checkpoint = directory / TRAINING_DIR / SUPERNET_NAME
+    checkpoint = RunLayout(directory).supernet_training
     saved = len(torch.load(checkpoint, weights_only=True)["progress"]["losses"])
-    assert not (directory / SUPERNET_NAME).exists()
+    assert not RunLayout(directory).supernet.exists()
 
     run = open_run(directory, {}, {})
     try:

@@ -8,7 +8,7 @@ import pytest
 from hrvit_nas.arch import scale_widths
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import HistoryPoint, TrialStore
-from hrvit_nas.search.config import CONFIG_NAME
+from hrvit_nas.search.layout import RunLayout
 
 NUM_CLASSES = 8
 IMAGE_SIZE = (32, 48)
@@ -18,8 +18,8 @@ IMAGE_SIZE = (32, 48)
 def write_run(record, make_config):
     """Writes a run directory: (directory, records, fields of the configuration)."""
 
-    def write(directory, records, **changes):
-        config = make_config(**changes)
+    def write(directory, records, kind="search", **changes):
+        config = make_config(kind, **changes)
         directory.mkdir(parents=True, exist_ok=True)
         with TrialStore(directory, write=True) as store:
             for item in records:
@@ -28,7 +28,7 @@ def write_run(record, make_config):
             "config": config.model_dump(mode="json"),
             "space": config.load_space().to_dict(),
         }
-        (directory / CONFIG_NAME).write_text(json.dumps(content))
+        RunLayout(directory).config.write_text(json.dumps(content))
         return directory
 
     return write

@@ -83,7 +83,7 @@ def test_it_compares_by_cross_entropy_too(run_dir):
 
 def test_bad_input_is_one_line(run_dir, tmp_path):
     for arguments, message in (
-        ((tmp_path / "none",), "holds no ablation"),
+        ((tmp_path / "none",), "holds no run"),
         ((run_dir, "--output", "forest.txt"), "must end in .png, .pdf, .svg"),
     ):
         done = run("ablation", *arguments)

@@ -196,7 +196,7 @@ def test_a_search_with_a_supernet_is_shown_before_anything_is_trained_alone(
     write_run, trials_of, tmp_path
 ):
     records = trials_of(5, evaluator="inherited")
-    found = page_of(write_run(tmp_path / "supernet", records, strategy="supernet"))
+    found = page_of(write_run(tmp_path / "supernet", records, "supernet_search"))
     chart = found.data["charts"]["run-0-pareto"]["data"]
     assert [trace["name"] for trace in chart] == ["inherited weights"]
     assert len(chart[0]["x"]) == 5
@@ -216,7 +216,7 @@ def test_names_are_no_templates_of_charts(write_run, trials_of, tmp_path):
 
 
 def test_a_supernets_trust_stands_on_its_page(write_run, trials_of, tmp_path, make_config):
-    settings = {"strategy": "supernet", "trust": 6, "calibration_seeds": 2}
+    settings = {"kind": "supernet_search", "ranking_check": 6, "ranking_seeds": 2}
     config = make_config(**settings)
     records = []
     for number, spec in enumerate(calibration_members(config.load_space(), config, 6)):

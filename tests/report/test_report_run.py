@@ -23,7 +23,7 @@ def run(whole_run):
 
 
 def test_a_run_knows_what_it_is(run):
-    assert (run.name, run.kind, run.dataset, run.image_size) == (
+    assert (run.name, run.config.kind, run.dataset, run.image_size) == (
         "search",
         "search",
         "scenes",
@@ -195,7 +195,8 @@ def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
 
 
 def test_a_supernets_search_is_left_out_and_said_to_be(write_run, trials_of, tmp_path, run):
-    other = write_run(tmp_path / "super", trials_of(3, evaluator="inherited"), strategy="supernet")
+    scored = trials_of(3, evaluator="inherited")
+    other = write_run(tmp_path / "super", scored, "supernet_search")
     data = growth_data([run, load_run(other)])
     assert data.words[-1].endswith("another quantity: super")
     assert "with seed 0;" in data.caption or data.caption.endswith("with seed 0")

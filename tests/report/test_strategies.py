@@ -98,4 +98,4 @@ def test_every_strategy_of_the_study_is_a_search(name, tmp_path):
     assert config.seed == 5
     assert config.references == ()
     assert config.recipe.stop_after == STUDY["base"]["stop_after"]
-    assert (config.strategy == "supernet") == (name == "supernet")
+    assert config.kind == ("supernet_search" if name == "supernet" else "search")

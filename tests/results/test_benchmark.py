@@ -19,7 +19,7 @@ from hrvit_nas.results.benchmark import (
     write_benchmark,
 )
 from hrvit_nas.results.ranking import kendall_tau
-from hrvit_nas.search.config import load_profile, load_recipe
+from hrvit_nas.search.profiles import load_profile, load_recipe
 from hrvit_nas.space import load_space
 from hrvit_nas.training import Recipe
 

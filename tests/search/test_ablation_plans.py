@@ -18,7 +18,7 @@ from hrvit_nas.search.ablation import (
     plan_space,
 )
 from hrvit_nas.search.config import ConfigError
-from hrvit_nas.space import SpaceError, apply_edits, load_space
+from hrvit_nas.space import Space, SpaceError, apply_edits
 
 B1 = get_arch("hrvit_b1")
 NO_DES = {"modules.*.branches.*.shortcut": "identity"}
@@ -295,23 +295,18 @@ def test_space_errors_are_told_with_the_name_of_the_change():
     assert isinstance(refusal.value.__cause__, SpaceError)
 
 
-def test_the_space_of_parts_put_back_holds_the_whole_and_the_stripped_base(tmp_path):
+def test_the_space_of_parts_put_back_holds_the_whole_and_the_stripped_base():
     plan = plan_of(design="add_one_in", changes=CHANGES)
     made = arms_of(plan, controls=False)
     assert made.whole == B1
-    (tmp_path / "base.json").write_text(made.whole.to_json())
-    (tmp_path / "space.yaml").write_text(yaml.safe_dump(plan_space(plan, made.whole)))
-    space = load_space(tmp_path / "space.yaml")
+    space = plan_space(plan, made.whole)
     assert all(space.contains(arm.spec) for arm in made.arms)
 
 
 @pytest.mark.parametrize("name", ["published_components", "strip_width", "components_on_searched"])
-def test_the_space_of_a_plan_holds_its_base_and_all_its_arms(name, tmp_path):
+def test_the_space_of_a_plan_holds_its_base_and_all_its_arms(name):
     plan, base = load_ablation(name), scale_widths(B1, 0.25)
-    declaration = plan_space(plan, base)
-    (tmp_path / "base.json").write_text(base.to_json())
-    (tmp_path / "space.yaml").write_text(yaml.safe_dump(declaration))
-    space = load_space(tmp_path / "space.yaml")
+    space = Space.from_dict(plan_space(plan, base).to_dict())  # as it is stored
     for arm in make_arms(plan, base, macs=macs, controls=False).arms:
         assert space.contains(arm.spec), arm.name
 
@@ -322,12 +317,10 @@ def test_the_space_of_a_plan_has_a_gene_for_each_branch_or_where_modules_differ_
         "deep": {"set": {"modules.*.branches.3.blocks": 2}},
         "stem": {"set": {"stem_width": 32}},
     }
-    genes = plan_space(plan_of(changes=changes), B1)["genes"]
-    assert genes["strip_width_3"] == {
-        "field": "modules.*.branches.3.strip_width",
-        "choices": [2, 7],
-    }
-    assert {gene["field"] for gene in genes.values()} == {
+    genes = {gene.name: gene for gene in plan_space(plan_of(changes=changes), B1).genes}
+    assert genes["strip_width_3"].field == "modules.*.branches.3.strip_width"
+    assert genes["strip_width_3"].choices == (2, 7)
+    assert {gene.field for gene in genes.values()} == {
         "modules.*.branches.3.strip_width",
         "stem_width",
         *(f"modules.{m}.branches.3.blocks" for m in (3, 4, 5)),  # two in module 6 as it is

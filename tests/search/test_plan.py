@@ -24,16 +24,11 @@ from hrvit_nas.results import (
     summarise,
 )
 from hrvit_nas.samplers.first import PRESET_COSTS
-from hrvit_nas.search.config import load_profile
-from hrvit_nas.search.plan import (
-    Plan,
-    best_inherited,
-    calibration_members,
-    finalists,
-    objective_values,
-    outside_space,
-)
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.plan import calibration_members, outside_space, trials_of
+from hrvit_nas.search.profiles import load_profile
 from hrvit_nas.search.run import sampler_of
+from hrvit_nas.search.selection import best_inherited, finalists
 
 SIZE, CLASSES = (32, 48), 10
 
@@ -43,10 +38,10 @@ class Sitting:
 
     def __init__(self, config, folder):
         self.config = config
-        self.directory, self.space = folder, config.load_space()
+        self.layout, self.space = RunLayout(folder), config.load_space()
         self.store = TrialStore(folder, write=True)
-        self.sampler = None if config.calibrate else sampler_of(self)
-        self.plan = Plan(config, self.space, self.store, self.sampler, CLASSES)
+        sampler = None if config.kind == "calibration" else sampler_of(self)
+        self.plan = trials_of(config, self.space, self.store, sampler, CLASSES, config.seeds)
         self.running = []
 
     def hand_out(self, most):
@@ -74,10 +69,7 @@ class Sitting:
             history=() if fails else (HistoryPoint(trial.budget, miou, cross_entropy=1 - miou),),
         )
         self.store.append(record)
-        if trial.proposal is not None:
-            values = objective_values(record, self.config.cost, self.config.searched_by)
-            self.sampler.tell(trial.proposal, values)
-        self.plan.done(trial)
+        self.plan.ended(trial, record)
         return record
 
     def run(self, *, workers=2, most=10**6):
@@ -241,7 +233,7 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
 
 
 def test_a_calibration_trains_members_of_all_costs_with_each_seed(make_config, sit):
-    config = make_config(calibrate=8, calibration_seeds=3, seed=4)
+    config = make_config("calibration", architectures=8, num_seeds=3, seed=4)
     records = sit(config).run()
     assert Counter(record.purpose for record in records) == {"calibration": 24}
     assert Counter(record.seed for record in records) == {4: 8, 5: 8, 6: 8}
@@ -253,7 +245,7 @@ def test_a_calibration_trains_members_of_all_costs_with_each_seed(make_config, s
 
 
 def test_an_interrupted_calibration_trains_the_rest(make_config, sit, tmp_path):
-    config = make_config(calibrate=6)
+    config = make_config("calibration")
     whole = sit(config, tmp_path / "whole").run(workers=1)
     first = sit(config, tmp_path / "parts").run(workers=1, most=4)
     both = sit(config, tmp_path / "parts").run(workers=1)
@@ -267,7 +259,7 @@ def test_a_calibration_of_a_small_space_says_so(make_config, sit):
     one = {gene.name: gene.choices[:1] for gene in config.load_space().genes}
     few = {**one, "expansion_ratio_1": (1, 2), "expansion_ratio_2": (1, 2)}
     narrowing = config.narrowing.model_copy(update={"choices": few})
-    sitting = sit(make_config(calibrate=6, narrowing=narrowing))
+    sitting = sit(make_config("calibration", narrowing=narrowing))
     assert len(sitting.run()) == 8
     assert sitting.plan.notes == [
         "the space holds no more than 4 members that could be found, of 6 wanted"
@@ -387,7 +379,7 @@ def test_the_finalists_are_those_that_add_most(record):
 
 
 def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_config, sit):
-    config = make_config(calibrate=6, calibration_seeds=2, long=LONG)
+    config = make_config("calibration", num_seeds=2, long=LONG)
     sitting = sit(config)
     sitting.run(most=7)
     sitting.store.close()
@@ -455,12 +447,12 @@ def test_a_reference_outside_the_space_is_known_as_such(make_config, sit):
 
 
 def supernet_config(make_config, **changes):
-    values = {"strategy": "supernet", "trials": 8, "retrain": 3, "seed": 5}
-    return make_config(**{**values, **changes})
+    values = {"trials": 8, "retrain": 3, "seed": 5}
+    return make_config("supernet_search", **{**values, **changes})
 
 
 def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
-    config = supernet_config(make_config, trust=6, calibration_seeds=3, confirm=1)
+    config = supernet_config(make_config, ranking_check=6, ranking_seeds=3, confirm=1)
     sitting = sit(config)
     handed = []
     while not sitting.plan.finished:
@@ -490,7 +482,7 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
 
 
 def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
-    config = supernet_config(make_config, trust=6, calibration_seeds=3)
+    config = supernet_config(make_config, ranking_check=6, ranking_seeds=3)
     records = sit(config).run()
     members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
     assert len(members) == 6
@@ -503,8 +495,8 @@ def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
 
 
 def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit):
-    first = sit(supernet_config(make_config, trials=3, retrain=2, trust=8)).run()
-    more = sit(supernet_config(make_config, trials=6, retrain=6, trust=8)).run()
+    first = sit(supernet_config(make_config, trials=3, retrain=2, ranking_check=8)).run()
+    more = sit(supernet_config(make_config, trials=6, retrain=6, ranking_check=8)).run()
     assert more[: len(first)] == first
     assert len({record.key for record in more}) == len(more)
     scored = [record for record in more if record.evaluator == "inherited"]
@@ -518,7 +510,7 @@ def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit)
 
 @pytest.mark.parametrize("cut", [5, 9, 14])
 def test_a_supernet_run_goes_on_wherever_it_was_cut(make_config, sit, tmp_path, cut):
-    config = supernet_config(make_config, trust=6)
+    config = supernet_config(make_config, ranking_check=6)
     first = sit(config).run(most=cut)
     assert len(first) == cut
     records = sit(config).run()

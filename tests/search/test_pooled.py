@@ -10,8 +10,7 @@ from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.results import StoreError, TrialStore
 from hrvit_nas.search.config import ConfigError
-from hrvit_nas.search.evaluators import WEIGHTS_DIR
-from hrvit_nas.search.folder import SUPERNET_NAME
+from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.pooled import read_runs
 from hrvit_nas.search.supernet import build_from, extract_member, load_scorer
 from hrvit_nas.training import SupernetProgress, save_supernet
@@ -23,8 +22,8 @@ A, B = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 def make_run(make_config, record, tmp_path):
     """Makes the run directory of a search from records, without training."""
 
-    def make(name, records=(), **changes):
-        config = make_config(**changes)
+    def make(name, records=(), kind="search", **changes):
+        config = make_config(kind, **changes)
         with TrialStore(tmp_path / name, write=True) as store:
             for fields in records:
                 store.append(record(**fields))
@@ -46,11 +45,11 @@ def test_runs_share_a_frontier(make_run):
 
 
 def test_the_noise_is_that_of_the_first_runs_calibration(make_run):
-    standing = {
+    noise = {
         **{"run": "calibration", "steps": 1, "num_architectures": 6, "num_seeds": 2},
         **{"macs": [1, 2], "noise": 0.02, "seed_tau": "", "residual_tau": ""},
     }
-    assert read_runs([make_run("run", standing=standing)]).summary().noise == 0.02
+    assert read_runs([make_run("run", proxy_noise=noise)]).summary().noise == 0.02
 
 
 def test_runs_that_cannot_be_compared_are_refused(make_run, make_config, tmp_path):
@@ -74,7 +73,7 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, make_config, tmp_pat
     with pytest.raises(ConfigError, match=r"differ in data.seed \(5 and 0\)"):
         read_runs([first, make_run("other-data", data=data)])
     with pytest.raises(ConfigError, match="holds a calibration"):
-        read_runs([make_run("calibration", calibrate=6)])
+        read_runs([make_run("calibration", kind="calibration")])
     with pytest.raises(ConfigError, match="at least one run directory"):
         read_runs([])
     with pytest.raises(ConfigError, match="holds no run"):
@@ -94,32 +93,33 @@ def test_weights_are_those_of_the_lowest_seed_that_was_kept(make_run):
     (row,) = runs.summary().rows
     with pytest.raises(ConfigError, match=f"no weights of {A} in .*second, .*first"):
         runs.weights(row)
-    (first / WEIGHTS_DIR).mkdir()
+    RunLayout(first).weights.mkdir()
     for seed in (0, 1, 2):
-        (first / WEIGHTS_DIR / f"{A}-s{seed}.pt").touch()
+        (RunLayout(first).weights / f"{A}-s{seed}.pt").touch()
     assert runs.weights(row).name == f"{A}-s1.pt"  # seed 0 is not among those it is scored by
 
 
 def test_a_member_is_extracted_as_the_run_scores_it(make_run, make_config):
-    config = make_config()
+    config = make_config("supernet_search")
+    plan = config.supernet_plan(config.seed)
     data = load_data(config.data)
     spec = config.load_space().sample(random.Random(0))
     without = make_run("without")
-    directory = make_run("run", [{"arch_id": spec.id, "arch": spec.to_json()}, {"number": 1}])
+    records = [{"arch_id": spec.id, "arch": spec.to_json()}, {"number": 1}]
+    directory = make_run("run", records, "supernet_search")
+    layout = RunLayout(directory)
     rows = {row.arch_id: row for row in read_runs([directory]).summary().rows}
     runs = read_runs([without, directory])
     assert runs.extract(rows[spec.id], data) is None
     with pytest.raises(ConfigError, match=r"has no supernet.pt"):
-        extract_member(without, config, data, spec)
+        extract_member(RunLayout(without), plan, data, spec)
 
-    save_supernet(
-        directory / SUPERNET_NAME, build_from(config, data.num_classes), SupernetProgress()
-    )
+    save_supernet(layout.supernet, build_from(plan, data.num_classes), SupernetProgress())
     model = runs.extract(rows.pop(spec.id), data)
     assert not model.training
     with torch.inference_mode():
         found = evaluate(model, val_batches(data.val, batch_size=16), num_classes=10)
-    scorer, _ = load_scorer(directory, config, data, "cpu")
+    scorer, _ = load_scorer(layout, plan, data, "cpu")
     assert found.cross_entropy == pytest.approx(scorer.score(spec).after.cross_entropy)
     (elsewhere,) = rows.values()  # a preset at full width, of which the supernet has no form
     assert runs.extract(elsewhere, data) is None

@@ -27,9 +27,10 @@ from hrvit_nas.execution import ExecutionError, Resources
 from hrvit_nas.models import build_segmentor
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
-from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
-from hrvit_nas.search.plan import calibration_members, objective_values
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.plan import calibration_members
 from hrvit_nas.search.run import continue_run, create_run, open_run
+from hrvit_nas.search.selection import objective_values
 
 
 @dataclass
@@ -58,7 +59,7 @@ def finish(run, watcher=None):
 
 
 def weights(directory):
-    return sorted(path.name for path in (directory / WEIGHTS_DIR).glob("*"))
+    return sorted(path.name for path in RunLayout(directory).weights.glob("*"))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_the_directory_says_what_was_done_and_where(finished):
     assert sitting["seeds"] == [3]
     assert sitting["versions"]["torch"] == torch.__version__
     assert {"git", "machine", "device", "command", "started_at"} <= set(sitting)
-    assert not (directory / TRAINING_DIR).exists()
+    assert not (RunLayout(directory).training).exists()
 
 
 def test_costs_are_those_of_the_data_sets_network(finished):
@@ -166,7 +167,7 @@ def test_a_checkpoint_scores_again_what_was_recorded(finished):
     data = load_data(config.data)
     scores = {record.arch_id: record.miou for record in records}
     for name in weights(directory):
-        content = torch.load(directory / WEIGHTS_DIR / name, weights_only=True)
+        content = torch.load(RunLayout(directory).weights / name, weights_only=True)
         spec = ArchSpec.from_json(content["arch"])
         assert name == f"{spec.id}-s{content['seed']}-1.pt"
         assert content["class_names"] == list(data.class_names)
@@ -267,7 +268,7 @@ def test_training_that_diverges_is_recorded_and_the_run_goes_on(make_config, tmp
 def test_a_damaged_training_state_is_trained_from_the_beginning(make_config, tmp_path, finished):
     _, config, before = finished
     run = create_run(config, tmp_path / "run")
-    folder = run.directory / TRAINING_DIR
+    folder = run.layout.training
     folder.mkdir()
     for record in before:
         (folder / f"{record.key.name}.pt").write_bytes(b"cut off")

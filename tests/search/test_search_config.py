@@ -7,14 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from hrvit_nas._messages import first_fault
-from hrvit_nas.search.config import (
-    ConfigError,
-    SearchConfig,
-    list_profiles,
-    list_recipes,
-    load_profile,
-    load_recipe,
-)
+from hrvit_nas.search.config import ConfigError, SearchConfig
+from hrvit_nas.search.profiles import list_profiles, list_recipes, load_profile, load_recipe
 from hrvit_nas.space import list_spaces, load_space
 
 PLAN = {"description": "x", "recipe": {"steps": 2, "warmup_steps": 0}}

@@ -15,16 +15,10 @@ from hrvit_nas.execution import ExecutionError
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import gather_trust
 from hrvit_nas.search.config import ConfigError
-from hrvit_nas.search.evaluators import TRAINING_DIR, WEIGHTS_DIR
-from hrvit_nas.search.plan import best_inherited, calibration_members
-from hrvit_nas.search.run import (
-    CURVE_NAME,
-    STEPS_NAME,
-    SUPERNET_NAME,
-    continue_run,
-    create_run,
-    open_run,
-)
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.plan import calibration_members
+from hrvit_nas.search.run import continue_run, create_run, open_run
+from hrvit_nas.search.selection import best_inherited
 from hrvit_nas.search.supernet import CURVE_COLUMNS
 from hrvit_nas.training import CheckpointError
 
@@ -63,8 +57,8 @@ def finish(run):
 @pytest.fixture(scope="module")
 def supernet_config(make_config):
     def make(**changes):
-        values = {"strategy": "supernet", "seed": SEED, "trials": TRIALS, "retrain": RETRAIN}
-        return make_config(**{**values, **changes})
+        values = {"seed": SEED, "trials": TRIALS, "retrain": RETRAIN}
+        return make_config("supernet_search", **{**values, **changes})
 
     return make
 
@@ -73,7 +67,7 @@ def supernet_config(make_config):
 def finished(supernet_config, tmp_path_factory):
     """A finished run and what it told; tests that go on copy its directory."""
     run = create_run(
-        supernet_config(trust=TRUST), tmp_path_factory.mktemp("supernet-runs") / "finished"
+        supernet_config(ranking_check=TRUST), tmp_path_factory.mktemp("supernet-runs") / "finished"
     )
     return run, finish(run)
 
@@ -104,9 +98,9 @@ def test_stages_come_in_order_and_nothing_is_done_twice(finished):
 def test_the_supernet_is_trained_before_anything_is_scored(finished):
     run, watcher = finished
     assert watcher.steps[-1].done <= watcher.steps[-1].steps == STEPS
-    assert (run.directory / SUPERNET_NAME).stat().st_size
-    assert not (run.directory / TRAINING_DIR).exists()
-    with (run.directory / CURVE_NAME).open() as file:
+    assert (run.layout.supernet).stat().st_size
+    assert not (run.layout.training).exists()
+    with (run.layout.supernet_curve).open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == CURVE_COLUMNS
     assert [int(row["step"]) for row in rows] == list(range(1, STEPS + 1))
@@ -121,7 +115,7 @@ def test_the_best_of_the_scored_are_trained_alone(finished):
     trained = {record.spec for record in records if record.stage == ("search", "trained")}
     assert trained == set(best)
     assert 1 <= len(best) <= RETRAIN
-    kept = {path.name.split("-s")[0] for path in (run.directory / WEIGHTS_DIR).iterdir()}
+    kept = {path.name.split("-s")[0] for path in (run.layout.weights).iterdir()}
     shown = run.summary()
     assert kept == {row.arch_id for row in (*shown.frontier, *shown.references)}
 
@@ -166,11 +160,11 @@ def test_trust_has_both_scores_of_members_of_all_costs(finished):
 
 def test_resuming_a_finished_run_does_nothing(copied, finished):
     run = open_run(copied, {}, {})
-    before = (copied / SUPERNET_NAME).read_bytes()
+    before = (RunLayout(copied).supernet).read_bytes()
     watcher = finish(run)
     assert (watcher.trials, watcher.steps) == ([], [])
     assert run.store.records() == finished[0].store.records()
-    assert (copied / SUPERNET_NAME).read_bytes() == before
+    assert (RunLayout(copied).supernet).read_bytes() == before
 
 
 def test_a_longer_search_scores_more_and_trains_what_is_best_now(copied, finished):
@@ -189,32 +183,32 @@ def test_a_longer_search_scores_more_and_trains_what_is_best_now(copied, finishe
 
 
 def test_a_supernet_that_is_gone_is_trained_again_to_the_same_curve(copied):
-    before = (copied / CURVE_NAME).read_bytes()
-    for name in (SUPERNET_NAME, CURVE_NAME):
-        (copied / name).unlink()
+    before = (RunLayout(copied).supernet_curve).read_bytes()
+    for path in (RunLayout(copied).supernet, RunLayout(copied).supernet_curve):
+        path.unlink()
     watcher = finish(open_run(copied, {}, {}))
     assert watcher.trials == []
-    assert (copied / SUPERNET_NAME).exists()
-    assert (copied / CURVE_NAME).read_bytes() == before
+    assert (RunLayout(copied).supernet).exists()
+    assert (RunLayout(copied).supernet_curve).read_bytes() == before
 
 
 def test_a_training_that_was_stopped_at_its_very_end_is_tidied_up(copied):
-    before = (copied / CURVE_NAME).read_bytes()
-    (copied / CURVE_NAME).unlink()
-    (copied / TRAINING_DIR).mkdir()
-    for name in (SUPERNET_NAME, STEPS_NAME):
-        (copied / TRAINING_DIR / name).write_bytes(b"left")
+    before = (RunLayout(copied).supernet_curve).read_bytes()
+    (RunLayout(copied).supernet_curve).unlink()
+    (RunLayout(copied).training).mkdir()
+    for path in (RunLayout(copied).supernet_training, RunLayout(copied).supernet_steps):
+        path.write_bytes(b"left")
     watcher = finish(open_run(copied, {}, {}))
     assert (watcher.trials, watcher.steps) == ([], [])
-    assert (copied / CURVE_NAME).read_bytes() == before
-    assert not (copied / TRAINING_DIR).exists()
+    assert (RunLayout(copied).supernet_curve).read_bytes() == before
+    assert not (RunLayout(copied).training).exists()
 
 
 def test_another_run_uses_a_trained_supernet(finished, supernet_config, tmp_path):
     first = finished[0]
-    given = first.directory / SUPERNET_NAME
+    given = first.layout.supernet
     run = create_run(supernet_config(trials=3, retrain=1), tmp_path / "run", supernet=given)
-    assert (run.directory / SUPERNET_NAME).read_bytes() == given.read_bytes()
+    assert (run.layout.supernet).read_bytes() == given.read_bytes()
     watcher = finish(run)
     assert watcher.steps == []
     known = {r.arch_id: r.miou for r in first.store.records() if r.evaluator == "inherited"}
@@ -229,8 +223,8 @@ def test_a_supernet_of_another_space_is_refused(finished, supernet_config, tmp_p
     config = supernet_config()
     narrow = {**config.narrowing.choices, "width_1": (8,)}
     other = supernet_config(narrowing=config.narrowing.model_copy(update={"choices": narrow}))
-    with pytest.raises(CheckpointError, match=SUPERNET_NAME):
-        create_run(other, tmp_path / "run", supernet=finished[0].directory / SUPERNET_NAME)
+    with pytest.raises(CheckpointError, match=r"supernet\.pt"):
+        create_run(other, tmp_path / "run", supernet=finished[0].layout.supernet)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,23 +252,21 @@ def test_a_group_that_no_machine_holds_leaves_nothing_behind(supernet_config, tm
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"strategy": "oneshot"}, "strategy: Input should be 'trials' or 'supernet', got"),
-        ({"strategy": "supernet", "trust": 5}, "a trust report must compare at least 6 members"),
-        ({"trust": 6}, "a trust report is of a supernet's scores; set strategy to supernet"),
-        ({"strategy": "supernet", "calibrate": 6}, "a calibration trains each member alone"),
-        ({"strategy": "supernet", "retrain": 0}, "retrain: Input should be greater than or equal"),
-        ({"strategy": "supernet", "trust": -1}, "trust: Input should be greater than or equal"),
+        ({"ranking_check": 5}, "ranking_check must compare at least 6 subnets, or 0 for none"),
+        ({"retrain": 0}, "retrain: Input should be greater than or equal"),
+        ({"ranking_check": -1}, "ranking_check: Input should be greater than or equal"),
+        ({"architectures": 6}, "architectures: Extra inputs are not permitted"),
         ({"supernet": {"steps": 0}}, "supernet.steps: Input should be greater than or equal"),
         ({"supernet": {"stepz": 9}}, "supernet.stepz: Extra inputs are not permitted, got 9"),
     ],
 )
 def test_a_fault_of_a_supernet_search_is_one_line(make_config, changes, expected):
     with pytest.raises(ValidationError) as caught:
-        make_config(**changes)
+        make_config("supernet_search", **changes)
     assert first_fault(caught.value).startswith(expected)
 
 
 def test_the_first_stage_is_that_of_the_strategy(make_config):
     assert make_config().first_stage == ("search", "trained")
-    assert make_config(strategy="supernet").first_stage == ("search", "inherited")
-    assert make_config(calibrate=6).first_stage == ("calibration", "trained")
+    assert make_config("supernet_search").first_stage == ("search", "inherited")
+    assert make_config("calibration").first_stage == ("calibration", "trained")

@@ -63,7 +63,7 @@ def closed_port():
 
 
 def tracked(directory, records, uri=None, started=()):
-    tracking = Tracking(directory)
+    tracking = Tracking(directory / "tensorboard")
     tracking.start(started, uri, directory.name, "run")
     for record in records:
         tracking.add(record)
@@ -198,7 +198,7 @@ def test_mlflow_gets_no_trial_twice_and_takes_up_half_of_one(tmp_path, records, 
 
 def test_runs_of_directories_of_one_name_are_told_apart(tmp_path, records, uri):
     for run in ("one", "two"):
-        Tracking(tmp_path / run).start(records, uri, tmp_path.name, run)
+        Tracking(tmp_path / run / "tensorboard").start(records, uri, tmp_path.name, run)
     experiment = client(uri).get_experiment_by_name(tmp_path.name).experiment_id
     assert len(client(uri).search_runs([experiment])) == 2 * len(records)
 
@@ -206,7 +206,7 @@ def test_runs_of_directories_of_one_name_are_told_apart(tmp_path, records, uri):
 def test_what_a_lost_mlflow_has_missed_is_sent_when_it_answers(tmp_path, records, caplog):
     database = tmp_path / "mlflow.db"
     uri = f"sqlite:///{database}"
-    tracking = Tracking(tmp_path)
+    tracking = Tracking(tmp_path / "tensorboard")
     tracking.start((), uri, tmp_path.name, "run")
     tracking.add(records[0])
     kept = database.read_bytes()

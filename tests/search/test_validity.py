@@ -10,14 +10,15 @@ from hrvit_nas.results import summarise
 from hrvit_nas.results.benchmark import COLUMNS, write_benchmark
 from hrvit_nas.results.ranking import kendall_tau
 from hrvit_nas.search import validity as module
-from hrvit_nas.search.config import SearchConfig, load_recipe
+from hrvit_nas.search.config import SearchConfig, SupernetSearchConfig
+from hrvit_nas.search.profiles import load_recipe
 
 DATA = DataConfig(image_size=(64, 96), num_train=8, num_val=4)
 STEPS = (50, 150, 600)
 
 
-def validity_of(recipe, data=DATA, **more):
-    config = SearchConfig(space="a_space", data=data, recipe=recipe, trials=1, **more)
+def validity_of(recipe, data=DATA, kind=SearchConfig):
+    config = kind(space="a_space", data=data, recipe=recipe, trials=1)
     return module.validity_of(config)
 
 
@@ -92,7 +93,7 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
     assert validity_of(recipe, DataConfig(name="camvid", root=".", image_size=(64, 96))) is None
     # What is no matter of training makes no difference.
     assert validity_of(recipe.model_copy(update={"num_workers": 3})) is not None
-    assert validity_of(recipe, strategy="supernet") is None
+    assert validity_of(recipe, kind=SupernetSearchConfig) is None
     whole = recipe.model_copy(update={"stop_after": None, "criterion": "miou"})
     assert validity_of(whole).tau == validity_of(whole).ceiling
     shipped(arches=5)

@@ -5,7 +5,7 @@ import pytest
 
 from hrvit_nas.arch import ArchError, get_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.search.config import Profile, load_profile
+from hrvit_nas.search.profiles import Profile, load_profile
 from hrvit_nas.space import load_space
 from hrvit_nas.space.allocation import scaled_member
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from hrvit_nas.results.store import JOURNAL_NAME
-from hrvit_nas.search.config import CONFIG_NAME
+from hrvit_nas.search.layout import RunLayout
 
 from ..figures import ReportError
 from ..run import load_run
@@ -62,9 +62,9 @@ class LivePage:
     def _state(self) -> str:
         parts = []
         for directory in self._directories:
-            for name in (JOURNAL_NAME, CONFIG_NAME):
+            for path in (directory / JOURNAL_NAME, RunLayout(directory).config):
                 try:
-                    found = (directory / name).stat()
+                    found = path.stat()
                     parts.append(f"{found.st_size}.{found.st_mtime_ns}")
                 except OSError:
                     parts.append("gone")

@@ -7,7 +7,7 @@ import pytest
 
 from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate
 from hrvit_nas.search.config import ConfigError
-from hrvit_nas.search.standing import standing
+from hrvit_nas.search.proxy_noise import proxy_noise
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def calibrated(make_config, tmp_path):
     """Makes the run directory of a calibration, without training."""
 
     def make(num=6, **changes):
-        config = make_config(calibrate=6, **changes)
+        config = make_config("calibration", **changes)
         rng = np.random.default_rng(0)
         with TrialStore(tmp_path / "run", write=True) as store:
             for arch in range(num):
@@ -49,7 +49,7 @@ def calibrated(make_config, tmp_path):
 
 def test_the_noise_is_that_of_the_last_fidelity(calibrated, make_config):
     directory = calibrated()
-    found = standing(directory, make_config())
+    found = proxy_noise(directory, make_config())
     final = calibrate(TrialStore(directory).records()).final
     assert found.noise == final.components.seeds.value
     assert found.seed_tau == final.seed_tau.describe()
@@ -59,7 +59,7 @@ def test_the_noise_is_that_of_the_last_fidelity(calibrated, make_config):
 def test_how_often_it_looked_on_the_way_does_not_matter(calibrated, make_config):
     recipe = make_config().recipe.model_dump() | {"steps": 4}
     directory = calibrated(recipe=recipe | {"evaluations": 4})
-    assert standing(directory, make_config(recipe=recipe)).num_seeds == 2
+    assert proxy_noise(directory, make_config(recipe=recipe)).num_seeds == 2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_how_often_it_looked_on_the_way_does_not_matter(calibrated, make_config)
 )
 def test_a_calibration_of_something_else_is_refused(calibrated, make_config, changes, what):
     with pytest.raises(ConfigError, match=f"is of another {what}"):
-        standing(calibrated(), make_config(**changes))
+        proxy_noise(calibrated(), make_config(**changes))
 
 
 def test_a_calibration_of_another_narrowing_is_refused(calibrated, make_config):
@@ -81,15 +81,15 @@ def test_a_calibration_of_another_narrowing_is_refused(calibrated, make_config):
     choices = {**config.narrowing.choices, "width_1": (8,)}
     narrower = config.narrowing.model_copy(update={"choices": choices})
     with pytest.raises(ConfigError, match=r"is of another space: width_1: \(8, 16\) there, \(8,\)"):
-        standing(directory, make_config(narrowing=narrower))
+        proxy_noise(directory, make_config(narrowing=narrower))
     fewer = {name: value for name, value in config.narrowing.choices.items() if name != "width_1"}
     wider = config.narrowing.model_copy(update={"choices": fewer})
     with pytest.raises(ConfigError, match=r"is of another space: width_1: \(8, 16\) there, None"):
-        standing(directory, make_config(narrowing=wider))
+        proxy_noise(directory, make_config(narrowing=wider))
     limit = {"metric": "macs", "max": 2e7, "image_size": [32, 48]}
     limited = config.narrowing.model_dump() | {"limits": [limit]}
     with pytest.raises(ConfigError, match="is of another space: limits"):
-        standing(directory, make_config(narrowing=limited))
+        proxy_noise(directory, make_config(narrowing=limited))
 
 
 def test_a_calibration_with_the_same_limits_fits_whatever_the_data_made_of_them(
@@ -98,19 +98,19 @@ def test_a_calibration_with_the_same_limits_fits_whatever_the_data_made_of_them(
     limit = {"metric": "macs", "max": 2e7, "image_size": [32, 48]}
     config = make_config(narrowing=make_config().narrowing.model_dump() | {"limits": [limit]})
     directory = calibrated(narrowing=config.with_num_classes(10).narrowing.model_dump())
-    assert standing(directory, config).num_architectures == 6
+    assert proxy_noise(directory, config).num_architectures == 6
 
 
 def test_what_is_no_calibration_is_refused(calibrated, make_config, tmp_path):
-    with pytest.raises(ConfigError, match="holds no calibration"):
-        standing(tmp_path / "nowhere", make_config())
+    with pytest.raises(ConfigError, match="holds no run"):
+        proxy_noise(tmp_path / "nowhere", make_config())
     with pytest.raises(ConfigError, match="needs miou of at least 4 architectures"):
-        standing(calibrated(num=3), make_config())
+        proxy_noise(calibrated(num=3), make_config())
     directory = tmp_path / "run"
     content = {"config": make_config().model_dump(mode="json"), "space": {}}
     (directory / "config.json").write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="holds a search"):
-        standing(directory, make_config())
+    with pytest.raises(ConfigError, match="holds a search, not a calibration"):
+        proxy_noise(directory, make_config())
     (directory / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="is damaged"):
-        standing(directory, make_config())
+        proxy_noise(directory, make_config())

@@ -1,16 +1,17 @@
-"""The calibration that a search stands on: read from its run directory and checked to fit."""
+"""What a calibration tells a search of the noise of its scores, if it fits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..results import CalibrationError, TrialStore, calibrate
-from .config import ConfigError, SearchConfig, Standing, read_config
+from .config import CalibrationConfig, ConfigError, ProxyNoise, SpaceConfig
+from .stored import read_config
 
 _RESULT_DEPENDS_NOT_ON = {"criterion", "evaluations", "num_workers"}
 
 
-def standing(directory: Path, config: SearchConfig) -> Standing:
+def proxy_noise(directory: Path, config: SpaceConfig) -> ProxyNoise:
     """Sums up a calibration for a search with the same space, data and recipe.
 
     Args:
@@ -22,9 +23,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
             narrowed), data set or recipe, which would make its noise that of something else.
         StoreError: Its trials cannot be read.
     """
-    theirs = read_config(directory, kind="calibration")
-    if not theirs.calibrate:
-        raise ConfigError(f"{directory} holds a search; a calibration is made by --calibrate-proxy")
+    theirs = read_config(directory, CalibrationConfig)
     mine, other = searched_under(config), searched_under(theirs)
     for name in mine | other:
         if mine.get(name) != other.get(name):
@@ -37,7 +36,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
     except CalibrationError as error:
         raise ConfigError(f"{directory}: {error}") from error
     final = found.final
-    return Standing(
+    return ProxyNoise(
         run=str(directory.resolve()),
         steps=final.steps,
         num_architectures=found.num_architectures,
@@ -49,7 +48,7 @@ def standing(directory: Path, config: SearchConfig) -> Standing:
     )
 
 
-def training_conditions(config: SearchConfig) -> dict[str, object]:
+def training_conditions(config: SpaceConfig) -> dict[str, object]:
     """What a score depends on beside architecture and seed, by name."""
     return {
         **{f"data.{name}": value for name, value in config.data},
@@ -63,7 +62,7 @@ def training_conditions(config: SearchConfig) -> dict[str, object]:
     }
 
 
-def searched_under(config: SearchConfig) -> dict[str, object]:
+def searched_under(config: SpaceConfig) -> dict[str, object]:
     """What a search finds, and the noise of its scores, depend on beside seeds, by name."""
     limits = [limit.model_dump(exclude={"num_classes"}) for limit in config.narrowing.limits]
     return {

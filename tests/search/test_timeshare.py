@@ -2,15 +2,15 @@
 
 import pytest
 
-from hrvit_nas.search import folder
-from hrvit_nas.search.folder import TimeShare
+from hrvit_nas.search import timeshare
+from hrvit_nas.search.timeshare import TimeShare
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still; work moves it."""
     now = [100.0]
-    monkeypatch.setattr(folder.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(timeshare.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -1,0 +1,110 @@
+"""A run from the command line: gone on with, shown, and left in good order however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import INTERRUPTED, NOTHING_TRAINED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..search.run import Run
+    from ..search.stored import AnyConfig
+
+_HINT = "interrupted; nothing is lost. Continue with: {} --resume {}"
+
+
+def go(
+    run: Run[Any],
+    command: str,
+    console: Console,
+    announce: Callable[[], None],
+    show: Callable[[list[str]], bool],
+) -> int:
+    """Does what is left to do of a run, then shows what came of it.
+
+    Args:
+        run: Open for writing; it is closed.
+        command: That continues it.
+        console: Where progress is shown.
+        announce: Says what is about to happen.
+        show: Writes and prints what came of it, given notes on how it went; says whether there is
+            anything.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        return _go(run, command, console, announce, show)
+    except KeyboardInterrupt:  # before the first trial, or while the results are written
+        run.close()
+        print(_HINT.format(command, run.directory))
+        return INTERRUPTED
+
+
+def config_to_resume(directory: Path, command: str) -> AnyConfig:
+    """The configuration of a run that a command is to continue.
+
+    Raises:
+        ConfigError: There is none, or another command continues it.
+    """
+    from ..search.config import ConfigError
+    from ..search.stored import KINDS, read_config
+
+    config: AnyConfig = read_config(directory)
+    theirs = "hrvit-ablate" if config.kind == "ablation" else "hrvit-search"
+    if theirs != command:
+        raise ConfigError(
+            f"{directory} holds {KINDS[config.kind][1]}; continue it with {theirs} --resume"
+            f" {directory}"
+        )
+    return config
+
+
+def say(console: Console, *lines: str) -> None:
+    """Prints lines as they are, however long."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _go(
+    run: Run[Any],
+    command: str,
+    console: Console,
+    announce: Callable[[], None],
+    show: Callable[[list[str]], bool],
+) -> int:
+    from ..execution import ExecutionError
+    from ..samplers import SamplerError
+    from ..search.config import ConfigError
+    from ..search.run import continue_run
+    from .interrupts import Interrupts
+    from .progress import SearchProgress
+
+    config = run.config
+    stage = config.first_stage
+    done = sum(record.stage == stage for record in run.store.records())
+    notes: list[str] = []
+    interrupted = False
+    try:
+        announce()
+        with (
+            Interrupts() as interrupts,
+            SearchProgress(console, config.num_trials, done, stage) as progress,
+        ):
+            notes = continue_run(run, progress, lambda: interrupts.seen)
+    except (InterruptedError, KeyboardInterrupt):
+        interrupted = True
+    except (ConfigError, ExecutionError, SamplerError, OSError):
+        run.discard_if_unused()
+        raise
+    finally:
+        run.close()
+    found = show(notes)
+    if interrupted:
+        say(console, _HINT.format(command, run.directory))
+        return INTERRUPTED
+    return 0 if found else NOTHING_TRAINED

@@ -1,0 +1,44 @@
+"""Sittings of a run: where, when and with what each was begun, in `provenance.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..execution import Resources
+from ..results import provenance, write_text
+from .config import ConfigError
+
+
+def note_sitting(path: Path, resources: Resources, seeds: Sequence[int]) -> None:
+    """Adds this sitting to the file; several machines may have run a resumed run.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    sittings = _read(path)
+    device = "cuda" if resources.gpus_per_trial else "cpu"
+    sittings.append({**provenance(device=device), "seeds": list(seeds)})
+    write_text(path, json.dumps(sittings, indent=2) + "\n")
+
+
+def began(path: Path) -> str:
+    """How a run began, as twelve digits: it tells a run from others, also once it has been moved.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    return hashlib.sha256(json.dumps(_read(path)[:1]).encode()).hexdigest()[:12]
+
+
+def _read(path: Path) -> list[Any]:
+    try:
+        sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        if not isinstance(sittings, list):
+            raise ValueError(f"it must hold a list, not a {type(sittings).__name__}")
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
+    return sittings

@@ -1,0 +1,171 @@
+"""Configurations of runs on disk: written as they are, read as any version wrote them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+
+from .._messages import first_fault
+from ..results import write_text
+from ..space import SpaceError, load_space
+from .ablation_config import AblationConfig
+from .config import (
+    CalibrationConfig,
+    ConfigError,
+    RunConfig,
+    SearchConfig,
+    SpaceConfig,
+    SupernetSearchConfig,
+)
+from .layout import RunLayout
+
+C = TypeVar("C", bound=RunConfig)
+AnyConfig: TypeAlias = SearchConfig | SupernetSearchConfig | CalibrationConfig | AblationConfig
+
+KINDS: dict[str, tuple[type[AnyConfig], str]] = {
+    "search": (SearchConfig, "a search"),
+    "supernet_search": (SupernetSearchConfig, "a search with a supernet"),
+    "calibration": (CalibrationConfig, "a calibration"),
+    "ablation": (AblationConfig, "an ablation"),
+}
+"""Configuration of each kind of run, and what a message calls it."""
+_BEFORE_KINDS = {
+    *("strategy", "trials", "inherited_criterion", "retrain", "trust", "sampler", "population"),
+    *("references", "confirm", "finalists", "initial", "calibrate", "calibration_seeds"),
+    *("wanted_tau", "standing", "supernet", "storage", "study"),
+}
+"""Fields that one configuration had for three kinds of run."""
+
+
+def kind_of(content: Mapping[str, Any]) -> str:
+    """The kind of a configuration, as plain data.
+
+    Raises:
+        ConfigError: There is no such kind.
+    """
+    kind = str(content.get("kind", ""))
+    if kind not in KINDS:
+        raise ConfigError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return kind
+
+
+def parse_config(content: Mapping[str, Any]) -> AnyConfig:
+    """A configuration from plain data.
+
+    Raises:
+        ConfigError: Its kind is none.
+        ValidationError: A field is at fault.
+    """
+    model, _ = KINDS[kind_of(content)]
+    return model.model_validate(content)
+
+
+def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | None = None) -> C:
+    """Reads a run's configuration.
+
+    Args:
+        directory: The run directory.
+        wanted: What it may be of; nothing = any kind of run.
+        changes: Fields to change before it is checked; `resources` are merged.
+
+    Returns:
+        The configuration, which holds the space as it was stored.
+
+    Raises:
+        ConfigError: There is none, it is of another kind, a change is of a field that this has not,
+            or it is damaged.
+    """
+    path = RunLayout(directory).config
+    try:
+        content = _upgraded(json.loads(path.read_text(encoding="utf-8")), directory)
+    except FileNotFoundError:
+        raise ConfigError(f"{directory} holds no run ({path.name} is missing)") from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged: {_short(error)}") from error
+    model, name = KINDS[content["kind"]]
+    allowed = [kind for kind, _ in KINDS.values() if not wanted or issubclass(kind, wanted)]
+    if model not in allowed:
+        names = " or ".join(name for kind, name in KINDS.values() if kind in allowed)
+        raise ConfigError(f"{directory} holds {name}, not {names}")
+    changes = dict(changes or {})
+    for field in changes:
+        if field not in model.model_fields:
+            raise ConfigError(f"{directory} holds {name}, which has no {field}")
+    try:
+        changes["resources"] = content["resources"] | changes.get("resources", {})
+        config: Any = model.model_validate(content | changes)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {first_fault(error)}") from error
+    except (LookupError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: {_short(error)}") from error
+    return config  # type: ignore[no-any-return]
+
+
+def write_config(layout: RunLayout, config: RunConfig) -> None:
+    """Writes a configuration, replacing an older one in one step."""
+    space = getattr(config, "as_started", None)
+    content = {
+        "config": config.model_dump(mode="json", exclude={"as_started"}),
+        "image_size": config.image_size,
+        **({"space": space} if space is not None else {}),
+    }
+    write_text(layout.config, json.dumps(content, indent=2) + "\n")
+
+
+def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """The fields of a configuration, as this version names them."""
+    if "ablation" in content:
+        return _upgraded_ablation(content["ablation"], directory)
+    config: dict[str, Any] = dict(content["config"])
+    if "kind" not in config:
+        config = _with_kind(config)
+    kind = kind_of(config)
+    if issubclass(KINDS[kind][0], SpaceConfig) and not isinstance(content.get("space"), dict):
+        raise ValueError("it has no space")
+    return config | ({"as_started": content["space"]} if "space" in content else {})
+
+
+def _with_kind(config: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration stood for a search, with a supernet or not, and for a calibration."""
+    old = dict(config)
+    if old.get("calibrate"):
+        new = {
+            "kind": "calibration",
+            "architectures": old["calibrate"],
+            "num_seeds": old.get("calibration_seeds", 2),
+            "wanted_tau": old.get("wanted_tau", 0.7),
+        }
+    else:
+        new = {"kind": "search", "proxy_noise": old.get("standing")}
+        if old.get("strategy", "trials") == "supernet":
+            new |= {
+                "kind": "supernet_search",
+                "ranking_check": old.get("trust", 0),
+                "ranking_seeds": old.get("calibration_seeds", 2),
+            }
+    fields = KINDS[str(new["kind"])][0].model_fields
+    kept = {
+        name: value for name, value in old.items() if name not in _BEFORE_KINDS or name in fields
+    }
+    return kept | new
+
+
+def _upgraded_ablation(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """An ablation's configuration stood under another key; its space, in a file of its own."""
+    old = dict(content)
+    new: dict[str, Any] = {"kind": "ablation", "num_seeds": old.pop("seeds")}
+    if old.get("supernet") is not None:
+        try:
+            new["as_started"] = load_space(RunLayout(directory).declared_space).to_dict()
+        except SpaceError as error:
+            raise ValueError(str(error)) from error
+    return old | new
+
+
+def _short(error: Exception) -> str:
+    text = str(error) if isinstance(error, (ConfigError, ValueError)) else repr(error)
+    return " ".join(text.split())[:200]
