@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import typer
 
+from ..objectives import COSTS
+from ..samplers.base import SAMPLERS
 from .errors import run_app
 from .options import (
     RESOURCES,
@@ -60,13 +62,8 @@ Examples:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-class Sampler(StrEnum):
-    """Optuna samplers."""
-
-    NSGA2 = "nsga2"
-    TPE = "tpe"
-    GP = "gp"
-    RANDOM = "random"
+Sampler = StrEnum("Sampler", {name.upper(): name for name in SAMPLERS})
+Cost = StrEnum("Cost", {name.upper(): name for name in COSTS})
 
 
 class Strategy(StrEnum):
@@ -74,14 +71,6 @@ class Strategy(StrEnum):
 
     TRIALS = "trials"
     SUPERNET = "supernet"
-
-
-class Cost(StrEnum):
-    """Costs that a search can minimise."""
-
-    MACS = "macs"
-    PARAMS = "params"
-    LATENCY_MS = "latency_ms"
 
 
 @app.command(epilog=EXAMPLES)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from rich.table import Table
 from rich.text import Text
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, write_csv
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
 
 UNITS: dict[Criterion, tuple[str, str, float]] = {
-    "miou": ("mIoU", "points", 100.0),
-    "averaged_miou": ("mIoU of averaged weights", "points", 100.0),
-    "fw_iou": ("frequency-weighted IoU", "points", 100.0),
-    "boundary_miou": ("boundary mIoU", "points", 100.0),
-    "cross_entropy": ("cross entropy", "nats", 1.0),
+    name: (OBJECTIVES[name].word, OBJECTIVES[name].unit, OBJECTIVES[name].scale)
+    for name in get_args(Criterion)
 }
 """Name of a criterion, unit of its spreads in tables, and factor to that unit."""
 

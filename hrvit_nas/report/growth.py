@@ -11,6 +11,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import (
     MIOU_AND_COST,
     Stage,
@@ -108,7 +109,7 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         )
     several = "" if len(tracks) == 1 else f"; lines are means, bands {confidence:.0%} intervals"
     seeds = sorted({track.seed for track in tracks})
-    cost = {"macs": "multiply-adds", "params": "parameters", "latency_ms": "latency"}
+    cost = OBJECTIVES[runs[0].summary.cost].word
     return GrowthData(
         by_evaluations=_curves(
             [
@@ -123,7 +124,7 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         ),
         words=tuple(words),
         caption=f"{runs[0].dataset}; scores of the search, one seed an architecture, which flatter;"
-        f" area under the frontier from 0 to the highest {cost[runs[0].summary.cost]} of all, over"
+        f" area under the frontier from 0 to the highest {cost} of all, over"
         f" that; n = {len(tracks)} run{'' if len(tracks) == 1 else 's'} with seed"
         f"{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}{several}",
     )

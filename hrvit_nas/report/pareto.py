@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import ArchSummary, CostName, RunSummary
 
 from .calibration import UNITS
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 LOG_SPAN = 8.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
 
-_COST_SCALE: dict[CostName, float] = {"macs": 1e-9, "params": 1e-6, "latency_ms": 1.0}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ParetoPoint:
@@ -33,7 +32,7 @@ class ParetoPoint:
     Attributes:
         arch_id: Its id.
         label: Name to show beside it; may be empty.
-        cost: Cost in the unit of the x axis (GMACs, M parameters or ms).
+        cost: Cost in the unit of the x axis.
         miou: mIoU in percent; the mean where there are several seeds.
         low: Lower end of the interval of the mean, in percent; NaN where unknown.
         high: Upper end.
@@ -104,7 +103,7 @@ def pareto_data(
         ParetoPoint(
             arch_id=record.arch_id,
             label="",
-            cost=getattr(record, summary.cost) * _COST_SCALE[summary.cost],
+            cost=getattr(record, summary.cost) * OBJECTIVES[summary.cost].scale,
             miou=100 * record.miou,
             low=math.nan,
             high=math.nan,
@@ -120,7 +119,7 @@ def pareto_data(
             what += f" ({summary.num_failed} failed)"
         raise ReportError(f"there is nothing to draw: {what}")
     frontier = tuple(_member(row, summary) for row in rows if row.on_frontier)
-    costs = [row.cost(summary.cost) * _COST_SCALE[summary.cost] for row in rows]
+    costs = [row.cost(summary.cost) * OBJECTIVES[summary.cost].scale for row in rows]
     costs += [point.cost for point in inherited]
     return ParetoData(
         searched=tuple(
@@ -175,7 +174,7 @@ def _point(row: ArchSummary, cost: CostName, *, before: bool = False) -> ParetoP
     return ParetoPoint(
         arch_id=row.arch_id,
         label=row.label,
-        cost=row.cost(cost) * _COST_SCALE[cost],
+        cost=row.cost(cost) * OBJECTIVES[cost].scale,
         miou=100 * miou,
         low=100 * low,
         high=100 * high,
@@ -202,23 +201,20 @@ def _staircase(
 
 def _x_label(cost: CostName, image_size: tuple[int, int] | None) -> str:
     at = "" if image_size is None else f" at {image_size[0]}{_TIMES}{image_size[1]}"
-    return {
-        "macs": f"Multiply-adds per image{at}\n(GMACs, fvcore convention)",
-        "params": "Parameters (millions)",
-        "latency_ms": f"Latency per image{at} (ms)",
-    }[cost]
+    return OBJECTIVES[cost].axis.format(at=at)
 
 
 def _caption(summary: RunSummary, dataset: str) -> str:
     searched = [row for row in summary.rows if row.searched]
     unmeasured = sum(math.isnan(row.cost(summary.cost)) for row in searched)
+    want = f", {unmeasured} of them not drawn, for want of a {OBJECTIVES[summary.cost].word}"
     parts = [dataset] if dataset else []
     if summary.inherited:
         parts.append(f"{len(summary.inherited):,} scored with inherited weights")
     parts.append(
         _count(len(searched), "architecture")
         + (" trained" if summary.inherited else "")
-        + (f", {unmeasured} of them not drawn, for want of a {summary.cost}" if unmeasured else "")
+        + (want if unmeasured else "")
     )
     if not summary.rows:
         return " · ".join(parts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import (
     SCHEMA,
     ArchSummary,
@@ -78,8 +80,10 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     table.add_column("architecture")
     table.add_column("GMACs", justify="right")
     table.add_column("params M", justify="right")
-    if summary.cost == "latency_ms":
-        table.add_column("latency ms", justify="right")
+    cost = OBJECTIVES[summary.cost]
+    own_column = summary.cost not in ("macs", "params")  # which always have one
+    if own_column:
+        table.add_column(f"{cost.word} {cost.unit}", justify="right")
     table.add_column(mean, justify="right")
     if summary.confirmed:
         table.add_column("in search", justify="right")
@@ -95,8 +99,9 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         table.add_column(Text(f"against {label}, nearest in cost"))
     for number, row in enumerate(rows):
         cells = [_name(row), f"{row.macs / 1e9:.4g}", f"{row.params / 1e6:.3g}"]
-        if summary.cost == "latency_ms":
-            cells.append("" if row.latency_ms is None else f"{row.latency_ms:.3g}")
+        if own_column:
+            value = row.cost(summary.cost) * cost.scale
+            cells.append("" if math.isnan(value) else f"{value:.3g}")
         cells.append(format_interval(row.interval))
         if summary.confirmed:
             cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from hrvit_nas.arch import Arch, parse_arch
+from hrvit_nas.objectives import OBJECTIVES
 
 SCHEMA_VERSION = 6
 """2: history points hold more than step and mIoU; trials may be of a calibration.
@@ -27,7 +28,9 @@ SCHEMA_VERSION = 6
 
 Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
 """Scores of a history point that architectures can be ranked by."""
-LESS_IS_BETTER: frozenset[Criterion] = frozenset({"cross_entropy"})
+LESS_IS_BETTER = frozenset(
+    name for name in get_args(Criterion) if OBJECTIVES[name].direction == "minimize"
+)
 
 Purpose = Literal["search", "reference", "confirmation", "calibration", "ranking_check", "ablation"]
 """What a trial is for."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeAlias
 
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
@@ -17,7 +17,8 @@ from .records import CALIBRATING, Criterion, TrialRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-CostName = Literal["macs", "params", "latency_ms"]
+CostName: TypeAlias = str
+"""Name of an objective that is a cost: see `hrvit_nas.objectives`."""
 MIN_FREE = 4
 """Degrees of freedom below which a spread between seeds is not worth using."""
 MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 2_000_000
@@ -208,7 +209,7 @@ class RunSummary:
         Raises:
             ValueError: A budget is not a number above 0.
         """
-        budgets: dict[CostName, float | None] = {
+        budgets = {
             "macs": macs,
             "params": params,
             "latency_ms": latency_ms,

@@ -1,6 +1,7 @@
 """Samplers behind ask and tell on a search space. Only `optuna_sampler` loads Optuna."""
 
 from .base import (
+    SAMPLERS,
     Proposal,
     Sampler,
     SamplerError,
@@ -8,10 +9,11 @@ from .base import (
     SpaceExhaustedError,
     Values,
     default_population,
+    known_sampler,
 )
-from .first import first_generation
 
 __all__ = [
+    "SAMPLERS",
     "Proposal",
     "Sampler",
     "SamplerError",
@@ -19,5 +21,5 @@ __all__ = [
     "SpaceExhaustedError",
     "Values",
     "default_population",
-    "first_generation",
+    "known_sampler",
 ]

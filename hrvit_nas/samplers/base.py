@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ..arch import ArchSpec
 
-SamplerName = Literal["nsga2", "tpe", "gp", "random"]
+SAMPLERS = {
+    "nsga2": "evolution by non-dominated sorting",
+    "tpe": "tree-structured Parzen estimator",
+    "gp": "Gaussian processes",
+    "random": "uniform draws",
+}
+"""What each sampler is, by name; `optuna_sampler` makes them."""
 Values = tuple[float, float]
 """Score, more being better, and cost."""
 
+SamplerName: TypeAlias = str
+"""One of `SAMPLERS`."""
 MIN_POPULATION, MAX_POPULATION = 4, 50
+
+
+def known_sampler(name: str) -> SamplerName:
+    """The name of a sampler.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if name not in SAMPLERS:
+        raise ValueError(f"a sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+    return name
 
 
 class SamplerError(ValueError):

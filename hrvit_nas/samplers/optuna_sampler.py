@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -96,7 +96,7 @@ class OptunaSampler:
         self._first = self._begin_with()
         self._study = optuna.create_study(
             directions=["maximize", "minimize"],
-            sampler=_sampler(name, own_seed % 2**32, population),
+            sampler=OPTUNA_SAMPLERS[name](own_seed % 2**32, population),
         )
         self._study.add_trials(self._kept.get_trials(deepcopy=False))
         self._waiting = self._reconciled(dict(told))
@@ -231,14 +231,29 @@ class _Parameter:
         return value
 
 
-def _sampler(name: SamplerName, seed: int, population: int) -> BaseSampler:
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=seed)
+def _nsga2(seed: int, population: int) -> BaseSampler:
+    return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+
+
+def _tpe(seed: int, population: int) -> BaseSampler:  # noqa: ARG001
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def _gp(seed: int, population: int) -> BaseSampler:  # noqa: ARG001
+    return optuna.samplers.GPSampler(seed=seed)
+
+
+def _random(seed: int, population: int) -> BaseSampler:  # noqa: ARG001
     return optuna.samplers.RandomSampler(seed=seed)
+
+
+OPTUNA_SAMPLERS: dict[SamplerName, Callable[[int, int], BaseSampler]] = {
+    "nsga2": _nsga2,
+    "tpe": _tpe,
+    "gp": _gp,
+    "random": _random,
+}
+"""What makes each sampler of `SAMPLERS` from a seed and a population."""
 
 
 def _opened(storage: str, study: str) -> optuna.Study:

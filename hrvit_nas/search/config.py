@@ -17,8 +17,9 @@ from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
 from ..execution import Resources
+from ..objectives import OBJECTIVES, known_cost
 from ..results import CostName, Criterion, Evaluator, Stage
-from ..samplers import SamplerName
+from ..samplers import SamplerName, known_sampler
 from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
@@ -40,6 +41,7 @@ def _tracking_uri(uri: str) -> str:
     return uri
 
 
+Cost = Annotated[CostName, AfterValidator(known_cost)]
 TrackingUri = Annotated[str, AfterValidator(_tracking_uri)]
 """Where MLflow keeps its runs."""
 
@@ -118,7 +120,7 @@ class SupernetPlan(Frozen):
     num_classes: int | None
     recipe: Recipe
     supernet: SupernetRecipe
-    cost: Literal["macs", "params"] = "macs"
+    cost: Cost = "macs"
     seed: int
 
     def load_space(self) -> Space:
@@ -216,7 +218,7 @@ class SpaceConfig(RunConfig):
     narrowing: Narrowing = Narrowing()
     as_started: Mapping[str, Any] | None = Field(default=None, repr=False)
     long: Recipe | None = None
-    cost: CostName = "macs"
+    cost: Cost = "macs"
 
     @model_validator(mode="after")
     def _check_long(self) -> SpaceConfig:
@@ -253,12 +255,12 @@ class SpaceConfig(RunConfig):
     @property
     def with_latency(self) -> bool:
         """See `RunConfig`."""
-        return self.cost == "latency_ms"
+        return OBJECTIVES[self.cost].source == "measured"
 
     @property
-    def counted_cost(self) -> Literal["macs", "params"]:
-        """The closed-form cost that stands for `cost`: multiply-adds for a latency."""
-        return "params" if self.cost == "params" else "macs"
+    def counted_cost(self) -> CostName:
+        """The closed-form cost that stands for `cost`: multiply-adds where that is measured."""
+        return self.cost if OBJECTIVES[self.cost].source == "computed" else "macs"
 
     def cost_of(self, spec: ArchSpec) -> float:
         """An architecture's `counted_cost` at the run's image size and number of classes."""
@@ -320,7 +322,7 @@ class AnySearch(SpaceConfig):
 
     initial: tuple[str, ...] = ()
     trials: int = Field(ge=1)
-    sampler: SamplerName = "nsga2"
+    sampler: Annotated[SamplerName, AfterValidator(known_sampler)] = "nsga2"
     population: int | None = Field(default=None, ge=2)
     references: tuple[str, ...] = ("hrvit_b1",)
     confirm: int = Field(default=0, ge=0, le=MOST_SEEDS)
@@ -480,11 +482,11 @@ class CalibrationConfig(SpaceConfig):
 
 def counted_cost(
     spec: ArchSpec,
-    metric: Literal["macs", "params"],
+    metric: CostName,
     image_size: tuple[int, int],
     num_classes: int | None,
 ) -> float:
-    """An architecture's multiply-adds at an image size, or its parameters."""
+    """A cost of an architecture in closed form, at an image size."""
     return float(getattr(estimate_cost(spec, image_size, num_classes=num_classes), metric))
 
 

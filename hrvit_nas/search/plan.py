@@ -13,7 +13,6 @@ from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
-    CostName,
     Stage,
     Trial,
     TrialKey,
@@ -258,7 +257,7 @@ class SearchTrials(Trials):
 
         Where the space holds the allocation at that cost, to within 1%, its member is taken.
         """
-        metric: CostName = "params" if self._config.cost == "params" else "macs"
+        metric = self._config.counted_cost
 
         def cost(spec: Arch) -> float:
             estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)

@@ -51,7 +51,7 @@ def resume_and_check(directory, before):
 @pytest.fixture
 def start(start_search, profile):
     return lambda *more: start_search(
-        *("--profile", profile, "--executor", "ray_tune", "--trials", TRIALS, "--steps", 15),
+        *("--profile", profile, "--executor", "ray_tune", "--trials", TRIALS, "--steps", 8),
         *("--output", "run", *more),
     )
 

@@ -1,5 +1,6 @@
 """The page on extending, followed to the letter in a copy of the package."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 import hrvit_nas
@@ -63,12 +65,35 @@ def blocks(text, heading):
 
 
 def put(source, table, code):
-    """Puts an entry at the end of a table, or a class before the first table."""
-    if table is None:
-        place = source.index("\n\n\n", source.rindex("\nclass ")) + 3
+    """Puts an entry at the end of a table, a class after the last, a function before the first."""
+    if table is not None:
+        begun = re.search(rf"^{table}\b.*[({{]$", source, re.MULTILINE).end()
+        place = begun + re.search(r"^(    \}\n\)|[)}])", source[begun:], re.MULTILINE).start()
+    elif code.startswith("def "):
+        place = re.search(r"^(def|class|@)", source, re.MULTILINE).start()
     else:
-        place = source.index("    }\n)", source.index(f"\n{table}:"))
+        place = source.index("\n\n\n", source.rindex("\nclass ")) + 3
     return source[:place] + code + ("" if table else "\n\n") + source[place:]
+
+
+def follow(heading, copy):
+    """Puts every block of a section where it says; returns the tables that were named."""
+    tables = []
+    for file, table, code in blocks(PAGE.read_text(encoding="utf-8"), heading):
+        path = copy / file
+        path.write_text(put(path.read_text(encoding="utf-8"), table, code), encoding="utf-8")
+        tables.append(table)
+    return tables
+
+
+def run(copy, *command):
+    """Runs Python with the package of the copy; returns what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run(
+        [sys.executable, "-P", *command], env=environment, cwd=copy, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -81,16 +106,29 @@ def copy(tmp_path):
 
 
 def test_an_attention_kind_is_three_entries(copy):
-    found = list(blocks(PAGE.read_text(encoding="utf-8"), "An attention kind"))
-    assert [table for _, table, _ in found] == [
+    assert follow("An attention kind", copy) == [
         *("ATTENTION_KINDS", None, "ATTENTION_COSTS", None, "ATTENTION_MODULES")
     ]
-    for file, table, code in found:
-        path = copy / file
-        path.write_text(put(path.read_text(encoding="utf-8"), table, code), encoding="utf-8")
     (copy / "space.yaml").write_text(SPACE)
-    environment = {**os.environ, "PYTHONPATH": str(copy)}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", TRY], env=environment, cwd=copy, capture_output=True, text=True
+    run(copy, "-c", TRY)
+
+
+def test_a_sampler_and_an_objective_are_searched_by(copy, profile):
+    assert follow("A sampler", copy) == ["SAMPLERS", None, "OPTUNA_SAMPLERS"]
+    assert follow("An objective", copy) == ["_DECLARED"]
+    said = run(
+        copy,
+        *("-m", "hrvit_nas.cli.search", "--profile", profile, "--trials", "6", "--output", "run"),
+        *("--sampler", "nsga3", "--population", "4", "--cost", "published_macs"),
     )
-    assert done.returncode == 0, done.stderr
+    assert "sampler nsga3" in said
+    assert "published" in said  # its column
+    records = [json.loads(line) for line in (copy / "run" / "trials.jsonl").open()]
+    studied = optuna.load_study(study_name="search", storage=f"sqlite:///{copy}/run/study.db")
+    values = {tuple(trial.values) for trial in studied.trials if trial.values}
+    assert values == {
+        (record["miou"], record["published_macs"])
+        for record in records
+        if record["purpose"] == "search"
+    }
+    assert (copy / "run" / "frontier.png").stat().st_size > 10_000

@@ -243,4 +243,4 @@ def test_what_lacks_the_cost_is_counted_in_the_caption(record):
     ]
     data = pareto_data(summarise(records, cost="latency_ms"))
     assert len(data.searched) == 1
-    assert "3 architectures, 2 of them not drawn, for want of a latency_ms" in data.caption
+    assert "3 architectures, 2 of them not drawn, for want of a latency" in data.caption

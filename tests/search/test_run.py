@@ -280,7 +280,7 @@ def test_a_damaged_training_state_is_trained_from_the_beginning(make_config, tmp
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_runtime")
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_path):
-    recipe = {**make_config().recipe.model_dump(), "steps": 30}
+    recipe = {**make_config().recipe.model_dump(), "steps": 10}
     config = make_config(trials=2, recipe=recipe, resources={})
     run = create_run(config, tmp_path / "run")
     killed = []
@@ -301,7 +301,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again(make_config, tmp_
     assert len(killed) == 1
     assert Counter(record.purpose for record in records)["search"] == 2
     assert {record.state for record in records} == {"complete"}
-    assert {record.steps for record in records} == {30}
+    assert {record.steps for record in records} == {10}
 
 
 def training_workers():
