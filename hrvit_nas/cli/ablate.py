@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,9 +27,9 @@ from .options import (
     default_directory,
     given_resources,
     given_tracking,
-    is_given,
     listed,
     option,
+    takes,
     training_of,
 )
 from .running import config_to_resume, go, say
@@ -80,9 +81,10 @@ class Score(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
-@app.command(epilog=EXAMPLES)
-def ablate(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True)
+class AblateOptions:
+    """Options of `hrvit-ablate`."""
+
     plan: Annotated[
         str | None,
         typer.Argument(
@@ -90,7 +92,7 @@ def ablate(
             " strip_width, branch_allocation, components_on_searched, rivals.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     cost_only: Annotated[
         bool,
         typer.Option(
@@ -98,7 +100,7 @@ def ablate(
             help="Train nothing: print what each change costs at full scale, at 512x512, beside the"
             " published figures.",
         ),
-    ] = False,
+    ] = False
     cheap: Annotated[
         bool,
         typer.Option(
@@ -106,32 +108,32 @@ def ablate(
             help="Train one supernet a seed, of which the base and all changes are members, and"
             " score them with its weights instead of training each alone. Without controls.",
         ),
-    ] = False,
+    ] = False
     supernet_steps: Annotated[
         int | None,
         typer.Option(help="Training steps of a supernet. Default: the recipe's."),
-    ] = None,
+    ] = None
     output_format: Annotated[
         Format, typer.Option("--format", help="What the table is printed as.")
-    ] = Format.TABLE,
+    ] = Format.TABLE
     base: Annotated[
         str | None,
         typer.Option(
             help="What is changed: a preset, a .json file, a run directory (its best frontier"
             " member) or RUN:ID. Default: the plan's."
         ),
-    ] = None,
+    ] = None
     only: Annotated[
         str | None, typer.Option(help="Changes to look at, separated by commas. Default: all.")
-    ] = None,
+    ] = None
     seeds: Annotated[
         int | None,
         typer.Option(help="Seeds of each architecture, at least 3. Default: the plan's."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
-    criterion: Annotated[
-        Score, typer.Option(help="Score that table and figure compare by.")
-    ] = Score.MIOU,
+    ] = None
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0
+    criterion: Annotated[Score, typer.Option(help="Score that table and figure compare by.")] = (
+        Score.MIOU
+    )
     profile: Annotated[
         str | None,
         typer.Option(
@@ -139,21 +141,21 @@ def ablate(
             " cluster (full scale), or a path. Default: laptop; cluster for a data set on a machine"
             " with a GPU."
         ),
-    ] = None,
-    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
-    data_root: DataRootOption = None,
-    classes: ClassesOption = None,
-    recipe: RecipeOption = None,
-    steps: StepsOption = None,
-    executor: ExecutorOption = None,
-    workers: WorkersOption = None,
-    cpus_per_trial: CpusPerTrialOption = None,
-    gpus_per_trial: GpusPerTrialOption = None,
-    address: AddressOption = None,
-    mlflow: MlflowOption = None,
+    ] = None
+    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None
+    data_root: DataRootOption = None
+    classes: ClassesOption = None
+    recipe: RecipeOption = None
+    steps: StepsOption = None
+    executor: ExecutorOption = None
+    workers: WorkersOption = None
+    cpus_per_trial: CpusPerTrialOption = None
+    gpus_per_trial: GpusPerTrialOption = None
+    address: AddressOption = None
+    mlflow: MlflowOption = None
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/PLAN-DATE-TIME.")
-    ] = None,
+    ] = None
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -161,8 +163,12 @@ def ablate(
             " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
             " be given with it."
         ),
-    ] = None,
-) -> int:
+    ] = None
+
+
+@app.command(epilog=EXAMPLES)
+@takes(AblateOptions)
+def ablate(options: AblateOptions, given: set[str]) -> int:
     """Ablates an architecture: what does each part do, at what cost?
 
     Every architecture is trained with several seeds; differences are paired by seed, adjusted for
@@ -170,12 +176,11 @@ def ablate(
     saves or costs is taken off by a control, the base at the same multiply-adds. The run directory
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
-    options = {name: value for name, value in locals().items() if name != "context"}
-    given = {name for name in options if is_given(context, name)}
     _check_kind(given)
-    if cost_only:
+    if options.cost_only:
         return _print_costs(options)
-    run = _created(options) if resume is None else _resumed(resume, options)
+    resumed = options.resume
+    run = _created(options) if resumed is None else _resumed(resumed, options)
     return _go(run, options)
 
 
@@ -210,26 +215,26 @@ def _named(name: str) -> str:
     return {"plan": "the plan", "output_format": "--format"}.get(name, option(name))
 
 
-def _planned(options: dict[str, Any]) -> tuple[AblationPlan, ArchSpec, bool]:
+def _planned(options: AblateOptions) -> tuple[AblationPlan, ArchSpec, bool]:
     """The plan with the changes that are asked for, its base, and whether that is a preset."""
     from ..search.ablation import find_base, load_ablation
     from ..search.config import ConfigError
 
-    plan = load_ablation(options["plan"])
-    if options["only"] is not None:
-        plan = plan.only(listed(options["only"]))
-    name = plan.base if options["base"] is None else options["base"]
+    plan = load_ablation(options.plan)
+    if options.only is not None:
+        plan = plan.only(listed(options.only))
+    name = plan.base if options.base is None else options.base
     if name != plan.base:
         plan = plan.of_another_base()
     if name is None:
         raise ConfigError(
-            f"plan {options['plan']!r} names no base; give one with --base: a preset, a .json file,"
+            f"plan {options.plan!r} names no base; give one with --base: a preset, a .json file,"
             " a run directory, or RUN:ID"
         )
     return plan, *find_base(name)
 
 
-def _print_costs(options: dict[str, Any]) -> int:
+def _print_costs(options: AblateOptions) -> int:
     from ..arch import Arch
     from ..cost import Cost, estimate_cost
     from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
@@ -237,8 +242,8 @@ def _print_costs(options: dict[str, Any]) -> int:
     from ..search.config import ConfigError
 
     plan, base, _ = _planned(options)
-    if options["output"] is not None and options["output"].is_dir():
-        raise ConfigError(f"--output must be a file with --cost-only, got {options['output']}")
+    if options.output is not None and options.output.is_dir():
+        raise ConfigError(f"--output must be a file with --cost-only, got {options.output}")
 
     def cost(spec: Arch) -> Cost:
         return estimate_cost(spec, FULL_SIZE, num_classes=plan.num_classes)
@@ -248,7 +253,7 @@ def _print_costs(options: dict[str, Any]) -> int:
     arms = [(arm, cost(arm.spec)) for arm in made.arms]
     grid = cost_grid(
         arms,
-        title=f"{options['plan']}: cost of an image at {FULL_SIZE[0]}x{FULL_SIZE[1]},"
+        title=f"{options.plan}: cost of an image at {FULL_SIZE[0]}x{FULL_SIZE[1]},"
         f" {plan.num_classes} classes",
         notes=(
             "as published: multiply-adds as fvcore counts them, with half of the attention products"
@@ -257,13 +262,13 @@ def _print_costs(options: dict[str, Any]) -> int:
             *plan.notes,
         ),
     )
-    if options["output"] is not None:
-        write_cost_csv(arms, options["output"])
-    _show(grid, options["output_format"], COST_COLUMNS, cost_rows(arms))
+    if options.output is not None:
+        write_cost_csv(arms, options.output)
+    _show(grid, options.output_format, COST_COLUMNS, cost_rows(arms))
     return 0
 
 
-def _created(options: dict[str, Any]) -> Run[AblationConfig]:
+def _created(options: AblateOptions) -> Run[AblationConfig]:
     from pydantic import ValidationError
 
     from .._messages import first_fault
@@ -278,8 +283,12 @@ def _created(options: dict[str, Any]) -> Run[AblationConfig]:
 
     plan, base, is_preset = _planned(options)
     training = training_of(
-        options
-        | {name: options[name] or getattr(plan, name) for name in ("profile", "recipe", "data")},
+        replace(
+            options,
+            profile=options.profile or plan.profile,
+            recipe=options.recipe or plan.recipe,
+            data=options.data or plan.data,
+        ),
         long=True,
     )
     narrowed = training.profile.narrowing.base
@@ -293,17 +302,17 @@ def _created(options: dict[str, Any]) -> Run[AblationConfig]:
         def macs(spec: Arch) -> float:
             return float(estimate_cost(spec, size, num_classes=data.num_classes).macs)
 
-        made = make_arms(plan, base, factor=factor, macs=macs, controls=not options["cheap"])
+        made = make_arms(plan, base, factor=factor, macs=macs, controls=not options.cheap)
         space = supernet = None
-        if options["cheap"]:
+        if options.cheap:
             space = plan_space(plan, made.whole).to_dict()
             supernet = training.plan.supernet.model_dump()
-            if options["supernet_steps"] is not None:
-                supernet["steps"] = options["supernet_steps"]
+            if options.supernet_steps is not None:
+                supernet["steps"] = options.supernet_steps
         config = AblationConfig.model_validate(
             {
-                "plan": Path(options["plan"]).stem,
-                "base": plan.base if options["base"] is None else options["base"],
+                "plan": Path(options.plan).stem,
+                "base": plan.base if options.base is None else options.base,
                 "factor": factor,
                 "arms": made.arms,
                 "data": where,
@@ -311,32 +320,32 @@ def _created(options: dict[str, Any]) -> Run[AblationConfig]:
                 "recipe": recipe,
                 "supernet": supernet,
                 "as_started": space,
-                "seed": options["seed"],
-                "num_seeds": plan.seeds if options["seeds"] is None else options["seeds"],
+                "seed": options.seed,
+                "num_seeds": plan.seeds if options.seeds is None else options.seeds,
                 "resources": training.resources,
-                **given_tracking(options),
+                **given_tracking(options.mlflow),
             }
         )
     except ValidationError as error:
         raise ConfigError(first_fault(error)) from error
     _warn(made.warnings)
-    directory = options["output"] or default_directory(config.plan)
+    directory = options.output or default_directory(config.plan)
     return create_run(config, directory, data=data)
 
 
-def _resumed(directory: Path, options: dict[str, Any]) -> Run[AblationConfig]:
+def _resumed(directory: Path, options: AblateOptions) -> Run[AblationConfig]:
     from ..search.run import open_run
 
     config_to_resume(directory, NAME)
-    changes = {"num_seeds": options["seeds"]} if options["seeds"] is not None else {}
-    changes |= given_tracking(options)
+    changes = {"num_seeds": options.seeds} if options.seeds is not None else {}
+    changes |= given_tracking(options.mlflow)
     return open_run(directory, changes, given_resources(options))
 
 
-def _go(run: Run[AblationConfig], options: dict[str, Any]) -> int:
+def _go(run: Run[AblationConfig], options: AblateOptions) -> int:
     from rich.console import Console
 
-    console = Console(stderr=options["output_format"] is not Format.TABLE)
+    console = Console(stderr=options.output_format is not Format.TABLE)
 
     def show(notes: list[str]) -> bool:
         say(console, *notes)
@@ -363,7 +372,7 @@ def _announce(console: Console, run: Run[AblationConfig]) -> None:
     )
 
 
-def _close(console: Console, run: Run[AblationConfig], options: dict[str, Any]) -> bool:
+def _close(console: Console, run: Run[AblationConfig], options: AblateOptions) -> bool:
     """Writes the files, prints the table; False while there is nothing to compare."""
     from ..report import (
         ABLATION_COLUMNS,
@@ -377,9 +386,7 @@ def _close(console: Console, run: Run[AblationConfig], options: dict[str, Any]) 
     from ..search import ablation_results
 
     config, directory = run.config, run.directory
-    found = ablation_results.found(
-        directory, config, run.store.records(), str(options["criterion"])
-    )
+    found = ablation_results.found(directory, config, run.store.records(), str(options.criterion))
     if not any(row.effect for row in found.rows):
         say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
         return False
@@ -390,7 +397,7 @@ def _close(console: Console, run: Run[AblationConfig], options: dict[str, Any]) 
     draw_forest(forest_data(found, config.arms, caption=config.title), directory / FIGURE_NAME)
     _show(
         grid,
-        options["output_format"],
+        options.output_format,
         ABLATION_COLUMNS,
         ablation_rows(found, config.arms, config.conditions),
     )

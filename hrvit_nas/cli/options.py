@@ -1,11 +1,13 @@
-"""What the options of several commands mean together: profile, data set and recipe."""
+"""Options: how a command takes those that it declares, and what those of several mean together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_type_hints
 
 import typer
 
@@ -75,6 +77,51 @@ MlflowOption = Annotated[
 ]
 
 
+D = TypeVar("D")
+
+
+def takes(declared: type[D]) -> Callable[[Callable[[D, set[str]], int]], Callable[..., int]]:
+    """Lets a command have the fields of a dataclass as its options.
+
+    Args:
+        declared: A dataclass whose fields are annotated as Typer's parameters are.
+
+    Returns:
+        A decorator for what is called with an instance, and the names of the options that stand on
+        the command line.
+    """
+    hints = get_type_hints(declared, include_extras=True)
+    kind = Parameter.KEYWORD_ONLY
+    context = Parameter("context", kind, annotation=typer.Context)
+    options = [
+        Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
+        for field in fields(declared)  # type: ignore[arg-type]
+    ]
+
+    def decorate(command: Callable[[D, set[str]], int]) -> Callable[..., int]:
+        def call(context: typer.Context, **values: Any) -> int:
+            given = {name for name in values if is_given(context, name)}
+            return command(declared(**values), given)
+
+        call.__doc__ = command.__doc__
+        call.__annotations__ = {p.name: p.annotation for p in (context, *options)}
+        vars(call)["__signature__"] = Signature([context, *options])
+        return call
+
+    return decorate
+
+
+class TrainingOptions(Protocol):
+    """Options that say what is trained on, and how."""
+
+    profile: str | None
+    data: Data | None
+    data_root: Path | None
+    classes: Path | None
+    recipe: str | None
+    steps: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What is trained on, and how; `data`, `recipe` and `resources` as plain data."""
@@ -86,12 +133,11 @@ class Training:
     resources: dict[str, Any]
 
 
-def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
+def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     """Resolves the options that say what is trained on, and how.
 
     Args:
-        options: By name: `profile`, `data`, `data_root`, `classes`, `recipe`, `steps` and those of
-            `RESOURCES`; None = not given.
+        options: They and those of `RESOURCES`; None = not given.
         long: Whether by the recipe's long form, where `steps` says nothing else.
 
     Raises:
@@ -100,10 +146,10 @@ def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
     from ..search.config import ConfigError
     from ..search.profiles import load_profile, load_recipe
 
-    embedded = options["data"] is None and options["data_root"] is None
-    profile = load_profile(options["profile"] or ("laptop" if embedded else _default_profile()))
-    data_name = str(options["data"] or profile.data.name)
-    recipe_name = options["recipe"] or profile.recipes.get(data_name)
+    embedded = options.data is None and options.data_root is None
+    profile = load_profile(options.profile or ("laptop" if embedded else _default_profile()))
+    data_name = str(options.data or profile.data.name)
+    recipe_name = options.recipe or profile.recipes.get(data_name)
     if recipe_name is None:
         raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")
     plan = load_recipe(recipe_name)
@@ -111,11 +157,11 @@ def training_of(options: dict[str, Any], *, long: bool = False) -> Training:
     data: dict[str, Any] = defaults if data_name == profile.data.name else {}
     data |= {"name": data_name, "image_size": plan.image_size}
     # Workers run in folders of their own, so paths are made absolute here.
-    data |= {"root": options["data_root"].resolve()} if options["data_root"] else {}
-    data |= {"classes": options["classes"].resolve()} if options["classes"] else {}
+    data |= {"root": options.data_root.resolve()} if options.data_root else {}
+    data |= {"classes": options.classes.resolve()} if options.classes else {}
     recipe = (plan.long_recipe if long else plan.recipe).model_dump()
-    if options["steps"] is not None:
-        recipe = with_steps(recipe, options["steps"])
+    if options.steps is not None:
+        recipe = with_steps(recipe, options.steps)
     resources = profile.resources.model_dump() | given_resources(options)
     return Training(profile=profile, plan=plan, data=data, recipe=recipe, resources=resources)
 
@@ -130,15 +176,20 @@ def with_steps(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
     }
 
 
-def given_resources(options: dict[str, Any]) -> dict[str, Any]:
+def given_resources(options: object) -> dict[str, Any]:
     """The resources that were given."""
-    given = {name: options[name] for name in RESOURCES if options[name] is not None}
+    given = given_of(options, RESOURCES)
     return given | {name: str(value) for name, value in given.items() if name == "executor"}
 
 
-def given_tracking(options: dict[str, Any]) -> dict[str, Any]:
+def given_of(options: object, names: Iterable[str]) -> dict[str, Any]:
+    """Values of those of some options that were given, by name."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def given_tracking(uri: str | None) -> dict[str, Any]:
     """The tracking URI, if `--mlflow` was given; `none` stands for none."""
-    uri = options["mlflow"]
     if uri is None:
         return {}
     # Otherwise a run that is resumed from elsewhere would start another database there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,11 +28,12 @@ from .options import (
     StepsOption,
     WorkersOption,
     default_directory,
+    given_of,
     given_resources,
     given_tracking,
-    is_given,
     listed,
     option,
+    takes,
     training_of,
     with_steps,
 )
@@ -73,48 +75,49 @@ class Strategy(StrEnum):
     SUPERNET = "supernet"
 
 
-@app.command(epilog=EXAMPLES)
-def search(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Options of `hrvit-search`."""
+
     space: Annotated[
         str, typer.Option(help="Name of a declared space, or path of a YAML file.")
-    ] = "heterogeneous_branches",
+    ] = "heterogeneous_branches"
     profile: Annotated[
         str | None,
         typer.Option(
             help="What the search is fitted to: laptop, cluster, or a path."
             " Default: laptop; cluster for a data set on a machine with a GPU."
         ),
-    ] = None,
-    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None,
-    data_root: DataRootOption = None,
-    classes: ClassesOption = None,
-    recipe: RecipeOption = None,
-    steps: StepsOption = None,
+    ] = None
+    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None
+    data_root: DataRootOption = None
+    classes: ClassesOption = None
+    recipe: RecipeOption = None
+    steps: StepsOption = None
     strategy: Annotated[
         Strategy,
         typer.Option(
             help="trials: train each architecture alone. supernet: train one supernet, score"
             " architectures with its weights, and train the best alone."
         ),
-    ] = Strategy.TRIALS,
+    ] = Strategy.TRIALS
     trials: Annotated[
         int | None,
         typer.Option(
             help="Architectures to train, or with a supernet to score. Default: the profile's."
         ),
-    ] = None,
+    ] = None
     supernet: Annotated[
         Path | None,
         typer.Option(help="A trained supernet of the same space (RUN/supernet.pt) to use."),
-    ] = None,
+    ] = None
     supernet_steps: Annotated[
         int | None, typer.Option(help="Training steps of the supernet. Default: the recipe's.")
-    ] = None,
+    ] = None
     retrain: Annotated[
         int | None,
         typer.Option(help="Of the scored, how many of the best to train alone. Default: 4."),
-    ] = None,
+    ] = None
     trust: Annotated[
         int | None,
         typer.Option(
@@ -123,20 +126,20 @@ def search(
             " and train them alone with several seeds, to tell how far the former rank as the"
             " latter do.",
         ),
-    ] = None,
-    sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2,
+    ] = None
+    sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2
     population: Annotated[
         int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
-    ] = None,
-    cost: Annotated[Cost, typer.Option(help="What is minimised beside mIoU.")] = Cost.MACS,
+    ] = None
+    cost: Annotated[Cost, typer.Option(help="What is minimised beside mIoU.")] = Cost.MACS
     max_macs: Annotated[
         float | None, typer.Option(help="Ceiling of multiply-adds at the image size.")
-    ] = None,
-    max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None,
+    ] = None
+    max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None
     max_activation_bytes: Annotated[
         float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0,
+    ] = None
+    seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0
     references: Annotated[
         str | None,
         typer.Option(
@@ -144,28 +147,28 @@ def search(
             " its members' costs: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
             " `rivals`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
         ),
-    ] = None,
+    ] = None
     initial: Annotated[
         str | None,
         typer.Option(
             help="Architectures, separated by commas, whose allocation is among the first"
             " proposals, at costs evenly over the space's range: hrvit_b1 to b3. Default: none."
         ),
-    ] = None,
+    ] = None
     confirm: Annotated[
         int | None,
         typer.Option(
             help="Train the frontier's members and the references with so many further seeds, by"
             " the recipe's long form. Default: 0."
         ),
-    ] = None,
+    ] = None
     finalists: Annotated[
         int | None,
         typer.Option(
             help="Of the frontier's members, how many to confirm: those that dominate most between"
             " them. Default: all."
         ),
-    ] = None,
+    ] = None
     long_steps: Annotated[
         int | None,
         typer.Option(
@@ -174,7 +177,7 @@ def search(
             " the recipe's for --confirm, unless --steps is given. 0: none; what confirms is"
             " trained as the search trains."
         ),
-    ] = None,
+    ] = None
     calibrate_proxy: Annotated[
         int | None,
         typer.Option(
@@ -182,36 +185,36 @@ def search(
             help="Instead of searching, measure how far the recipe's scores can be trusted: train"
             " so many members, spread over the cost range, with several seeds each.",
         ),
-    ] = None,
+    ] = None
     calibration_seeds: Annotated[
         int | None,
         typer.Option(help="Seeds of each member of a calibration or trust report. Default: 2."),
-    ] = None,
+    ] = None
     wanted_tau: Annotated[
         float | None,
         typer.Option(
             help="Kendall's tau between two seeds that a calibration looks for. Default: 0.7."
         ),
-    ] = None,
+    ] = None
     calibration: Annotated[
         Path | None,
         typer.Option(
             help="Run directory of the calibration that this search stands on; it must be of the"
             " same space, data and recipe."
         ),
-    ] = None,
-    executor: ExecutorOption = None,
-    workers: WorkersOption = None,
-    cpus_per_trial: CpusPerTrialOption = None,
-    gpus_per_trial: GpusPerTrialOption = None,
-    address: AddressOption = None,
+    ] = None
+    executor: ExecutorOption = None
+    workers: WorkersOption = None
+    cpus_per_trial: CpusPerTrialOption = None
+    gpus_per_trial: GpusPerTrialOption = None
+    address: AddressOption = None
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
-    ] = None,
-    mlflow: MlflowOption = None,
+    ] = None
+    mlflow: MlflowOption = None
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/SPACE-DATE-TIME.")
-    ] = None,
+    ] = None
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -220,20 +223,22 @@ def search(
             " --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may be"
             " given with it."
         ),
-    ] = None,
-) -> int:
+    ] = None
+
+
+@app.command(epilog=EXAMPLES)
+@takes(SearchOptions)
+def search(options: SearchOptions, given: set[str]) -> int:
     """Searches a space of HRViT architectures for the frontier of mIoU against cost.
 
     Trials are trained for a short time each, locally or on a Ray cluster. The run directory
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
-    options = {name: value for name, value in locals().items() if name != "context"}
-    given = {name for name in options if is_given(context, name)}
-    if resume is None:
-        _check_kind(given, strategy)
+    if options.resume is None:
+        _check_kind(given, options.strategy)
         run = _created(options)
     else:
-        run = _resumed(resume, options, given)
+        run = _resumed(options.resume, options, given)
     return _go(run)
 
 
@@ -295,7 +300,7 @@ def _fields(kind: str) -> dict[str, str]:
     return _FIELDS | checks
 
 
-def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run[SpaceConfig]:
+def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[SpaceConfig]:
     from ..search.config import ConfigError
     from ..search.proxy_noise import proxy_noise
     from ..search.run import open_run
@@ -304,28 +309,28 @@ def _resumed(directory: Path, options: dict[str, Any], given: set[str]) -> Run[S
     for name in sorted(given - _WITH_RESUME - {"resume"}):
         raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
     config = config_to_resume(directory, NAME)
-    changes = given_tracking(options)
+    changes = given_tracking(options.mlflow)
     for name, field in {**_fields(config.kind), "calibration": "proxy_noise"}.items():
-        if options[name] is not None:
+        if (value := getattr(options, name)) is not None:
             if field not in type(config).model_fields:
                 what = KINDS[config.kind][1]
                 raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
-            changes[field] = options[name]
-    if options["calibration"] is not None:
-        changes["proxy_noise"] = proxy_noise(options["calibration"], config)
+            changes[field] = value
+    if options.calibration is not None:
+        changes["proxy_noise"] = proxy_noise(options.calibration, config)
     return open_run(directory, changes, given_resources(options))
 
 
-def _created(options: dict[str, Any]) -> Run[SpaceConfig]:
+def _created(options: SearchOptions) -> Run[SpaceConfig]:
     from ..search.run import create_run
 
     config = _configured(options)
-    name = Path(options["space"]).stem + ("-calibration" if config.kind == "calibration" else "")
-    directory = options["output"] or default_directory(name)
-    return create_run(config, directory, supernet=options["supernet"])
+    name = Path(options.space).stem + ("-calibration" if config.kind == "calibration" else "")
+    directory = options.output or default_directory(name)
+    return create_run(config, directory, supernet=options.supernet)
 
 
-def _configured(options: dict[str, Any]) -> SpaceConfig:
+def _configured(options: SearchOptions) -> SpaceConfig:
     """Profile, recipe and options as one configuration."""
     from pydantic import ValidationError
 
@@ -336,76 +341,75 @@ def _configured(options: dict[str, Any]) -> SpaceConfig:
 
     training = training_of(options)
     profile, plan, recipe = training.profile, training.plan, training.recipe
-    if options["calibrate_proxy"] is not None:
+    if options.calibrate_proxy is not None:
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS),
             recipe["stop_after"] or recipe["steps"],
         )
-    for name in _LIMITS:
-        if options[name] is not None and not options[name] > 0:
-            raise ConfigError(f"{option(name)} must be above 0, got {options[name]:g}")
+    ceilings = given_of(options, _LIMITS)
+    for name, most in ceilings.items():
+        if not most > 0:
+            raise ConfigError(f"{option(name)} must be above 0, got {most:g}")
     image_size = plan.image_size or plan.recipe.augment.crop_size
     limits = [
-        {"metric": metric, "max": options[name], "image_size": image_size}
-        for name, metric in _LIMITS.items()
-        if options[name] is not None
+        {"metric": _LIMITS[name], "max": most, "image_size": image_size}
+        for name, most in ceilings.items()
     ]
-    given = options["long_steps"]
-    wanted = given if given is not None else plan.long and options["steps"] is None
+    given = options.long_steps
+    wanted = given if given is not None else plan.long and options.steps is None
     long = None
-    if wanted and (given or not options["calibrate_proxy"]):
+    if wanted and (given or not options.calibrate_proxy):
         long = plan.long_recipe.model_dump()
         long = with_steps(long, given) if given else long
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
     narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
     content = {
-        "space": _located(options["space"]),
+        "space": _located(options.space),
         "narrowing": narrowing,
         "data": training.data,
         "recipe": recipe,
         "long": long,
-        "cost": str(options["cost"]),
-        "seed": options["seed"],
-        **given_tracking(options),
+        "cost": str(options.cost),
+        "seed": options.seed,
+        **given_tracking(options.mlflow),
         "resources": training.resources,
     }
-    if options["calibrate_proxy"] is not None:
+    if options.calibrate_proxy is not None:
         kind = "calibration"
-        content["architectures"] = options["calibrate_proxy"]
+        content["architectures"] = options.calibrate_proxy
     else:
-        kind = "supernet_search" if options["strategy"] == "supernet" else "search"
+        kind = "supernet_search" if options.strategy == "supernet" else "search"
         content |= _of_search(options, profile, plan)
-    goals = {
-        field: options[name] for name, field in _fields(kind).items() if options[name] is not None
-    }
+    fields = _fields(kind)
+    goals = {fields[name]: value for name, value in given_of(options, fields).items()}
     try:
         config = parse_config({"kind": kind, **content, **goals})
     except ValidationError as error:
-        options_of = {field: option(name) for name, field in _fields(kind).items()}
+        options_of = {field: option(name) for name, field in fields.items()}
         options_of |= {"architectures": option("calibrate_proxy")}
         raise ConfigError(first_fault(error, options_of)) from error
-    if options["calibration"] is None:
+    if options.calibration is None:
         return config
-    noise = proxy_noise(options["calibration"], config)
+    noise = proxy_noise(options.calibration, config)
     return config.model_copy(update={"proxy_noise": noise})
 
 
-def _of_search(options: dict[str, Any], profile: Profile, plan: TrainingPlan) -> dict[str, Any]:
+def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> dict[str, Any]:
     """The fields that searches have, and other runs have not."""
-    references = options["references"]
+    references = options.references
     content = {
-        "initial": listed(options["initial"] or ""),
+        "initial": listed(options.initial or ""),
         "trials": profile.trials,
-        "sampler": str(options["sampler"]),
-        "population": options["population"],
+        "sampler": str(options.sampler),
+        "population": options.population,
         **({} if references is None else {"references": listed(references)}),
-        "storage": options["storage"],
-        "study": f"search-{uuid4().hex[:8]}" if options["storage"] else "search",
+        "storage": options.storage,
+        "study": f"search-{uuid4().hex[:8]}" if options.storage else "search",
     }
-    if options["strategy"] == "supernet":
+    if options.strategy == "supernet":
         supernet = plan.supernet.model_dump()
-        if options["supernet_steps"] is not None:
-            supernet["steps"] = options["supernet_steps"]
+        if options.supernet_steps is not None:
+            supernet["steps"] = options.supernet_steps
         content |= {"trials": profile.inherited, "supernet": supernet}
     return content
 
