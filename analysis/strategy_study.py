@@ -22,7 +22,8 @@ from hrvit_nas.data import load_data
 from hrvit_nas.report import draw_strategies, strategies_markdown, strategy_run
 from hrvit_nas.report.strategies import StrategyRun
 from hrvit_nas.results import RunSummary, Trial, TrialRecord, TrialStore
-from hrvit_nas.search.config import AnySearch, ConfigError
+from hrvit_nas.search.config import AnySearch
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.profiles import load_profile, load_recipe
 from hrvit_nas.search.run import continue_run, create_run, open_run

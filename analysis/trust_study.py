@@ -26,7 +26,8 @@ from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
 from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
-from hrvit_nas.search.config import CalibrationConfig, ConfigError
+from hrvit_nas.search.config import CalibrationConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration
 from hrvit_nas.search.stored import read_config
 

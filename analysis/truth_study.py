@@ -31,7 +31,8 @@ from hrvit_nas.cost import estimate_cost
 from hrvit_nas.data import DataConfig
 from hrvit_nas.results import provenance, replacing
 from hrvit_nas.results.benchmark import COLUMNS, load_benchmark, write_benchmark
-from hrvit_nas.search.config import ConfigError, SearchConfig
+from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration, load_profile, load_recipe
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.allocation import scaled_member

@@ -36,7 +36,8 @@ from hrvit_nas.results.ranking import (
     predictor_tau,
     residual_tau,
 )
-from hrvit_nas.search.config import ConfigError, SearchConfig
+from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import TrainingPlan, load_declaration, load_profile, load_recipe
 from hrvit_nas.training import Recipe, SupernetRecipe, train
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from hrvit_nas.data import AugmentConfig, DataConfig
 from hrvit_nas.execution import Resources
 from hrvit_nas.execution.ray_runtime import ray_session
-from hrvit_nas.search.config import Narrowing, SearchConfig
+from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import Narrowing
 from hrvit_nas.search.profiles import load_profile
 from hrvit_nas.search.run import continue_run, create_run
 from hrvit_nas.training import Recipe

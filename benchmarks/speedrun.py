@@ -32,7 +32,7 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig, SegmentationData, load_data, train_batches
 from hrvit_nas.models import Segmentor
 from hrvit_nas.results import provenance, replacing
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration, load_recipe
 from hrvit_nas.training import (
     Recipe,

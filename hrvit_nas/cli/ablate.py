@@ -195,7 +195,7 @@ _WITH_COST_ONLY = {"plan", "cost_only", "output_format", "base", "only", "output
 
 def _check_kind(given: set[str]) -> None:
     """Refuses an option that would be ignored."""
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
 
     if "resume" in given:
         for name in sorted(given - _WITH_RESUME):
@@ -218,7 +218,7 @@ def _named(name: str) -> str:
 def _planned(options: AblateOptions) -> tuple[AblationPlan, ArchSpec, bool]:
     """The plan with the changes that are asked for, its base, and whether that is a preset."""
     from ..search.ablation import find_base, load_ablation
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
 
     plan = load_ablation(options.plan)
     if options.only is not None:
@@ -239,7 +239,7 @@ def _print_costs(options: AblateOptions) -> int:
     from ..cost import Cost, estimate_cost
     from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
     from ..search.ablation import make_arms
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
 
     plan, base, _ = _planned(options)
     if options.output is not None and options.output.is_dir():
@@ -277,7 +277,7 @@ def _created(options: AblateOptions) -> Run[AblationConfig]:
     from ..data import DataConfig, load_data
     from ..search.ablation import make_arms, plan_space
     from ..search.ablation_config import AblationConfig
-    from ..search.config import ConfigError, image_size_of
+    from ..search.config_parts import ConfigError, image_size_of
     from ..search.run import create_run
     from ..training import Recipe
 

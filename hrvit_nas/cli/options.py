@@ -143,7 +143,7 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     Raises:
         ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
     """
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
     from ..search.profiles import load_profile, load_recipe
 
     embedded = options.data is None and options.data_root is None

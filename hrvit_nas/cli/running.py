@@ -51,7 +51,7 @@ def config_to_resume(directory: Path, command: str) -> AnyConfig:
     Raises:
         ConfigError: There is none, or another command continues it.
     """
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
     from ..search.stored import KINDS, read_config
 
     config: AnyConfig = read_config(directory)
@@ -79,7 +79,7 @@ def _go(
 ) -> int:
     from ..execution import ExecutionError
     from ..samplers import SamplerError
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
     from ..search.run import continue_run
     from .interrupts import Interrupts
     from .progress import SearchProgress

@@ -275,7 +275,7 @@ _WITH_RESUME = {*_FIELDS, *RESOURCES, "calibration", "mlflow"}
 
 def _check_kind(given: set[str], strategy: Strategy) -> None:
     """Refuses an option that would be ignored."""
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
 
     calibrates = "calibrate_proxy" in given
     misplaced = {}
@@ -301,7 +301,7 @@ def _fields(kind: str) -> dict[str, str]:
 
 
 def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[SpaceConfig]:
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
     from ..search.proxy_noise import proxy_noise
     from ..search.run import open_run
     from ..search.stored import KINDS
@@ -335,7 +335,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
     from pydantic import ValidationError
 
     from .._messages import first_fault
-    from ..search.config import ConfigError
+    from ..search.config_parts import ConfigError
     from ..search.proxy_noise import proxy_noise
     from ..search.stored import parse_config
 

@@ -10,7 +10,7 @@ from hrvit_nas.results import ArchSummary, PairedDifference, RunSummary
 from .calibration import UNITS
 
 if TYPE_CHECKING:
-    from hrvit_nas.search.config import ProxyNoise
+    from hrvit_nas.search.config_parts import ProxyNoise
     from hrvit_nas.search.validity import Validity
 
 ROUGH_BELOW = 12

@@ -51,7 +51,7 @@ from ..results.ablation import EQUAL_COST
 from ..space import Gene, Space, SpaceError, Value, apply_edits, edited_fields
 from ..space.genes import Target
 from .ablation_config import Arm, Fact, Text, check_seeds
-from .config import ConfigError, Frozen
+from .config_parts import ConfigError, Frozen
 from .profiles import declaration_names, load_declaration
 from .stored import read_config
 

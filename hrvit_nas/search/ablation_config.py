@@ -11,7 +11,8 @@ from ..arch import Arch, parse_arch
 from ..results import Stage
 from ..results.ablation import ArmRole
 from ..training import SupernetRecipe
-from .config import MOST_SEEDS, Frozen, RunConfig, SupernetPlan
+from .config import MOST_SEEDS, RunConfig
+from .config_parts import Frozen, SupernetPlan
 
 MIN_SEEDS = 3
 """Seeds below which an interval of a difference says next to nothing."""

@@ -11,7 +11,7 @@ from ..cost import estimate_cost
 from ..execution import Executor, WorkerError
 from ..results import Ablation, ArmCost, Criterion, TrialRecord, ablate, write_text
 from .ablation_config import AblationConfig
-from .config import ConfigError
+from .config_parts import ConfigError
 from .evaluators import time_architectures
 from .layout import RunLayout
 

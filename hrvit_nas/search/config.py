@@ -7,131 +7,33 @@ mean something to it, and no other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
-from ..cost import estimate_cost
 from ..data import DataConfig
 from ..execution import Resources
-from ..objectives import OBJECTIVES, known_cost
+from ..objectives import OBJECTIVES
 from ..results import CostName, Criterion, Evaluator, Stage
 from ..samplers import SamplerName, known_sampler
-from ..space import Limit, Space, load_space
-from ..space.genes import Value
+from ..space import Space, load_space
 from ..training import Recipe, SupernetRecipe
+from .config_parts import (
+    Cost,
+    Frozen,
+    Narrowing,
+    ProxyNoise,
+    SupernetPlan,
+    TrackingUri,
+    counted_cost,
+    image_size_of,
+)
 
 MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
 """Architectures below which the interval of a rank correlation does not hold what it says."""
-
-
-class ConfigError(ValueError):
-    """A configuration, profile or recipe is not usable; one line that says which and why."""
-
-
-def _tracking_uri(uri: str) -> str:
-    if not re.match(r"[A-Za-z][\w+.-]*:(//.|/.)", uri):
-        raise ValueError(
-            f"a tracking URI must be such as http://HOST:5000 or sqlite:///mlflow.db, got {uri!r}"
-        )
-    return uri
-
-
-Cost = Annotated[CostName, AfterValidator(known_cost)]
-TrackingUri = Annotated[str, AfterValidator(_tracking_uri)]
-"""Where MLflow keeps its runs."""
-
-
-class Frozen(BaseModel):
-    """Frozen, and refuses unknown keys and numbers that are none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Base(Frozen):
-    """A preset architecture with its widths multiplied by a factor."""
-
-    arch: str
-    width_factor: float = Field(default=1.0, gt=0, le=16)
-
-
-class Narrowing(Frozen):
-    """How a profile or the command line narrows a space.
-
-    Attributes:
-        choices: Genes and the choices that are left; a gene the space lacks is passed over.
-        base: What genes do not set; None = as the space says.
-        limits: Hard bounds beside the space's own.
-    """
-
-    choices: Mapping[str, tuple[Value, ...]] = {}
-    base: Base | None = None
-    limits: tuple[Limit, ...] = ()
-
-
-class ProxyNoise(Frozen):
-    """What is known of the noise of a search's scores, from a calibration of its proxy.
-
-    Attributes:
-        run: Run directory of the calibration.
-        steps: Optimiser steps of a trial.
-        num_architectures: Architectures that were trained for it.
-        num_seeds: Seeds of each.
-        macs: Multiply-adds of the cheapest and the dearest of them.
-        noise: Standard deviation of one score between seeds, a fraction of mIoU.
-        seed_tau: Kendall's tau between two seeds, with its interval, as text.
-        residual_tau: The same with MACs regressed out.
-    """
-
-    run: str
-    steps: int
-    num_architectures: int
-    num_seeds: int
-    macs: tuple[int, int]
-    noise: float = Field(ge=0)
-    seed_tau: str
-    residual_tau: str
-
-    @property
-    def num_free(self) -> int:
-        """Degrees of freedom that the noise is known from."""
-        return (self.num_architectures - 1) * (self.num_seeds - 1)
-
-
-class SupernetPlan(Frozen):
-    """All that the training of one supernet depends on.
-
-    Attributes:
-        space: The space whose members it holds, as `Space.to_dict` gives it.
-        data: Data set.
-        num_classes: Classes that members are costed with; None as in `RunConfig`.
-        recipe: How it and its members are trained, as far as `supernet` does not say.
-        supernet: How it is trained.
-        cost: By which members are told apart.
-        seed: Of its weights, the members drawn and the data.
-    """
-
-    space: Mapping[str, Any] = Field(repr=False)
-    data: DataConfig
-    num_classes: int | None
-    recipe: Recipe
-    supernet: SupernetRecipe
-    cost: Cost = "macs"
-    seed: int
-
-    def load_space(self) -> Space:
-        """The space."""
-        return Space.from_dict(self.space)
-
-    def cost_of(self, spec: ArchSpec) -> float:
-        """An architecture's cost at the size that it is trained at."""
-        return counted_cost(
-            spec, self.cost, image_size_of(self.data, self.recipe), self.num_classes
-        )
 
 
 class RunConfig(Frozen):
@@ -478,25 +380,3 @@ class CalibrationConfig(SpaceConfig):
     def seeds(self) -> range:
         """See `RunConfig`."""
         return range(self.seed, self.seed + self.num_seeds)
-
-
-def counted_cost(
-    spec: ArchSpec,
-    metric: CostName,
-    image_size: tuple[int, int],
-    num_classes: int | None,
-) -> float:
-    """A cost of an architecture in closed form, at an image size."""
-    return float(getattr(estimate_cost(spec, image_size, num_classes=num_classes), metric))
-
-
-def image_size_of(data: DataConfig, recipe: Recipe) -> tuple[int, int]:
-    """Height and width that networks are trained, scored and costed at.
-
-    Raises:
-        ValueError: Neither the data nor the recipe says.
-    """
-    size = data.image_size or recipe.augment.crop_size
-    if size is None:
-        raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
-    return size

@@ -18,7 +18,8 @@ from ..results import (
     TrialStore,
     summarise,
 )
-from .config import AnySearch, ConfigError, SupernetSearchConfig
+from .config import AnySearch, SupernetSearchConfig
+from .config_parts import ConfigError
 from .layout import RunLayout
 from .proxy_noise import training_conditions
 from .stored import read_config

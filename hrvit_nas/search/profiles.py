@@ -19,7 +19,7 @@ from .._messages import close_to, first_fault
 from ..data.config import DataName
 from ..execution import Resources
 from ..training import Recipe, SupernetRecipe
-from .config import ConfigError, Frozen, Narrowing
+from .config_parts import ConfigError, Frozen, Narrowing
 
 T = TypeVar("T", bound=BaseModel)
 Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]

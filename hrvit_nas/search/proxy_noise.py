@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..results import CalibrationError, TrialStore, calibrate
-from .config import CalibrationConfig, ConfigError, ProxyNoise, SpaceConfig
+from .config import CalibrationConfig, SpaceConfig
+from .config_parts import ConfigError, ProxyNoise
 from .stored import read_config
 
 _RESULT_DEPENDS_NOT_ON = {"criterion", "evaluations", "num_workers"}

@@ -34,7 +34,8 @@ from ..samplers import default_population
 from ..samplers.optuna_sampler import OptunaSampler
 from ..space import Space, SpaceError
 from .ablation_config import AblationConfig
-from .config import AnySearch, ConfigError, SpaceConfig, SupernetSearchConfig
+from .config import AnySearch, SpaceConfig, SupernetSearchConfig
+from .config_parts import ConfigError
 from .layout import RunLayout
 from .plan import trials_of
 from .selection import frontier_members, objective_values

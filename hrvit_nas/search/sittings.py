@@ -10,7 +10,7 @@ from typing import Any
 
 from ..execution import Resources
 from ..results import provenance, write_text
-from .config import ConfigError
+from .config_parts import ConfigError
 
 
 def note_sitting(path: Path, resources: Resources, seeds: Sequence[int]) -> None:

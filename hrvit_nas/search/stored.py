@@ -13,14 +13,8 @@ from .._messages import first_fault
 from ..results import write_text
 from ..space import SpaceError, load_space
 from .ablation_config import AblationConfig
-from .config import (
-    CalibrationConfig,
-    ConfigError,
-    RunConfig,
-    SearchConfig,
-    SpaceConfig,
-    SupernetSearchConfig,
-)
+from .config import CalibrationConfig, RunConfig, SearchConfig, SpaceConfig, SupernetSearchConfig
+from .config_parts import ConfigError
 from .layout import RunLayout
 
 C = TypeVar("C", bound=RunConfig)

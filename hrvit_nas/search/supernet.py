@@ -23,7 +23,7 @@ from ..training import (
     train_supernet,
 )
 from ..training.loop import recalibration_batches
-from .config import ConfigError, SupernetPlan
+from .config_parts import ConfigError, SupernetPlan
 from .layout import RunLayout
 
 CURVE_COLUMNS = ("step", "largest_loss", "others_loss", "largest_miou", "smallest_miou")

@@ -19,7 +19,7 @@ from typing import get_args
 from .._messages import first_line
 from ..results import TrialRecord
 from ..results.records import Criterion
-from .config import ConfigError
+from .config_parts import ConfigError
 
 COSTS = (
     *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),

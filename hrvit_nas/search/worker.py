@@ -11,7 +11,7 @@ import torch
 from ..data import DataConfig, load_data
 from ..results import Trial, TrialResult
 from ..training import MemberScorer, Recipe
-from .config import ConfigError, SupernetPlan
+from .config_parts import ConfigError, SupernetPlan
 from .evaluators import TrialContext, score_with_supernet, train_alone
 from .layout import RunLayout
 from .supernet import load_scorer

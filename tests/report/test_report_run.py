@@ -14,7 +14,7 @@ from hrvit_nas.report.parallel import parallel_data
 from hrvit_nas.report.published import published_results
 from hrvit_nas.report.run import load_run
 from hrvit_nas.results import StoreError, hypervolume
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 
 
 @pytest.fixture(scope="module")

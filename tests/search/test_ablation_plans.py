@@ -17,7 +17,7 @@ from hrvit_nas.search.ablation import (
     make_arms,
     plan_space,
 )
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.space import Space, SpaceError, apply_edits
 
 B1 = get_arch("hrvit_b1")

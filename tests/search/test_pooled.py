@@ -9,7 +9,7 @@ import torch
 from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.results import StoreError, TrialStore
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.pooled import read_runs
 from hrvit_nas.search.supernet import build_from, extract_member, load_scorer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore, calibrate
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.proxy_noise import proxy_noise
 
 

@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from hrvit_nas._messages import first_fault
-from hrvit_nas.search.config import ConfigError, SearchConfig
+from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import list_profiles, list_recipes, load_profile, load_recipe
 from hrvit_nas.space import list_spaces, load_space
 
@@ -126,7 +127,7 @@ def test_a_faulty_recipe_is_one_line_that_names_file_and_key(content, expected, 
         ({"confirm": -1}, "confirm: Input should be greater than or equal to 0, got -1"),
         ({"seed": 2**32}, "seed: Input should be less than 4294967296, got 4294967296"),
         ({"population": 1}, "population: Input should be greater than or equal to 2, got 1"),
-        ({"sampler": "cma"}, "sampler: Input should be 'nsga2', 'tpe', 'gp' or 'random', got"),
+        ({"sampler": "cma"}, "sampler: a sampler must be one of nsga2, tpe, gp, random, got 'cma'"),
         ({"resources": {"gpus_per_trial": -1}}, "resources.gpus_per_trial: Input should be"),
         ({"resources": {"gpus_per_trial": float("nan")}}, "resources.gpus_per_trial: Input"),
         ({"tials": 3}, "tials: Extra inputs are not permitted, got 3"),

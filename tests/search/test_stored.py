@@ -11,13 +11,8 @@ from hrvit_nas.arch import get_hrvit, scale_widths
 from hrvit_nas.execution import Resources
 from hrvit_nas.search.ablation import load_ablation, make_arms, plan_space
 from hrvit_nas.search.ablation_config import AblationConfig
-from hrvit_nas.search.config import (
-    AnySearch,
-    CalibrationConfig,
-    ConfigError,
-    SearchConfig,
-    SupernetSearchConfig,
-)
+from hrvit_nas.search.config import AnySearch, CalibrationConfig, SearchConfig, SupernetSearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.stored import KINDS, parse_config, read_config, write_config
 

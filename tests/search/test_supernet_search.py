@@ -14,7 +14,7 @@ from hrvit_nas._messages import first_fault
 from hrvit_nas.execution import ExecutionError
 from hrvit_nas.report import write_frontier_csv
 from hrvit_nas.results import gather_trust
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.plan import calibration_members
 from hrvit_nas.search.run import continue_run, create_run, open_run

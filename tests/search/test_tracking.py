@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from hrvit_nas.cli import ablate, search
 from hrvit_nas.cli.options import given_tracking
 from hrvit_nas.results.records import HistoryPoint
-from hrvit_nas.search.config import ConfigError
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.tracking import RUN_TAG, TRIAL_TAG, Tracking
 

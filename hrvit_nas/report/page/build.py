@@ -13,12 +13,8 @@ from jinja2 import Environment, StrictUndefined
 
 import hrvit_nas
 from hrvit_nas.search.ablation_config import AblationConfig
-from hrvit_nas.search.config import (
-    AnySearch,
-    CalibrationConfig,
-    ConfigError,
-    SupernetSearchConfig,
-)
+from hrvit_nas.search.config import AnySearch, CalibrationConfig, SupernetSearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.stored import KINDS
 
 from ..figures import ReportError
