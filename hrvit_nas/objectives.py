@@ -81,7 +81,6 @@ _DECLARED = (
     ),
 )
 OBJECTIVES = {objective.name: objective for objective in _DECLARED}
-SCORES = tuple(o.name for o in _DECLARED if o.source == "scored")
 COSTS = tuple(o.name for o in _DECLARED if o.source != "scored")
 
 

@@ -143,6 +143,7 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     Raises:
         ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
     """
+    from ..execution import merged_resources
     from ..search.config_parts import ConfigError
     from ..search.profiles import load_profile, load_recipe
 
@@ -162,7 +163,7 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     recipe = (plan.long_recipe if long else plan.recipe).model_dump()
     if options.steps is not None:
         recipe = with_steps(recipe, options.steps)
-    resources = profile.resources.model_dump() | given_resources(options)
+    resources = merged_resources(profile.resources.model_dump(), given_resources(options))
     return Training(profile=profile, plan=plan, data=data, recipe=recipe, resources=resources)
 
 

@@ -316,6 +316,8 @@ def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[Sp
                 what = KINDS[config.kind][1]
                 raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
             changes[field] = value
+    if "ranking_seeds" in changes and not changes.get("ranking_check", config.ranking_check):
+        raise ConfigError("--calibration-seeds needs --trust: no ranking is checked so far")
     if options.calibration is not None:
         changes["proxy_noise"] = proxy_noise(options.calibration, config)
     return open_run(directory, changes, given_resources(options))

@@ -12,6 +12,7 @@ from .base import (
     TrialSource,
     Worker,
     WorkerError,
+    merged_resources,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Worker",
     "WorkerError",
     "make_executor",
+    "merged_resources",
 ]
 
 # Ray reads these when it is loaded, which is after this, whichever module here loads it.

@@ -85,6 +85,12 @@ class Resources(BaseModel):
                 )
 
 
+def merged_resources(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Resources as known, with some given anew; to run inline undoes what that cannot have."""
+    undone = ("workers", "address") if given.get("executor") == "inline" else ()
+    return {name: value for name, value in known.items() if name not in undone} | dict(given)
+
+
 class TrialSource(Protocol):
     """Where trials come from."""
 
@@ -104,6 +110,7 @@ class Worker(Protocol):
 
         Raises:
             ValueError, OSError: The data or the machine is at fault, which ends the run.
+            RuntimeError: This process is of no more use; another one may be.
         """
 
 

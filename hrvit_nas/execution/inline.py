@@ -63,7 +63,7 @@ class InlineExecutor:
             try:
                 worker = worker or make_worker(shared)
                 result = worker.run(trial)
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, RuntimeError) as error:
                 raise ExecutionError(fault_of(error)) from error
             on_end(trial, result.model_copy(update={"worker": f"{os.uname().nodename}/inline"}))
 
@@ -83,10 +83,14 @@ class InlineExecutor:
     ) -> None:
         """See `Executor`; the group is this process."""
         ended = threading.Event()
+        faults: list[Exception] = []
 
         def watch() -> None:
-            while not ended.wait(POLL_S):
-                on_poll()
+            while not faults and not ended.wait(POLL_S):
+                try:
+                    on_poll()
+                except Exception as error:
+                    faults.append(error)
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
@@ -95,4 +99,6 @@ class InlineExecutor:
         finally:
             ended.set()
             thread.join()
+        if faults:
+            raise faults[0]
         on_poll()

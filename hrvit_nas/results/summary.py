@@ -196,6 +196,7 @@ class RunSummary:
         *,
         macs: float | None = None,
         params: float | None = None,
+        peak_activation_bytes: float | None = None,
         latency_ms: float | None = None,
     ) -> RunSummary:
         """The same run as far as a budget reaches, with the frontier of what is left.
@@ -203,6 +204,7 @@ class RunSummary:
         Args:
             macs: Most multiply-adds an image; None = any.
             params: Most parameters; None = any.
+            peak_activation_bytes: Most peak bytes of activations; None = any.
             latency_ms: Longest measured latency; what was never measured is then left out. None =
                 any.
 
@@ -212,6 +214,7 @@ class RunSummary:
         budgets = {
             "macs": macs,
             "params": params,
+            "peak_activation_bytes": peak_activation_bytes,
             "latency_ms": latency_ms,
         }
         given = {name: most for name, most in budgets.items() if most is not None}
@@ -272,6 +275,7 @@ class RunSummary:
                 "on frontier": row.on_frontier,
                 "GMACs": row.macs / 1e9,
                 "params M": row.params / 1e6,
+                "peak MiB": row.peak_activation_bytes / 2**20,
                 "latency ms": row.cost("latency_ms"),
                 "mIoU %": 100 * row.interval.mean,
                 "low": 100 * row.interval.low,

@@ -266,7 +266,6 @@ def _opened(storage: str, study: str) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        # The first line of a library's message, or its type where it says nothing.
         reason = first_line(error)
         shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
         raise SamplerError(

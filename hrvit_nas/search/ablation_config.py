@@ -144,7 +144,7 @@ class AblationConfig(RunConfig):
         return SupernetPlan(
             space=self.as_started,
             data=self.data,
-            num_classes=self.num_classes,
+            num_classes=None,  # members drawn are those of runs before classes were stored
             recipe=self.recipe,
             supernet=self.supernet,
             seed=seed,

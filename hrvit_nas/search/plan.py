@@ -133,10 +133,24 @@ class AblationTrials(Trials):
         super().__init__(store)
 
     def _all(self) -> Iterator[Trial | None]:
-        stage, budget = self._config.first_stage, self._config.budget
-        for seed in self._seeds:
-            for label, spec in self._config.architectures():
-                yield from self._not_done([spec], [seed], stage, budget, label=label)
+        config = self._config
+        done = {record.key for record in self._store.records()}
+        numbered: set[TrialKey] = set()
+        for seed in config.seeds:
+            for label, spec in config.architectures():
+                trial = Trial(
+                    number=len(numbered),
+                    arch=spec,
+                    seed=seed,
+                    **config.first_stage._asdict(),
+                    budget=config.budget,
+                    label=label,
+                )
+                if trial.key in numbered:  # an arm may be another's control
+                    continue
+                numbered.add(trial.key)
+                if seed in self._seeds and trial.key not in done:
+                    yield trial
 
 
 class CalibrationTrials(Trials):

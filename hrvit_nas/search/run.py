@@ -390,6 +390,8 @@ def _space_of_arms(config: AblationConfig) -> Space | None:
 def _stored_space(config: AnyConfig) -> Space | None:
     if isinstance(config, SpaceConfig):
         return config.load_space()
+    if config.supernet is not None and config.as_started is None:
+        raise SpaceError("the space of its supernets is gone")
     return None if config.as_started is None else Space.from_dict(config.as_started)
 
 
@@ -425,9 +427,10 @@ def _check_buildable(specs: Iterable[Arch]) -> None:
 
 
 def _check_seeds_grow(directory: Path, before: AnyConfig, now: AnyConfig) -> None:
-    if len(now.seeds) < len(before.seeds):
+    """Refuses to take seeds from an ablation, whose differences are paired by seed."""
+    if isinstance(before, AblationConfig) and len(now.seeds) < len(before.seeds):
         raise ConfigError(
-            f"{directory} has {len(before.seeds)} seeds; a resumed run can only have more, got"
+            f"{directory} has {len(before.seeds)} seeds; num_seeds can only grow, got"
             f" {len(now.seeds)}"
         )
 

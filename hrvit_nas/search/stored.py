@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from .._messages import first_fault
+from ..execution import merged_resources
 from ..results import write_text
 from ..space import SpaceError, load_space
 from .ablation_config import AblationConfig
@@ -86,16 +88,21 @@ def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | 
         names = " or ".join(name for kind, name in KINDS.values() if kind in allowed)
         raise ConfigError(f"{directory} holds {name}, not {names}")
     changes = dict(changes or {})
+    given = changes.pop("resources", {})
     for field in changes:
         if field not in model.model_fields:
             raise ConfigError(f"{directory} holds {name}, which has no {field}")
+    config: Any
     try:
-        changes["resources"] = content["resources"] | changes.get("resources", {})
-        config: Any = model.model_validate(content | changes)
+        config = model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_fault(error)}") from error
-    except (LookupError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {_short(error)}") from error
+    if changes or given:
+        resources = merged_resources(config.resources.model_dump(), given)
+        try:
+            config = model.model_validate({**content, **changes, "resources": resources})
+        except ValidationError as error:  # of what is changed: the rest has just been checked
+            raise ConfigError(first_fault(error)) from error
     return config  # type: ignore[no-any-return]
 
 
@@ -153,10 +160,8 @@ def _upgraded_ablation(content: Mapping[str, Any], directory: Path) -> dict[str,
     old = dict(content)
     new: dict[str, Any] = {"kind": "ablation", "num_seeds": old.pop("seeds")}
     if old.get("supernet") is not None:
-        try:
+        with suppress(SpaceError):  # what it has found can be shown without; it cannot go on
             new["as_started"] = load_space(RunLayout(directory).declared_space).to_dict()
-        except SpaceError as error:
-            raise ValueError(str(error)) from error
     return old | new
 
 

@@ -21,7 +21,7 @@ from ..results import TrialRecord
 from ..results.records import Criterion
 from .config_parts import ConfigError
 
-COSTS = (
+LOGGED = (
     *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),
     "uncalibrated_miou",
 )
@@ -254,7 +254,7 @@ def facts(record: TrialRecord) -> dict[str, str]:
 
 def costs(record: TrialRecord) -> dict[str, float]:
     """The numbers of a trial that have no course over steps, under the names of its columns."""
-    known = {name: getattr(record, name) for name in COSTS}
+    known = {name: getattr(record, name) for name in LOGGED}
     return {name: float(value) for name, value in known.items() if value is not None}
 
 

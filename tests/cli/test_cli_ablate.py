@@ -233,7 +233,7 @@ def test_further_seeds_train_no_old_ones_again(copied, ablate):
 
     status, _, err = ablate("--resume", copied, "--seeds", 3)
     assert status == 2
-    assert "has 4 seeds; a resumed run can only have more, got 3" in err
+    assert "has 4 seeds; num_seeds can only grow, got 3" in err
 
 
 def test_a_run_whose_latency_cannot_be_measured_keeps_the_rest(copied, ablate, monkeypatch):

@@ -185,6 +185,25 @@ class TestEveryExecutor:
             pass
 
 
+def test_a_process_that_is_of_no_more_use_ends_an_inline_run_with_one_line():
+    def broken(shared):
+        raise RuntimeError("CUDA error:\nan illegal access")
+
+    executor = make_executor(Resources(executor="inline"))
+    source = Source(1)
+    with pytest.raises(ExecutionError, match="CUDA error: an illegal access$"), executor.session():
+        executor.run_trials(source, broken, {}, Told(source).start, Told(source).end)
+
+
+def test_an_error_of_who_looks_at_an_inline_group_is_raised():
+    def broken():
+        raise OSError("no terminal")
+
+    executor = make_executor(Resources(executor="inline"))
+    with pytest.raises(OSError, match="no terminal"), executor.session():
+        executor.run_group(lambda shared: None, {}, 1, broken)
+
+
 def test_this_process_is_left_as_it_was():
     before = torch.get_rng_state()
     with make_executor(Resources(executor="inline")).session():

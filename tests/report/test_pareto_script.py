@@ -1,6 +1,5 @@
 """analysis/pareto.py, run as a user runs it."""
 
-import json
 import os
 import runpy
 import subprocess
@@ -10,16 +9,10 @@ from pathlib import Path
 import pytest
 
 from hrvit_nas.results import TrialStore
+from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.stored import write_config
 
 ROOT = Path(__file__).parents[2]
-CONFIG = {
-    "config": {
-        "data": {"name": "camvid", "image_size": None},
-        "recipe": {"steps": 100, "augment": {"crop_size": [96, 128]}},
-        "cost": "params",
-    },
-    "space": {},
-}
 
 
 def draw(*arguments):
@@ -32,32 +25,47 @@ def draw(*arguments):
 
 
 @pytest.fixture
+def configure(make_config, tmp_path):
+    """Writes the configuration of a run, with some fields changed."""
+
+    def configure(kind="search", **changes):
+        config = make_config(kind, **changes)
+        started = {"as_started": config.load_space().to_dict()}
+        write_config(RunLayout(tmp_path), config.model_copy(update=started))
+
+    return configure
+
+
+@pytest.fixture
 def run_dir(tmp_path, record):
     with TrialStore(tmp_path, write=True) as store:
         store.append(record(params=8_200_000))
     return tmp_path
 
 
-def test_it_draws_the_run_with_its_own_cost_and_names(run_dir):
-    (run_dir / "config.json").write_text(json.dumps(CONFIG))
+def test_it_draws_the_run_with_its_own_cost_and_names(run_dir, configure):
+    configure(cost="params")
     output = run_dir / "again.svg"
     done = draw(run_dir, "--output", output)
     assert (done.returncode, done.stdout) == (0, f"{output}\n")
     assert "Parameters (millions)" in output.read_text()
-    assert "camvid · 1 architecture" in output.read_text()
+    assert "scenes · 1 architecture" in output.read_text()
     draw(run_dir, "--cost", "macs", "--output", output)
-    assert "at 96\N{MULTIPLICATION SIGN}128" in output.read_text()
+    assert "at 32\N{MULTIPLICATION SIGN}48" in output.read_text()
 
 
-def test_the_frontier_is_shaded_by_the_noise_that_the_search_stood_on(tmp_path, record):
+def test_the_frontier_is_shaded_by_the_noise_that_the_search_stood_on(tmp_path, record, configure):
     with TrialStore(tmp_path, write=True) as store:
         for index in range(6):
             miou = 0.2 + 0.01 * index
             store.append(record(arch_id=f"{index:012x}", macs=10**8 * (1 + index), miou=miou))
     output = tmp_path / "again.svg"
-    for standing, shaded in (({"noise": 0.02}, True), (None, False)):
-        config = {"config": {**CONFIG["config"], "cost": "macs", "standing": standing}}
-        (tmp_path / "config.json").write_text(json.dumps(config))
+    known = {
+        **{"run": "runs/calibration", "steps": 1, "num_architectures": 6, "num_seeds": 2},
+        **{"macs": [1, 2], "noise": 0.02, "seed_tau": "0.5", "residual_tau": "0.4"},
+    }
+    for noise, shaded in ((known, True), (None, False)):
+        configure(proxy_noise=noise)
         assert draw(tmp_path, "--output", output).returncode == 0
         assert ("darker = likelier" in output.read_text()) is shaded
 
@@ -75,9 +83,8 @@ def test_it_needs_no_configuration(run_dir):
         (None, ["{run}", "--output", "{run}/none/x.png"], "cannot write"),
         (None, ["{run}", "--output", "x.jpg"], "must end in .png, .pdf, .svg"),
         (None, ["{run}", "--cost", "latency_ms"], "no complete trial has latency_ms"),
-        ("{", ["{run}"], "is not the configuration of a run"),
-        ('{"config": {"data": 3}}', ["{run}"], "is not the configuration of a run"),
-        ('{"config": {"cost": "time"}}', ["{run}"], "is not the configuration of a run"),
+        ("{", ["{run}"], "config.json is damaged"),
+        ('{"config": {"data": 3}, "space": {}}', ["{run}"], "config.json: data: Input should be"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(run_dir, capsys, config, arguments, message):

@@ -193,11 +193,11 @@ def _facts(prefix: str, run: ReportedRun) -> Section:
 
 
 def _steps(run: ReportedRun) -> str:
-    kinds = []
-    if run.config.supernet_seeds:
-        kinds.append(f"{run.config.supernet_plan(run.config.seed).supernet.steps:,} of a supernet")
-    if run.config.first_stage.evaluator == "trained" or isinstance(run.config, AnySearch):
-        kinds.append(f"{run.config.recipe.trained_steps:,} a trial")
+    config, kinds = run.config, []
+    if isinstance(config, (AblationConfig, SupernetSearchConfig)) and config.supernet is not None:
+        kinds.append(f"{config.supernet.steps:,} of a supernet")
+    if isinstance(config, AnySearch) or config.first_stage.evaluator == "trained":
+        kinds.append(f"{config.recipe.trained_steps:,} a trial")
     return ", ".join(kinds)
 
 
