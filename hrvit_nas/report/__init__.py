@@ -27,13 +27,6 @@ from .forest import ForestData, ForestRow, draw_forest, forest_data
 from .grid import Grid
 from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
 from .rivals import rivals_grid, savings_grid
-from .strategies import (
-    StrategyRun,
-    draw_strategies,
-    strategies_markdown,
-    strategy_differences,
-    strategy_run,
-)
 from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
 from .trust import (
     TRUST_COLUMNS,
@@ -61,7 +54,6 @@ __all__ = [
     "ParetoData",
     "ParetoPoint",
     "ReportError",
-    "StrategyRun",
     "TrustData",
     "TrustPoint",
     "ablation_grid",
@@ -74,7 +66,6 @@ __all__ = [
     "criteria_table",
     "draw_forest",
     "draw_pareto",
-    "draw_strategies",
     "draw_trust",
     "forest_data",
     "frontier_table",
@@ -83,9 +74,6 @@ __all__ = [
     "rivals_grid",
     "savings_grid",
     "search_verdict",
-    "strategies_markdown",
-    "strategy_differences",
-    "strategy_run",
     "trust_by_criterion",
     "trust_data",
     "trust_table",

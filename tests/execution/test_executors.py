@@ -191,7 +191,7 @@ def test_a_process_that_is_of_no_more_use_ends_an_inline_run_with_one_line():
 
     executor = make_executor(Resources(executor="inline"))
     source = Source(1)
-    with pytest.raises(ExecutionError, match="CUDA error: an illegal access$"), executor.session():
+    with pytest.raises(ExecutionError, match=r"CUDA error: an illegal access$"), executor.session():
         executor.run_trials(source, broken, {}, Told(source).start, Told(source).end)
 
 

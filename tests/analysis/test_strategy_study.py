@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hrvit_nas.report import (
-    ReportError,
-    StrategyRun,
-    draw_strategies,
-    strategies_markdown,
-    strategy_differences,
-    strategy_run,
-)
+from hrvit_nas.report import ReportError
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "analysis" / "strategy_study.py"))
+StrategyRun, draw_strategies, strategies_markdown, strategy_differences, strategy_run = (
+    SCRIPT[name]
+    for name in (
+        *("StrategyRun", "draw_strategies", "strategies_markdown", "strategy_differences"),
+        "strategy_run",
+    )
+)
 STUDY = yaml.safe_load(SCRIPT["STUDY"].read_text())
 
 
