@@ -87,7 +87,7 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
 
 def test_trials_run_on_both_nodes_of_a_cluster(start_search, profile, tmp_path, two_nodes):
     process = start_search(
-        *("--profile", profile, "--trials", 4, "--steps", 20, "--output", "run"),
+        *("--profile", profile, "--trials", 4, "--steps", 60, "--output", "run"),
         *("--executor", "ray_tune", "--address", two_nodes),
     )
     assert process.wait(PATIENCE_S) == 0, process.err.read_text()
