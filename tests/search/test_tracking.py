@@ -271,11 +271,11 @@ def test_mlflow_sends_no_usage_statistics(tmp_path, uri):
 
 def test_none_ends_tracking_and_a_database_is_found_from_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert given_tracking({"mlflow": None}) == {}
-    assert given_tracking({"mlflow": "none"}) == {"mlflow": None}
-    assert given_tracking({"mlflow": "sqlite:///m.db"}) == {"mlflow": f"sqlite:///{tmp_path}/m.db"}
-    absolute = {"mlflow": f"sqlite:///{tmp_path}/m.db"}
-    assert given_tracking(absolute) == absolute
+    absolute = f"sqlite:///{tmp_path}/m.db"
+    assert given_tracking(None) == {}
+    assert given_tracking("none") == {"mlflow": None}
+    assert given_tracking("sqlite:///m.db") == {"mlflow": absolute}
+    assert given_tracking(absolute) == {"mlflow": absolute}
 
 
 @pytest.mark.parametrize(
