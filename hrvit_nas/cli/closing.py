@@ -41,9 +41,9 @@ TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "tru
 
 def announce(console: Console, run: Run[SpaceConfig]) -> None:
     """Says what is about to happen."""
-    config = run.config
+    config, space = run.config, run.space
+    assert space is not None
     height, width = config.image_size
-    space = config.load_space()
     narrowed = f", {len(space.narrowing)} genes narrowed" if space.narrowing else ""
     say(
         console,
@@ -105,14 +105,15 @@ def close(console: Console, run: Run[SpaceConfig], notes: list[str]) -> bool:
         _close_calibration(console, run, config)
         return True
     assert isinstance(config, AnySearch)
-    height, width = run.config.image_size
+    assert run.space is not None
+    height, width = config.image_size
     figure = pareto_data(summary, dataset=run.data.name, image_size=(height, width))
     draw_pareto(figure, run.directory / FIGURE_NAME)
     write_frontier_csv(summary, run.directory / CSV_NAME)
     title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
     console.print(frontier_table(summary, title=title))
     references = (parse_arch(row.arch) for row in summary.references)
-    outside = outside_space(references, config.load_space())
+    outside = outside_space(references, run.space)
     say(
         console,
         *search_verdict(
@@ -157,7 +158,7 @@ def _close_supernet(console: Console, run: Run[Any], config: SupernetSearchConfi
             " here; --resume with --trust N measures it",
         )
         return
-    scores = trust_scores(run.store.records(), config.load_space(), config)
+    scores = trust_scores(run.store.records(), run.space, config)
     if len(scores.arch_ids) < MIN_FOR_TRUST:
         say(
             console,
