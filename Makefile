@@ -4,21 +4,21 @@
 # TORCH_INDEX  the package index that torch is taken from, by default PyTorch's own of CPU builds.
 #              `make TORCH_INDEX=...` names another one or a mirror; empty means pip's own index,
 #              whose torch brings CUDA on Linux. Read at set-up only: `make clean` first to change it.
-# SEARCH_ARGS, PYTEST_ARGS  further arguments of `make search` and `make test`
+# SEARCH_ARGS  further arguments of `make search`
+# PYTEST_ARGS  arguments of `make test`, by default two processes
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 SEARCH_ARGS ?=
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-RAY_LOG := $(VENV)/test-ray.log
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-cpu.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test test-ray test-rest browser lint wheel clean
+.PHONY: help setup search test browser lint wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -28,20 +28,8 @@ setup: $(READY) ## make the virtual environment, where missing or older than its
 search: $(READY) ## search heterogeneous branches on the embedded data; the results go under runs/
 	@$(BIN)/hrvit-search --space heterogeneous_branches $(SEARCH_ARGS)
 
-# Tests with a Ray runtime mostly wait for its processes, so they run beside the others, and are
-# shown when they have ended; with PYTEST_ARGS there is one run.
 test: $(READY) browser ## run every test
-ifeq ($(strip $(PYTEST_ARGS)),)
-	@$(MAKE) --no-print-directory -j2 test-rest test-ray
-else
 	@$(BIN)/pytest $(PYTEST_ARGS)
-endif
-
-test-ray:
-	@$(BIN)/pytest -m ray > $(RAY_LOG) 2>&1; status=$$?; cat $(RAY_LOG); exit $$status
-
-test-rest:
-	@$(BIN)/pytest -m "not ray"
 
 browser: ## install Debian's chromium for the tests of pages, which are skipped without it
 	@command -v chromium > /dev/null || \

@@ -75,6 +75,13 @@ KINDS = {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """In several processes, a file's tests share its fixtures, and those with Ray one runtime."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
     """Facts about the published networks; they lie beside the project, not in it."""

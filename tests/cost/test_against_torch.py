@@ -15,7 +15,7 @@ from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 
 COUNTED = ("conv", "linear", "matmul", "attention", "addmm", "mm", "bmm", "einsum")
-MEMBERS = 100
+MEMBERS = 40
 CLASSES = 19
 
 
@@ -32,16 +32,15 @@ def num_parameters(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PRESETS)
-def test_macs_of_presets_are_fvcores(name):
-    spec, size = get_arch(name), (96, 160)
+def test_macs_of_a_preset_are_fvcores():
+    spec, size = get_arch("hrvit_b1"), (96, 160)
     model = build_segmentor(spec, CLASSES)
     counted = fvcore_count(model, size)
     assert estimate_cost(spec, size).by("operator") == counted
     assert count_macs(model, size) == counted
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", ["mit_b0", "cswin_ti", "hrnet_cswin"])
 def test_macs_of_rivals_are_fvcores(name):
     spec, size = scale_widths(get_arch(name), 0.25), (101, 75)
     model = build_segmentor(spec, CLASSES)
@@ -61,9 +60,8 @@ def test_rivals_cost_what_they_do(name, size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_spaces())
-def test_macs_of_a_member_are_fvcores(name, rng):
-    spec, size = load_space(name).sample(rng), (101, 75)
+def test_macs_of_a_member_are_fvcores(rng):
+    spec, size = load_space("joint").sample(rng), (101, 75)
     model = build_segmentor(spec, CLASSES)
     counted = fvcore_count(model, size)
     assert estimate_cost(spec, size).by("operator") == counted

@@ -101,10 +101,10 @@ def rebuilt(model, **options):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_first_values")  # extracting replaces them all
-def test_three_hundred_members_are_exact(net, space):
+def test_a_hundred_members_are_exact(net, space):
     rng = Random(0)
-    specs = [space.sample(rng) for _ in range(300)]
-    assert len(set(specs)) == 300
+    specs = [space.sample(rng) for _ in range(100)]
+    assert len(set(specs)) == 100
     inexact = []
     for number, spec in enumerate(specs):
         if number % 6 == 0:
@@ -119,9 +119,9 @@ def test_three_hundred_members_are_exact(net, space):
         if rounding > 1e-6:  # which a deep network may amplify, but not in double precision
             assert rounding < 1e-4
             inexact.append(spec)
-    assert len(inexact) < 10
+    assert len(inexact) < 5
     net.double()
-    for spec in [*inexact, *specs[::60]]:
+    for spec in [*inexact, *specs[::25]]:
         net.calibrate(spec, [images(32, 48, batch=2).double()])
         ours = output(net, spec, IMAGE.double())
         with torch.no_grad():
