@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..report.grid import Grid
     from ..search.ablation import AblationPlan
     from ..search.ablation_config import AblationConfig
-    from ..search.run import Run
+    from ..search.opened import Run
 
 NAME = "hrvit-ablate"
 FULL_SIZE = (512, 512)

@@ -30,8 +30,8 @@ from ..report.calibration import UNITS
 from ..results import ArchSummary, CalibrationError, calibrate_criteria, write_text
 from ..results.trust import MIN_FOR_TRUST
 from ..search.config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
+from ..search.opened import Run
 from ..search.plan import outside_space, trust_scores
-from ..search.run import Run
 from ..search.validity import validity_of
 from .running import say
 

@@ -11,7 +11,7 @@ from .errors import INTERRUPTED, NOTHING_TRAINED
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..search.run import Run
+    from ..search.opened import Run
     from ..search.stored import AnyConfig
 
 _HINT = "interrupted; nothing is lost. Continue with: {} --resume {}"

@@ -41,8 +41,8 @@ from .running import config_to_resume, go
 
 if TYPE_CHECKING:
     from ..search.config import SpaceConfig
+    from ..search.opened import Run
     from ..search.profiles import Profile, TrainingPlan
-    from ..search.run import Run
 
 NAME = "hrvit-search"
 CALIBRATION_EVALUATIONS = 4

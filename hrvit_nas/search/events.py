@@ -15,7 +15,7 @@ from tensorboardX.record_writer import RecordWriter
 
 from ..results import TrialRecord, replacing
 from ..results.records import Criterion
-from .tracking import costs, curve, facts
+from .facts import costs, curve, facts
 
 
 def write_events(path: Path, record: TrialRecord) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,3 +106,11 @@ class RunLayout:
     def declared_space(self) -> Path:
         """The space of an ablation's supernets, in runs of versions before it stood in `config`."""
         return self.directory / "space.yaml"
+
+
+def remove_empty(*folders: Path) -> None:
+    """Removes folders that are there and hold nothing."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            with suppress(OSError):  # such as that somebody stands in it
+                folder.rmdir()

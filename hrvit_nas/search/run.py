@@ -8,155 +8,39 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import Any
 
-from ..arch import Arch, ArchSpec, PyramidSpec, get_arch
-from ..cost import estimate_cost
+from ..arch import ArchSpec, get_arch
 from ..data import SegmentationData, load_data
 from ..execution import make_executor
-from ..models import build_segmentor
-from ..results import (
-    RunSummary,
-    Trial,
-    TrialRecord,
-    TrialResult,
-    TrialStore,
-    replacing,
-    summarise,
-)
+from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
 from ..samplers import default_population
 from ..samplers.optuna_sampler import OptunaSampler
 from ..space import Space, SpaceError
 from .ablation_config import AblationConfig
-from .config import AnySearch, SpaceConfig, SupernetSearchConfig
+from .ablation_results import measure_latencies
+from .checks import (
+    check_buildable,
+    check_journal,
+    check_new,
+    check_seeds_grow,
+    space_of_arms,
+    stored_space,
+    with_supernet,
+)
+from .config import AnySearch
 from .config_parts import ConfigError
-from .layout import RunLayout
+from .layout import RunLayout, remove_empty
+from .opened import Observer, Run
 from .plan import trials_of
 from .selection import frontier_members, objective_values
-from .sittings import began, note_sitting
-from .stored import AnyConfig, C, read_config, write_config
+from .stored import AnyConfig, read_config, write_config
+from .supernet import ensure_supernet
 from .timeshare import TimeShare
-from .tracking import Tracking
-
-if TYPE_CHECKING:
-    from .supernet import Step
-
-
-class Observer(Protocol):
-    """Who watches a run: a terminal, or nothing."""
-
-    def started(self, trial: Trial) -> None:
-        """A trial was handed out."""
-
-    def ended(self, record: TrialRecord, summary: RunSummary | None) -> None:
-        """A trial ended; the summary, if there is time for one, includes it."""
-
-    def supernet(self, step: Step | None) -> None:
-        """How far a supernet's training is; None before its first step."""
-
-
-@dataclass(kw_only=True)
-class Run(Generic[C]):
-    """One run directory, open for writing.
-
-    Attributes:
-        layout: Where its files lie.
-        config: What it is to do.
-        data: The data set, loaded once to check it and to fill the node's copy.
-        store: The trials.
-        space: Its space, narrowed; None for an ablation without supernets.
-        new: Whether this sitting made the run.
-        resources_changed: Whether this sitting asks for other resources than those on record, which
-            they replace once they are found to be there.
-    """
-
-    layout: RunLayout
-    config: C
-    data: SegmentationData
-    store: TrialStore
-    space: Space | None
-    new: bool = False
-    resources_changed: bool = False
-    _table: TimeShare = field(default_factory=TimeShare, repr=False)
-    _tracking: Tracking = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._tracking = Tracking(self.layout.tensorboard)
-
-    @property
-    def directory(self) -> Path:
-        """The run directory."""
-        return self.layout.directory
-
-    def summary(self) -> RunSummary:
-        """What the run has found so far."""
-        return summarise(self.store.records(), **self.config.ranking)
-
-    def supernet_layout(self, seed: int) -> RunLayout:
-        """Where the supernet of a seed lies; an ablation has one a seed."""
-        return self.layout.of_seed(seed) if isinstance(self.config, AblationConfig) else self.layout
-
-    def keep(self, trial: Trial, result: TrialResult) -> TrialRecord:
-        """Writes what came of a trial; from then on it need not be done again."""
-        cost = estimate_cost(trial.arch, self.config.image_size, num_classes=self.data.num_classes)
-        record = TrialRecord(
-            **trial.identity,
-            macs=cost.macs,
-            published_macs=cost.published_macs,
-            params=cost.params,
-            peak_activation_bytes=cost.peak_activation_bytes,
-            finished_at=datetime.now(UTC),
-            **dict(result),
-        )
-        self.store.append(record)
-        self._tracking.add(record)
-        self.layout.training_of(trial).unlink(missing_ok=True)
-        self._table.do(self.store.write_parquet)
-        return record
-
-    def close(self) -> None:
-        """Writes the table once more, lets others write, and sends what could not be sent."""
-        if self.store.records():
-            self.store.write_parquet()
-        self.store.close()
-        self._tracking.close()
-
-    def discard_if_unused(self) -> None:
-        """Removes what this sitting made, if no trial and no step of a supernet came of it."""
-        layout = self.layout
-        seeds = [self.supernet_layout(seed) for seed in self.config.supernet_seeds]
-        trained = any(s.supernet_training.exists() or s.supernet_curve.exists() for s in seeds)
-        if not self.new or trained or self.store.records():
-            return
-        self.store.close()
-        for of_seed in seeds:
-            of_seed.supernet_steps.unlink(missing_ok=True)
-            of_seed.supernet.unlink(missing_ok=True)
-            _remove_empty(of_seed.training, *([of_seed.directory] if of_seed != layout else []))
-        for path in (self.store.journal, layout.config, layout.provenance, layout.study):
-            path.unlink(missing_ok=True)
-        _remove_empty(layout.training, layout.directory)
-
-    def begin(self) -> None:
-        """Notes this sitting, and shows other tools the trials they have missed.
-
-        Raises:
-            ConfigError: MLflow is not installed, the URI does not answer, or the run is damaged.
-        """
-        config, provenance = self.config, self.layout.provenance
-        note = partial(note_sitting, provenance, config.resources, config.seeds)
-        if self.new:  # how it began is its name elsewhere
-            note()
-        name = self.directory.resolve().name
-        self._tracking.start(self.store.records(), config.mlflow, name, began(provenance))
-        if not self.new:
-            note()
+from .worker import TrialWorker, shared_by_trials
 
 
 def create_run(
@@ -181,15 +65,15 @@ def create_run(
         DataError: The data set is at fault.
     """
     layout = RunLayout(directory)
-    _check_new(layout)
+    check_new(layout)
     space: Space | None
     if isinstance(config, AblationConfig):
-        _check_buildable(spec for _, spec in config.architectures())
-        space = _space_of_arms(config)
+        check_buildable(spec for _, spec in config.architectures())
+        space = space_of_arms(config)
         data = data or load_data(config.data)
     else:
         if isinstance(config, AnySearch):
-            _check_buildable(get_arch(name) for name in config.references)
+            check_buildable(get_arch(name) for name in config.references)
         config.load_space()  # before a data set, which may be large, is read
         data = data or load_data(config.data)
         config = config.with_num_classes(data.num_classes)
@@ -197,7 +81,7 @@ def create_run(
         space.sample(random.Random(config.seed))
         config = config.model_copy(update={"as_started": space.to_dict()})
     if supernet is not None:
-        config = _with_supernet(config, supernet, data.num_classes)
+        config = with_supernet(config, supernet, data.num_classes)
     store = TrialStore(directory, write=True)
     run = Run(layout=layout, config=config, space=space, data=data, store=store, new=True)
     try:
@@ -233,9 +117,9 @@ def open_run(
     config: AnyConfig = read_config(
         directory, changes={**(changes or {}), "resources": resources or {}}
     )
-    _check_seeds_grow(directory, recorded, config)
+    check_seeds_grow(directory, recorded, config)
     try:
-        space = _stored_space(config)
+        space = stored_space(config)
     except SpaceError as error:
         raise ConfigError(f"{layout.config} is damaged: {error}") from error
     data = load_data(config.data)
@@ -248,7 +132,7 @@ def open_run(
         resources_changed=bool(resources),
     )
     try:
-        _check_journal(run.store)
+        check_journal(run.store)
         run.begin()
         if changes:
             write_config(layout, config.model_copy(update={"resources": recorded.resources}))
@@ -276,10 +160,6 @@ def continue_run(
         InterruptedError: The run was interrupted and can be resumed.
         KeyboardInterrupt: Likewise.
     """
-    from .ablation_results import measure_latencies
-    from .supernet import ensure_supernet
-    from .worker import TrialWorker, shared_by_trials
-
     config = run.config
     notes: list[str] = []
     executor = make_executor(config.resources)
@@ -315,7 +195,7 @@ def continue_run(
                 raise InterruptedError
         if isinstance(config, AblationConfig):
             notes += measure_latencies(run.layout, config, executor)
-    _remove_empty(run.layout.training, run.layout.weights)
+    remove_empty(run.layout.training, run.layout.weights)
     return notes
 
 
@@ -371,82 +251,3 @@ def _look_over(run: Run[Any]) -> RunSummary | None:
         if arch_id in dominated:
             path.unlink(missing_ok=True)
     return summary
-
-
-def _space_of_arms(config: AblationConfig) -> Space | None:
-    """The space of an ablation's supernets, of which all its arms are members."""
-    space = _stored_space(config)
-    for arm in config.arms:
-        if space is None:
-            break
-        if not isinstance(arm.spec, ArchSpec) or not space.contains(arm.spec):
-            raise ConfigError(
-                f"a supernet scores its own subnets, and {arm.name!r} is none: it changes more than"
-                " its fields; leave it out, or train it"
-            )
-    return space
-
-
-def _stored_space(config: AnyConfig) -> Space | None:
-    if isinstance(config, SpaceConfig):
-        return config.load_space()
-    if config.supernet is not None and config.as_started is None:
-        raise SpaceError("the space of its supernets is gone")
-    return None if config.as_started is None else Space.from_dict(config.as_started)
-
-
-def _with_supernet(config: AnyConfig, path: Path, num_classes: int) -> SupernetSearchConfig:
-    """The search with the steps that a supernet was trained for, if it fits."""
-    from ..training import load_supernet
-    from .supernet import build_from
-
-    if not isinstance(config, SupernetSearchConfig):
-        raise ConfigError("a supernet is of use to a search with a supernet alone")
-    if not path.is_file():
-        raise ConfigError(f"no supernet at {path}")
-    steps = load_supernet(path, build_from(config.supernet_plan(config.seed), num_classes)).step
-    supernet = config.supernet.model_copy(update={"steps": steps})
-    return config.model_copy(update={"supernet": supernet})
-
-
-def _check_new(layout: RunLayout) -> None:
-    directory = layout.directory
-    if layout.config.exists():
-        raise ConfigError(f"{directory} holds a run already; resume it, or name another directory")
-    if directory.is_dir() and any(directory.iterdir()):
-        raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
-
-
-def _check_buildable(specs: Iterable[Arch]) -> None:
-    """Refuses architectures that this installation cannot build, before anything is trained."""
-    for family in {spec.family: spec for spec in specs if isinstance(spec, PyramidSpec)}.values():
-        try:
-            build_segmentor(family, 1)
-        except ImportError as error:
-            raise ConfigError(str(error)) from error
-
-
-def _check_seeds_grow(directory: Path, before: AnyConfig, now: AnyConfig) -> None:
-    """Refuses to take seeds from an ablation, whose differences are paired by seed."""
-    if isinstance(before, AblationConfig) and len(now.seeds) < len(before.seeds):
-        raise ConfigError(
-            f"{directory} has {len(before.seeds)} seeds; num_seeds can only grow, got"
-            f" {len(now.seeds)}"
-        )
-
-
-def _check_journal(store: TrialStore) -> None:
-    """Refuses a journal that lost trials which the table beside it has."""
-    if (kept := store.rows_in_table()) > len(store.records()):
-        raise ConfigError(
-            f"{store.journal} holds {len(store.records())} trials, and the table beside it"
-            f" {kept}; the journal has lost some: restore it, or start a new run"
-        )
-
-
-def _remove_empty(*folders: Path) -> None:
-    """Removes folders that are there and hold nothing."""
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            with suppress(OSError):  # such as that somebody stands in it
-                folder.rmdir()

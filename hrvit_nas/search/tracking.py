@@ -12,19 +12,14 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
 
 from .._messages import first_line
 from ..results import TrialRecord
-from ..results.records import Criterion
 from .config_parts import ConfigError
+from .facts import costs, curve, facts
 
-LOGGED = (
-    *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),
-    "uncalibrated_miou",
-)
 RUN_TAG, TRIAL_TAG = "hrvit_nas.run", "hrvit_nas.trial"
 LONGEST_TAG, LONGEST_PARAM, MOST_METRICS = 5000, 500, 800
 """Of what MLflow takes at a time; its older servers take less than its newer ones."""
@@ -235,39 +230,6 @@ class MlflowLog:
         status = "FINISHED" if record.state == "complete" else "FAILED"
         self._client.set_terminated(run_id, status, _ms(end))
         self._done.add(name)
-
-
-def facts(record: TrialRecord) -> dict[str, str]:
-    """What a trial is, as text; what is empty is left out."""
-    known = {
-        "arch_id": record.arch_id,
-        "seed": str(record.seed),
-        "purpose": record.purpose,
-        "evaluator": record.evaluator,
-        "budget": str(record.budget),
-        "label": record.label,
-        "state": record.state,
-        "steps": str(record.steps),
-    }
-    return {name: text for name, text in known.items() if text}
-
-
-def costs(record: TrialRecord) -> dict[str, float]:
-    """The numbers of a trial that have no course over steps, under the names of its columns."""
-    known = {name: getattr(record, name) for name in LOGGED}
-    return {name: float(value) for name, value in known.items() if value is not None}
-
-
-def curve(record: TrialRecord) -> Iterator[tuple[int, float, dict[str, float]]]:
-    """The learning curve: optimiser steps, time (seconds since 1970) and scores."""
-    end = record.finished_at.timestamp()
-    for point in record.history:
-        known = {name: getattr(point, name) for name in get_args(Criterion)}
-        scores = {name: float(value) for name, value in known.items() if value is not None}
-        when = end if point.seconds is None else end - record.seconds + point.seconds
-        yield point.step, when, scores
-    if not record.history and record.miou is not None:
-        yield record.steps, end, {"miou": record.miou}
 
 
 def _prepare(uri: str) -> None:

@@ -17,7 +17,7 @@ from .layout import RunLayout
 from .supernet import load_scorer
 
 if TYPE_CHECKING:
-    from .run import Run
+    from .opened import Run
 
 
 class TrialWorker:

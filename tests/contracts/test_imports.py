@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,18 +33,25 @@ ORDER = (
 LIGHT = ("arch", "cost", "space", "results", "samplers")
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Absolute names of every module that a file imports, also inside functions."""
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of all that a file imports, wherever in it; a name is empty for a module."""
     package = ("hrvit_nas", *path.relative_to(PACKAGE).parent.parts)
-    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*above, *([node.module] if node.module else [])))
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return names
+            yield from ((base, alias.name) for alias in node.names)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of every module that a file may import, also inside functions."""
+    return {
+        name
+        for base, imported in imports(path)
+        for name in ((base, f"{base}.{imported}") if imported else (base,))
+    }
 
 
 def sources() -> list[Path]:
@@ -62,6 +71,34 @@ def test_imports_point_backwards(path):
     parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("hrvit_nas.")}
     allowed = {*ORDER[: ORDER.index(own) + 1], "__version__"}
     assert parts <= allowed
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("hrvit_nas", *(part for part in parts if part != "__init__")))
+
+
+def import_graph() -> dict[str, set[str]]:
+    """For each module, those that it imports: at its head, in functions, and for types alone."""
+    paths = {module_name(path): path for path in sources()}
+    graph = {}
+    for module, path in paths.items():
+        found = (
+            f"{base}.{name}" if f"{base}.{name}" in paths else base for base, name in imports(path)
+        )
+        graph[module] = {name for name in found if name in paths}
+    return graph
+
+
+def test_no_module_leads_back_to_itself():
+    graph = import_graph()
+    assert "hrvit_nas.models" in graph["hrvit_nas.evaluation.inherited"], "through a package"
+    assert "hrvit_nas.search.events" in graph["hrvit_nas.search.tracking"], "within a function"
+    assert "hrvit_nas.search.opened" in graph["hrvit_nas.search.worker"], "for types alone"
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
 
 
 def test_only_execution_imports_ray():

@@ -1,0 +1,102 @@
+"""What a run must satisfy before anything is trained for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..arch import Arch, ArchSpec, PyramidSpec
+from ..models import build_segmentor
+from ..results import TrialStore
+from ..space import Space, SpaceError
+from ..training import load_supernet
+from .ablation_config import AblationConfig
+from .config import SpaceConfig, SupernetSearchConfig
+from .config_parts import ConfigError
+from .layout import RunLayout
+from .stored import AnyConfig
+from .supernet import build_from
+
+
+def space_of_arms(config: AblationConfig) -> Space | None:
+    """The space of an ablation's supernets, of which all its arms are members.
+
+    Raises:
+        ConfigError: An arm is none.
+        SpaceError: The space is gone, or damaged.
+    """
+    space = stored_space(config)
+    for arm in config.arms:
+        if space is None:
+            break
+        if not isinstance(arm.spec, ArchSpec) or not space.contains(arm.spec):
+            raise ConfigError(
+                f"a supernet scores its own subnets, and {arm.name!r} is none: it changes more than"
+                " its fields; leave it out, or train it"
+            )
+    return space
+
+
+def stored_space(config: AnyConfig) -> Space | None:
+    """The space of a run, as it was stored with it; None for an ablation without supernets.
+
+    Raises:
+        SpaceError: It is gone, or damaged.
+    """
+    if isinstance(config, SpaceConfig):
+        return config.load_space()
+    if config.supernet is not None and config.as_started is None:
+        raise SpaceError("the space of its supernets is gone")
+    return None if config.as_started is None else Space.from_dict(config.as_started)
+
+
+def with_supernet(config: AnyConfig, path: Path, num_classes: int) -> SupernetSearchConfig:
+    """The search with the steps that a supernet was trained for.
+
+    Raises:
+        ConfigError: The run is another kind of search, or there is no supernet.
+        CheckpointError: The supernet's file is corrupt, or of another space or number of classes.
+    """
+    if not isinstance(config, SupernetSearchConfig):
+        raise ConfigError("a supernet is of use to a search with a supernet alone")
+    if not path.is_file():
+        raise ConfigError(f"no supernet at {path}")
+    steps = load_supernet(path, build_from(config.supernet_plan(config.seed), num_classes)).step
+    supernet = config.supernet.model_copy(update={"steps": steps})
+    return config.model_copy(update={"supernet": supernet})
+
+
+def check_new(layout: RunLayout) -> None:
+    """Refuses a directory that holds a run, or anything else."""
+    directory = layout.directory
+    if layout.config.exists():
+        raise ConfigError(f"{directory} holds a run already; resume it, or name another directory")
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
+
+
+def check_buildable(specs: Iterable[Arch]) -> None:
+    """Refuses architectures that this installation cannot build, before anything is trained."""
+    for family in {spec.family: spec for spec in specs if isinstance(spec, PyramidSpec)}.values():
+        try:
+            build_segmentor(family, 1)
+        except ImportError as error:
+            raise ConfigError(str(error)) from error
+
+
+def check_seeds_grow(directory: Path, before: AnyConfig, now: AnyConfig) -> None:
+    """Refuses to take seeds from an ablation, whose differences are paired by seed."""
+    if isinstance(before, AblationConfig) and len(now.seeds) < len(before.seeds):
+        raise ConfigError(
+            f"{directory} has {len(before.seeds)} seeds; num_seeds can only grow, got"
+            f" {len(now.seeds)}"
+        )
+
+
+def check_journal(store: TrialStore) -> None:
+    """Refuses a journal that lost trials which the table beside it has."""
+    if (kept := store.rows_in_table()) > len(store.records()):
+        raise ConfigError(
+            f"{store.journal} holds {len(store.records())} trials, and the table beside it"
+            f" {kept}; the journal has lost some: restore it, or start a new run"
+        )
