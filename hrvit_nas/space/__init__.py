@@ -4,7 +4,8 @@ from .declaration import list_spaces, load_space
 from .edits import Edits, apply_edits, edited_fields
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value
 from .limits import METRICS, Limit
-from .space import Narrowing, Space
+from .narrowing import Narrowing
+from .space import Space
 
 __all__ = [
     "METRICS",

@@ -34,7 +34,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from hrvit_nas._files import declarations_dir
 from hrvit_nas.arch import ArchError, ArchSpec, get_hrvit, scale_widths
 
-from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value
+from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value, holds
 from .limits import Limit
 from .space import Space
 
@@ -281,7 +281,7 @@ def _check_known(
         )
     for position, choice in enumerate(choices):
         known = genes[name].choices
-        if not any(type(choice) is type(k) and choice == k for k in known):
+        if not holds(known, choice):
             raise source.error(
                 f"{choice!r} is no choice of gene {name!r}; its choices are"
                 f" {', '.join(map(repr, known))}",

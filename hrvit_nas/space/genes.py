@@ -6,7 +6,7 @@ Modules and branches are numbered from 1 in field patterns, as in the messages o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -45,6 +45,11 @@ class SpaceError(ValueError):
     def __init__(self, message: str, at: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
         self.at = at
+
+
+def holds(choices: Sequence[Value], value: object) -> bool:
+    """Whether a value is among choices; unlike `in`, tells `True` from 1."""
+    return any(type(choice) is type(value) and choice == value for choice in choices)
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,25 @@ class Gene:
             raise SpaceError(
                 f"gene {self.name!r}: {error}", ("genes", self.name, "field")
             ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The gene as plain data."""
+        return {
+            "name": self.name,
+            "field": self.field,
+            "choices": list(self.choices),
+            "when": {name: list(choices) for name, choices in self.when},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Gene:
+        """Rebuilds a gene from its `to_dict`."""
+        return cls(
+            name=data["name"],
+            field=data["field"],
+            choices=tuple(data["choices"]),
+            when=tuple((name, tuple(choices)) for name, choices in data["when"].items()),
+        )
 
 
 def find_targets(pattern: str, base: ArchSpec) -> tuple[Target, ...]:

@@ -2,21 +2,18 @@
 
 import math
 from collections import Counter
-from itertools import pairwise, product
+from itertools import pairwise
 from random import Random
 
 import pytest
+from small_spaces import branch, gene, members, small
 
-from hrvit_nas.arch import ArchSpec, BranchSpec, ModuleSpec
+from hrvit_nas.arch import ArchSpec, ModuleSpec
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.space import Forbid, Gene, Limit, Nondecreasing, Space, SpaceError
+from hrvit_nas.space import Forbid, Limit, Nondecreasing
 from hrvit_nas.space.by_cost import CostStrata, extreme_member, spread_members
 
 SIZE = (64, 96)
-
-
-def branch(width):
-    return BranchSpec(width=width, blocks=1, expansion_ratio=2, strip_width=2, head_dim=8)
 
 
 BASE = ArchSpec(
@@ -27,10 +24,6 @@ BASE = ArchSpec(
         ModuleSpec(branches=(branch(16), branch(32))),
     ),
 )
-
-
-def gene(name, field, *choices):
-    return Gene(name=name, field=field, choices=choices)
 
 
 WIDTHS = (
@@ -48,8 +41,8 @@ KINDS = (
 )
 
 
-def small(*genes, **fields):
-    return Space(name="small", base=BASE, genes=genes, **fields)
+def small_space(*genes, **fields):
+    return small(*genes, base=BASE, **fields)
 
 
 def macs(spec):
@@ -60,26 +53,13 @@ def params(spec):
     return float(estimate_cost(spec, SIZE).params)
 
 
-def members(space):
-    """All members within the limits, by trying every combination of codes."""
-    found = []
-    for codes in product(*(range(-1, len(gene.choices)) for gene in space.genes)):
-        try:
-            spec = space.decode(codes)
-        except SpaceError:
-            continue
-        if space.contains(spec):
-            found.append(spec)
-    return found
-
-
-FREE = small(*WIDTHS, *DEPTHS)
+FREE = small_space(*WIDTHS, *DEPTHS)
 RISING = (Nondecreasing(("width_1", "width_2")),)
 MIDDLE = sorted(map(macs, members(FREE)))[len(members(FREE)) // 2]
 SPACES = {
     "free": FREE,
-    "rising widths": small(*WIDTHS, *DEPTHS, constraints=RISING),
-    "kinds": small(
+    "rising widths": small_space(*WIDTHS, *DEPTHS, constraints=RISING),
+    "kinds": small_space(
         *WIDTHS,
         *KINDS,
         constraints=(
@@ -88,12 +68,12 @@ SPACES = {
             Forbid((("width_2", (64,)), ("attention", ("cross_shaped",)))),
         ),
     ),
-    "limits": small(
+    "limits": small_space(
         *WIDTHS,
         *DEPTHS,
         limits=(Limit(metric="macs", max=MIDDLE, min=MIDDLE / 3, image_size=SIZE),),
     ),
-    "one": small(gene("ratio", "modules.*.branches.*.expansion_ratio", 2)),
+    "one": small_space(gene("ratio", "modules.*.branches.*.expansion_ratio", 2)),
 }
 
 
@@ -193,7 +173,7 @@ def test_members_spread_are_even_in_log_cost_and_none_comes_twice(tiny_space):
 
 
 def test_fewer_are_spread_where_there_are_fewer():
-    space = small(gene("ratio", "modules.*.branches.*.expansion_ratio", 1, 2, 4))
+    space = small_space(gene("ratio", "modules.*.branches.*.expansion_ratio", 1, 2, 4))
     chosen = spread_members(space, 10, macs, Random(0), draws=50)
     assert set(chosen) == set(members(space))
     assert len(chosen) == 3
