@@ -14,42 +14,28 @@ of a fresh network. `sharing` says which slice is whose.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from ..arch import (
-    HEADED_ATTENTIONS,
-    STRIP_ATTENTIONS,
-    ArchError,
-    ArchSpec,
-    BranchSpec,
-    FusionPlan,
-    ModuleSpec,
-    PyramidSpec,
-    des_factor,
-)
+from ..arch import ArchError, ArchSpec, PyramidSpec
 from ..space import Space, SpaceError
-from ..space.genes import Target
-from .backbone import Backbone, Fusion, Module, Stem, drop_path_schedule
-from .blocks import Block, BranchStage, DiversityEnhancedShortcut, build_patch_embedding
-from .build import Segmentor, build_segmentor, check_numbers, initialise
+from . import skeletons
+from .backbone import Backbone, Module, drop_path_schedule
+from .blocks import Block, BranchStage
+from .build import Segmentor, build_segmentor, check_numbers
 from .calibration import Images, recalibrate
-from .heads import SegFormerHead
-from .layers import TokenBatchNorm, layer_norm
+from .largest import first_values, largest_parts
+from .layers import TokenBatchNorm
 from .sharing import Groups, groups_of, shared_path, take
 
 CALIBRATIONS_KEPT = 1024
 """Members whose statistics are kept, of some tens of kilobytes each."""
 MEMBERS_KNOWN = 4096
 """Architectures remembered as members, so that each is checked but once."""
-_PARTS_KEPT = 256
 _HOOKS = tuple(name for name in vars(nn.Module()) if "hooks" in name)
 
 T = TypeVar("T", bound=nn.Module)
@@ -76,7 +62,7 @@ class Supernet(nn.Module):
         self._statistics: OrderedDict[str, Statistics] = OrderedDict()
         self._members: set[str] = set()
         largest: dict[str, tuple[nn.Module, str, Tensor]] = {}
-        for prefix, part in _largest_parts(space, num_classes):
+        for prefix, part in largest_parts(space, num_classes):
             for path, leaf in part.named_modules(prefix=prefix):
                 path = shared_path(path)
                 for name, tensor in leaf.named_parameters(recurse=False):
@@ -86,7 +72,7 @@ class Supernet(nn.Module):
                         groups = groups_of(path, leaf, space.base.num_branches)
                         self._groups[path] = groups
         for name, (leaf, tensor_name, _) in largest.items():
-            self._register(name, _first_values(name, leaf, tensor_name))
+            self._register(name, first_values(name, leaf, tensor_name))
         self._shared = dict(self.named_parameters())
 
     def forward(self, image_bchw: Tensor, spec: ArchSpec) -> Tensor:
@@ -185,10 +171,12 @@ class Supernet(nn.Module):
                 one = replace(branch, blocks=1)
                 blocks = []
                 for j in range(branch.blocks):
-                    block = self._bound(_block(one, b), f"{stage}.blocks.{j}", statistics)
+                    block = self._bound(skeletons.block(one, b), f"{stage}.blocks.{j}", statistics)
                     cast("Block", block).drop_path.rate = rates[m][j]
                     blocks.append(block)
-                embedding = _embedding(branch.patch_embedding, plan.outgoing[b], branch.width)
+                embedding = skeletons.embedding(
+                    branch.patch_embedding, plan.outgoing[b], branch.width
+                )
                 branches.append(
                     _composed(
                         BranchStage,
@@ -197,24 +185,24 @@ class Supernet(nn.Module):
                             embedding, f"{stage}.patch_embedding", statistics
                         ),
                         blocks=_numbered(nn.Sequential, self.training, blocks),
-                        norm=self._bound(_norm(branch.width), f"{stage}.norm", statistics),
+                        norm=self._bound(skeletons.norm(branch.width), f"{stage}.norm", statistics),
                     )
                 )
             stages.append(
                 _composed(
                     Module,
                     self.training,
-                    fusion=self._bound(_fusion(plan), f"{at}.fusion", statistics),
+                    fusion=self._bound(skeletons.fusion(plan), f"{at}.fusion", statistics),
                     branches=_numbered(nn.ModuleList, self.training, branches),
                 )
             )
         backbone = _composed(
             Backbone,
             self.training,
-            stem=self._bound(_stem(spec.stem_width), "backbone.stem", statistics),
+            stem=self._bound(skeletons.stem(spec.stem_width), "backbone.stem", statistics),
             stages=_numbered(nn.ModuleList, self.training, stages),
         )
-        head = _head(spec.out_widths, spec.head_width, self.num_classes)
+        head = skeletons.head(spec.out_widths, spec.head_width, self.num_classes)
         segmentor = _composed(
             Segmentor,
             self.training,
@@ -326,153 +314,3 @@ def _composed(kind: type[T], training: bool, **modules: nn.Module) -> T:
 
 def _numbered(kind: type[T], training: bool, modules: Iterable[nn.Module]) -> T:
     return _composed(kind, training, **{str(n): module for n, module in enumerate(modules)})
-
-
-def _largest_parts(space: Space, num_classes: int) -> Iterator[tuple[str, nn.Module]]:
-    """Parts, with their paths, that together have every tensor of every member at its largest."""
-    largest = _Largest(space)
-    yield "backbone.stem", _stem(largest.of("stem_width"))
-    widest = largest.spec()
-    for m, (module, plan) in enumerate(zip(widest.modules, widest.fusions, strict=True)):
-        yield f"backbone.stages.{m}.fusion", _fusion(plan)
-        for b, branch in enumerate(module.branches):
-            at = f"backbone.stages.{m}.branches.{b}"
-            for kind in largest.values("patch_embedding", m, b):
-                embedding = _embedding(kind, plan.outgoing[b], branch.width)
-                yield f"{at}.patch_embedding", embedding
-            yield f"{at}.norm", _norm(branch.width)
-            for j in range(branch.blocks):
-                for variant in largest.variants(branch, m, b):
-                    yield f"{at}.blocks.{j}", _block(variant, b)
-                if "des" in largest.values("shortcut", m, b):
-                    for width in largest.values("width", m, b):
-                        if width % des_factor(width) == 0:
-                            yield f"{at}.blocks.{j}.shortcut", _shortcut(width)
-    yield "head", _head(widest.out_widths, largest.of("head_width"), num_classes)
-
-
-class _Largest:
-    """The largest values that a space has for the fields of an architecture."""
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-
-    def values(self, name: str, module: int | None = None, branch: int | None = None) -> list[Any]:
-        return list(self._space.values_at(Target(name, module, branch)))
-
-    def of(self, name: str, module: int | None = None, branch: int | None = None) -> int:
-        return max(self.values(name, module, branch))
-
-    def spec(self) -> ArchSpec:
-        """Largest widths and depths; heads and shortcut, which bind widths, are left out."""
-        modules = []
-        for m, module in enumerate(self._space.base.modules):
-            branches = tuple(
-                BranchSpec(
-                    width=self.of("width", m, b),
-                    blocks=self.of("blocks", m, b),
-                    expansion_ratio=self.of("expansion_ratio", m, b),
-                    strip_width=1,
-                    head_dim=1,
-                    shortcut="identity",
-                )
-                for b in range(len(module.branches))
-            )
-            fusion = "dense" if "dense" in self.values("fusion", m) else "sparse"
-            modules.append(ModuleSpec(branches=branches, fusion=fusion))
-        return ArchSpec(
-            stem_width=self.of("stem_width"),
-            head_width=self.of("head_width"),
-            modules=tuple(modules),
-        )
-
-    def variants(self, branch: BranchSpec, m: int, b: int) -> Iterator[BranchSpec]:
-        """Blocks that between them have every layer that a block of the branch may have."""
-        kinds = self.values("attention", m, b)
-        extras = self.values("extra_nonlinearity", m, b)
-        feed_forwards = self.values("feed_forward", m, b)
-        shared_only = False not in self.values("kv_sharing", m, b)
-        parallel = True in self.values("parallel_conv", m, b)
-        for i in range(max(len(kinds), len(extras), len(feed_forwards))):
-            kind = kinds[i % len(kinds)]
-            headed = kind in HEADED_ATTENTIONS
-            yield replace(
-                branch,
-                blocks=1,
-                attention=kind,
-                strip_width=1 if kind in STRIP_ATTENTIONS else None,
-                head_dim=1 if headed else None,
-                kv_sharing=shared_only or not headed,
-                parallel_conv=parallel or not headed,
-                extra_nonlinearity=extras[i % len(extras)],
-                feed_forward=feed_forwards[i % len(feed_forwards)],
-            )
-
-
-def _first_values(name: str, leaf: nn.Module, tensor_name: str) -> nn.Parameter:
-    """A shared tensor as a network of its size would start with it."""
-    fresh = deepcopy(leaf).to_empty(device="cpu", recurse=False)
-    if isinstance(fresh, (TokenBatchNorm, nn.LayerNorm)):
-        fresh.reset_parameters()
-    initialise(fresh)
-    parameter = cast("nn.Parameter", getattr(fresh, tensor_name))
-    if name.endswith(".attention.to_output.norm.weight"):
-        nn.init.zeros_(parameter)
-    return parameter
-
-
-# Layers without storage, which members are copied from.
-
-
-class _NoValues(TorchFunctionMode):
-    """Leaves the first values out, which a tensor without storage would be given at some cost."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if function in _FILLERS:
-            return args[0]
-        return function(*args, **(kwargs or {}))
-
-
-_FILLERS = {Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_}
-
-
-def _skeleton(build: Callable[..., nn.Module], *args: Any) -> nn.Module:
-    with torch.device("meta"), _NoValues():
-        return build(*args)
-
-
-@lru_cache(_PARTS_KEPT)
-def _stem(width: int) -> nn.Module:
-    return _skeleton(Stem, width)
-
-
-@lru_cache(_PARTS_KEPT)
-def _fusion(plan: FusionPlan) -> nn.Module:
-    return _skeleton(Fusion, plan)
-
-
-@lru_cache(_PARTS_KEPT)
-def _embedding(kind: str, inputs: int, width: int) -> nn.Module:
-    return _skeleton(build_patch_embedding, kind, inputs, width)
-
-
-@lru_cache(_PARTS_KEPT)
-def _block(branch: BranchSpec, branch_index: int) -> nn.Module:
-    return _skeleton(Block, branch, branch_index, 0.0)
-
-
-@lru_cache(_PARTS_KEPT)
-def _shortcut(width: int) -> nn.Module:
-    return _skeleton(DiversityEnhancedShortcut, width)
-
-
-@lru_cache(_PARTS_KEPT)
-def _norm(width: int) -> nn.Module:
-    return _skeleton(layer_norm, width)
-
-
-@lru_cache(_PARTS_KEPT)
-def _head(widths: tuple[int, ...], head_width: int, num_classes: int) -> nn.Module:
-    return _skeleton(SegFormerHead, widths, head_width, num_classes)

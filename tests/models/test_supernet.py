@@ -16,6 +16,7 @@ from hrvit_nas.models import (
     export_published_state,
     extract,
     load_published_state,
+    skeletons,
 )
 from hrvit_nas.models import supernet as module
 from hrvit_nas.space import SpaceError, load_space
@@ -349,10 +350,10 @@ def test_what_is_remembered_is_bounded(monkeypatch, net, members):
     for spec in members:
         output(net, spec)
         assert len(net._members) <= 3
-    caches = [part for part in vars(module).values() if hasattr(part, "cache_info")]
+    caches = [part for part in vars(skeletons).values() if hasattr(part, "cache_info")]
     assert len(caches) == 7
     for cache in caches:
-        assert cache.cache_info().currsize <= cache.cache_info().maxsize == module._PARTS_KEPT
+        assert cache.cache_info().currsize <= cache.cache_info().maxsize == skeletons.PARTS_KEPT
 
 
 # One supernet, many users
