@@ -217,8 +217,9 @@ def _named(name: str) -> str:
 
 def _planned(options: AblateOptions) -> tuple[AblationPlan, ArchSpec, bool]:
     """The plan with the changes that are asked for, its base, and whether that is a preset."""
-    from ..search.ablation import find_base, load_ablation
+    from ..search.ablation import load_ablation
     from ..search.config_parts import ConfigError
+    from ..search.named_arch import find_base
 
     plan = load_ablation(options.plan)
     if options.only is not None:
@@ -238,7 +239,7 @@ def _print_costs(options: AblateOptions) -> int:
     from ..arch import Arch
     from ..cost import Cost, estimate_cost
     from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
-    from ..search.ablation import make_arms
+    from ..search.arms import make_arms
     from ..search.config_parts import ConfigError
 
     plan, base, _ = _planned(options)
@@ -275,8 +276,9 @@ def _created(options: AblateOptions) -> Run[AblationConfig]:
     from ..arch import Arch
     from ..cost import estimate_cost
     from ..data import DataConfig, load_data
-    from ..search.ablation import make_arms, plan_space
     from ..search.ablation_config import AblationConfig
+    from ..search.ablation_space import plan_space
+    from ..search.arms import make_arms
     from ..search.config_parts import ConfigError, image_size_of
     from ..search.run import create_run
     from ..training import Recipe

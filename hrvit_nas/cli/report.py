@@ -146,7 +146,7 @@ def _find(name: str, directories: list[Path]) -> tuple[Arch, bool]:
     """The architecture of a name, and whether it is a preset."""
     from ..arch import parse_arch
     from ..results import TrialStore
-    from ..search.ablation import find_arch
+    from ..search.named_arch import find_arch
 
     if name.lstrip().startswith("{"):
         return parse_arch(name), False

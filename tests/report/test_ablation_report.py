@@ -28,7 +28,8 @@ from hrvit_nas.report import (
     write_cost_csv,
 )
 from hrvit_nas.results import ArmCost, ablate
-from hrvit_nas.search.ablation import load_ablation, make_arms
+from hrvit_nas.search.ablation import load_ablation
+from hrvit_nas.search.arms import make_arms
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,11 @@ import yaml
 
 from hrvit_nas.arch import PyramidSpec, get_arch, parse_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import TrialStore
 from hrvit_nas.results.ablation import EQUAL_COST
-from hrvit_nas.search.ablation import (
-    AblationPlan,
-    find_base,
-    list_ablations,
-    load_ablation,
-    make_arms,
-    plan_space,
-)
+from hrvit_nas.search.ablation import AblationPlan, list_ablations, load_ablation
+from hrvit_nas.search.arms import make_arms
 from hrvit_nas.search.config_parts import ConfigError
-from hrvit_nas.space import Space, SpaceError, apply_edits
+from hrvit_nas.space import SpaceError, apply_edits
 
 B1 = get_arch("hrvit_b1")
 NO_DES = {"modules.*.branches.*.shortcut": "identity"}
@@ -247,39 +240,6 @@ def test_some_changes_can_be_chosen_and_a_misspelt_one_is_named():
         plan.only(())
 
 
-def test_a_base_is_a_preset_a_file_or_a_member_of_a_run(tmp_path, record):
-    assert find_base("hrvit_b2") == (get_arch("hrvit_b2"), True)
-    file = tmp_path / "arch.json"
-    file.write_text(apply_edits(B1, NO_DES).to_json())
-    assert find_base(str(file)) == (apply_edits(B1, NO_DES), False)
-    specs = [apply_edits(B1, edits) for edits in (NO_DES, NO_CONV, PLAIN)]
-    run = tmp_path / "run"
-    with TrialStore(run, write=True) as store:
-        for number, (spec, miou, cost) in enumerate(
-            zip(specs, (0.3, 0.5, 0.4), (1, 2, 3), strict=True)
-        ):
-            store.append(
-                record(number=number, arch_id=spec.id, arch=spec.to_json(), miou=miou, macs=cost)
-            )
-    assert find_base(str(run)) == (specs[1], False), "the best of the frontier"
-    assert find_base(f"{run}:{specs[2].id}") == (specs[2], False)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("hrvit_b9", "hrvit_b9.*or a .json file, a run directory, or RUN:ID"),
-        ("mit_b0", "must be an HRViT, got 'mit_b0'"),
-        ("none.json", "none.json"),
-        ("no/run", "no/run"),
-        ("no/run:0123456789ab", "no/run"),
-    ],
-)
-def test_a_base_that_is_none_is_named(name, message):
-    with pytest.raises((ConfigError, ValueError), match=message):
-        find_base(name)
-
-
 def test_an_unread_field_has_no_effect_on_a_searched_member():
     base = apply_edits(B1, {"modules.*.branches.*.attention": "convolution"})
     made = make_arms(load_ablation("components_on_searched"), base, macs=macs)
@@ -293,35 +253,3 @@ def test_space_errors_are_told_with_the_name_of_the_change():
     with pytest.raises(ConfigError, match=r"change 'deep': .*matches nothing") as refusal:
         arms_of(plan)
     assert isinstance(refusal.value.__cause__, SpaceError)
-
-
-def test_the_space_of_parts_put_back_holds_the_whole_and_the_stripped_base():
-    plan = plan_of(design="add_one_in", changes=CHANGES)
-    made = arms_of(plan, controls=False)
-    assert made.whole == B1
-    space = plan_space(plan, made.whole)
-    assert all(space.contains(arm.spec) for arm in made.arms)
-
-
-@pytest.mark.parametrize("name", ["published_components", "strip_width", "components_on_searched"])
-def test_the_space_of_a_plan_holds_its_base_and_all_its_arms(name):
-    plan, base = load_ablation(name), scale_widths(B1, 0.25)
-    space = Space.from_dict(plan_space(plan, base).to_dict())  # as it is stored
-    for arm in make_arms(plan, base, macs=macs, controls=False).arms:
-        assert space.contains(arm.spec), arm.name
-
-
-def test_the_space_of_a_plan_has_a_gene_for_each_branch_or_where_modules_differ_each_module():
-    changes = {
-        "strips": {"set": {"modules.*.branches.3.strip_width": 2}},
-        "deep": {"set": {"modules.*.branches.3.blocks": 2}},
-        "stem": {"set": {"stem_width": 32}},
-    }
-    genes = {gene.name: gene for gene in plan_space(plan_of(changes=changes), B1).genes}
-    assert genes["strip_width_3"].field == "modules.*.branches.3.strip_width"
-    assert genes["strip_width_3"].choices == (2, 7)
-    assert {gene.field for gene in genes.values()} == {
-        "modules.*.branches.3.strip_width",
-        "stem_width",
-        *(f"modules.{m}.branches.3.blocks" for m in (3, 4, 5)),  # two in module 6 as it is
-    }

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from hrvit_nas.arch import get_hrvit, scale_widths
 from hrvit_nas.execution import Resources
-from hrvit_nas.search.ablation import load_ablation, make_arms, plan_space
+from hrvit_nas.search.ablation import load_ablation
 from hrvit_nas.search.ablation_config import AblationConfig
+from hrvit_nas.search.ablation_space import plan_space
+from hrvit_nas.search.arms import make_arms
 from hrvit_nas.search.config import AnySearch, CalibrationConfig, SearchConfig, SupernetSearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
