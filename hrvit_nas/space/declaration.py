@@ -152,40 +152,13 @@ def _load(path: Path, below: tuple[Path, ...]) -> tuple[Space, dict[str, tuple[_
             f"schema_version must be {SCHEMA_VERSION}, got {item.schema_version}",
             ("schema_version",),
         )
-    merged = _Merged()
-    for position, name in enumerate(item.extends):
-        try:
-            parent_path = _find(name, path.parent)
-        except SpaceError as error:
-            raise source.error(str(error), ("extends", position)) from error
-        if parent_path.resolve() in (p.resolve() for p in (*below, path)):
-            chain = " -> ".join(p.stem for p in (*below, path, parent_path))
-            raise source.error(f"extends goes in a circle: {chain}", ("extends", position))
-        merged.add(*_load(parent_path, (*below, path)), source, ("extends", position))
+    merged = _extended(item, source, below)
     base = _base(item, source) or merged.base
     if base is None:
         raise source.error("base is missing: name an architecture, or a space to extend")
-    for name, gene in item.genes.items():
-        at: At = ("genes", name)
-        if name in merged.genes:
-            raise source.error(
-                f"gene {name!r} already stands in {merged.origins[name][0].path.name}; to have"
-                " fewer choices, use narrow",
-                at,
-            )
-        when = tuple((parent, tuple(choices)) for parent, choices in gene.when.items())
-        merged.genes[name] = Gene(
-            name=name, field=gene.field, choices=tuple(gene.choices), when=when
-        )
-        merged.origins[name] = (source, at)
-    for name, gene in item.genes.items():
-        for parent, choices in gene.when.items():
-            _check_known(merged.genes, parent, choices, source, ("genes", name, "when"))
     inherited = len(merged.constraints)
-    for position, constraint in enumerate(item.constraints):
-        merged.constraints.append(_constraint(constraint, position, source))
-        for name, choices in (constraint.forbid or {}).items():
-            _check_known(merged.genes, name, choices, source, ("constraints", position, "forbid"))
+    _add_genes(merged, item, source)
+    _add_constraints(merged, item, source)
     try:
         space = Space(
             name=path.stem,
@@ -208,6 +181,48 @@ def _load(path: Path, below: tuple[Path, ...]) -> tuple[Space, dict[str, tuple[_
                 where = ("constraints", position - inherited) if position >= inherited else ()
         raise fault.error(str(error), where) from error
     return space, merged.origins
+
+
+def _extended(item: _Declaration, source: _Source, below: tuple[Path, ...]) -> _Merged:
+    """What a declaration has from the spaces it extends."""
+    merged, path = _Merged(), source.path
+    for position, name in enumerate(item.extends):
+        try:
+            parent_path = _find(name, path.parent)
+        except SpaceError as error:
+            raise source.error(str(error), ("extends", position)) from error
+        if parent_path.resolve() in (p.resolve() for p in (*below, path)):
+            chain = " -> ".join(p.stem for p in (*below, path, parent_path))
+            raise source.error(f"extends goes in a circle: {chain}", ("extends", position))
+        merged.add(*_load(parent_path, (*below, path)), source, ("extends", position))
+    return merged
+
+
+def _add_genes(merged: _Merged, item: _Declaration, source: _Source) -> None:
+    """Adds a declaration's own genes, whose conditions may name any of them."""
+    for name, gene in item.genes.items():
+        at: At = ("genes", name)
+        if name in merged.genes:
+            raise source.error(
+                f"gene {name!r} already stands in {merged.origins[name][0].path.name}; to have"
+                " fewer choices, use narrow",
+                at,
+            )
+        when = tuple((parent, tuple(choices)) for parent, choices in gene.when.items())
+        merged.genes[name] = Gene(
+            name=name, field=gene.field, choices=tuple(gene.choices), when=when
+        )
+        merged.origins[name] = (source, at)
+    for name, gene in item.genes.items():
+        for parent, choices in gene.when.items():
+            _check_known(merged.genes, parent, choices, source, ("genes", name, "when"))
+
+
+def _add_constraints(merged: _Merged, item: _Declaration, source: _Source) -> None:
+    for position, constraint in enumerate(item.constraints):
+        merged.constraints.append(_constraint(constraint, position, source))
+        for name, choices in (constraint.forbid or {}).items():
+            _check_known(merged.genes, name, choices, source, ("constraints", position, "forbid"))
 
 
 class _Merged:
