@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from .options import (
     MlflowOption,
     RecipeOption,
     StepsOption,
+    Training,
     WorkersOption,
     default_directory,
     given_resources,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..arch import ArchSpec
+    from ..data import SegmentationData
     from ..report.grid import Grid
     from ..search.ablation import AblationPlan
     from ..search.ablation_config import AblationConfig
@@ -273,14 +275,28 @@ def _created(options: AblateOptions) -> Run[AblationConfig]:
     from pydantic import ValidationError
 
     from .._messages import first_fault
+    from ..search.config_parts import ConfigError
+    from ..search.run import create_run
+
+    try:
+        config, data, warnings = _configured(options)
+    except ValidationError as error:
+        raise ConfigError(first_fault(error)) from error
+    _warn(warnings)
+    directory = options.output or default_directory(config.plan)
+    return create_run(config, directory, data=data)
+
+
+def _configured(
+    options: AblateOptions,
+) -> tuple[AblationConfig, SegmentationData, tuple[str, ...]]:
+    """Plan, profile, recipe and options as one configuration; its data; what to warn of."""
     from ..arch import Arch
     from ..cost import estimate_cost
     from ..data import DataConfig, load_data
     from ..search.ablation_config import AblationConfig
-    from ..search.ablation_space import plan_space
     from ..search.arms import make_arms
-    from ..search.config_parts import ConfigError, image_size_of
-    from ..search.run import create_run
+    from ..search.config_parts import image_size_of
     from ..training import Recipe
 
     plan, base, is_preset = _planned(options)
@@ -295,44 +311,43 @@ def _created(options: AblateOptions) -> Run[AblationConfig]:
     )
     narrowed = training.profile.narrowing.base
     factor = narrowed.width_factor if narrowed and is_preset else 1.0
-    try:
-        where = DataConfig.model_validate(training.data)
-        recipe = Recipe.model_validate(training.recipe)
-        size = image_size_of(where, recipe)
-        data = load_data(where)
+    where = DataConfig.model_validate(training.data)
+    recipe = Recipe.model_validate(training.recipe)
+    size = image_size_of(where, recipe)
+    data = load_data(where)
 
-        def macs(spec: Arch) -> float:
-            return float(estimate_cost(spec, size, num_classes=data.num_classes).macs)
+    def macs(spec: Arch) -> float:
+        return float(estimate_cost(spec, size, num_classes=data.num_classes).macs)
 
-        made = make_arms(plan, base, factor=factor, macs=macs, controls=not options.cheap)
-        space = supernet = None
-        if options.cheap:
-            space = plan_space(plan, made.whole).to_dict()
-            supernet = training.plan.supernet.model_dump()
-            if options.supernet_steps is not None:
-                supernet["steps"] = options.supernet_steps
-        config = AblationConfig.model_validate(
-            {
-                "plan": Path(options.plan).stem,
-                "base": plan.base if options.base is None else options.base,
-                "factor": factor,
-                "arms": made.arms,
-                "data": where,
-                "num_classes": data.num_classes,
-                "recipe": recipe,
-                "supernet": supernet,
-                "as_started": space,
-                "seed": options.seed,
-                "num_seeds": plan.seeds if options.seeds is None else options.seeds,
-                "resources": training.resources,
-                **given_tracking(options.mlflow),
-            }
-        )
-    except ValidationError as error:
-        raise ConfigError(first_fault(error)) from error
-    _warn(made.warnings)
-    directory = options.output or default_directory(config.plan)
-    return create_run(config, directory, data=data)
+    made = make_arms(plan, base, factor=factor, macs=macs, controls=not options.cheap)
+    content = {
+        "plan": Path(options.plan).stem,
+        "base": plan.base if options.base is None else options.base,
+        "factor": factor,
+        "arms": made.arms,
+        "data": where,
+        "num_classes": data.num_classes,
+        "recipe": recipe,
+        "seed": options.seed,
+        "num_seeds": plan.seeds if options.seeds is None else options.seeds,
+        "resources": training.resources,
+        **(_of_supernets(options, plan, made.whole, training) if options.cheap else {}),
+        **given_tracking(options.mlflow),
+    }
+    return AblationConfig.model_validate(content), data, made.warnings
+
+
+def _of_supernets(
+    options: AblateOptions, plan: AblationPlan, whole: ArchSpec, training: Training
+) -> dict[str, Any]:
+    """The fields that an ablation by supernets has, and others have not."""
+    from ..search.ablation_space import plan_space
+
+    space = plan_space(plan, whole).to_dict()
+    supernet = training.plan.supernet.model_dump()
+    if options.supernet_steps is not None:
+        supernet["steps"] = options.supernet_steps
+    return {"supernet": supernet, "as_started": space}
 
 
 def _resumed(directory: Path, options: AblateOptions) -> Run[AblationConfig]:

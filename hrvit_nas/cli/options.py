@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_type_hi
 
 import typer
 
+from .._names import EXECUTORS
+
 if TYPE_CHECKING:
     from ..search.profiles import Profile, TrainingPlan
 
@@ -28,11 +30,7 @@ class Data(StrEnum):
     FOLDER = "folder"
 
 
-class Executor(StrEnum):
-    """What runs trials."""
-
-    RAY_TUNE = "ray_tune"
-    INLINE = "inline"
+Executor = StrEnum("Executor", {name.upper(): name for name in EXECUTORS})
 
 
 DataRootOption = Annotated[

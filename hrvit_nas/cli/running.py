@@ -37,12 +37,18 @@ def go(
     Returns:
         The exit status.
     """
+    hint = _HINT.format(command, run.directory)
     try:
-        return _go(run, command, console, announce, show)
+        notes, interrupted = _continued(run, console, announce)
+        found = show(notes)
+        if interrupted:
+            say(console, hint)
+            return INTERRUPTED
     except KeyboardInterrupt:  # before the first trial, or while the results are written
         run.close()
-        print(_HINT.format(command, run.directory))
+        print(hint)
         return INTERRUPTED
+    return 0 if found else NOTHING_TRAINED
 
 
 def config_to_resume(directory: Path, command: str) -> AnyConfig:
@@ -70,13 +76,14 @@ def say(console: Console, *lines: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _go(
-    run: Run[Any],
-    command: str,
-    console: Console,
-    announce: Callable[[], None],
-    show: Callable[[list[str]], bool],
-) -> int:
+def _continued(
+    run: Run[Any], console: Console, announce: Callable[[], None]
+) -> tuple[list[str], bool]:
+    """Does what is left to do, and closes the run.
+
+    Returns:
+        Notes on how it went, and whether it was interrupted.
+    """
     from ..execution import ExecutionError
     from ..samplers import SamplerError
     from ..search.config_parts import ConfigError
@@ -103,8 +110,4 @@ def _go(
         raise
     finally:
         run.close()
-    found = show(notes)
-    if interrupted:
-        say(console, _HINT.format(command, run.directory))
-        return INTERRUPTED
-    return 0 if found else NOTHING_TRAINED
+    return notes, interrupted

@@ -348,29 +348,14 @@ def _configured(options: SearchOptions) -> SpaceConfig:
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS),
             recipe["stop_after"] or recipe["steps"],
         )
-    ceilings = given_of(options, _LIMITS)
-    for name, most in ceilings.items():
-        if not most > 0:
-            raise ConfigError(f"{option(name)} must be above 0, got {most:g}")
-    image_size = plan.image_size or plan.recipe.augment.crop_size
-    limits = [
-        {"metric": _LIMITS[name], "max": most, "image_size": image_size}
-        for name, most in ceilings.items()
-    ]
-    given = options.long_steps
-    wanted = given if given is not None else plan.long and options.steps is None
-    long = None
-    if wanted and (given or not options.calibrate_proxy):
-        long = plan.long_recipe.model_dump()
-        long = with_steps(long, given) if given else long
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
-    narrowing["limits"] = [*narrowing.get("limits", ()), *limits]
+    narrowing["limits"] = [*narrowing.get("limits", ()), *_limits(options, plan)]
     content = {
         "space": _located(options.space),
         "narrowing": narrowing,
         "data": training.data,
         "recipe": recipe,
-        "long": long,
+        "long": _long(options, plan),
         "cost": str(options.cost),
         "seed": options.seed,
         **given_tracking(options.mlflow),
@@ -394,6 +379,31 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         return config
     noise = proxy_noise(options.calibration, config)
     return config.model_copy(update={"proxy_noise": noise})
+
+
+def _limits(options: SearchOptions, plan: TrainingPlan) -> list[dict[str, Any]]:
+    """The ceilings on cost that are given, at the size that is trained at."""
+    from ..search.config_parts import ConfigError
+
+    ceilings = given_of(options, _LIMITS)
+    for name, most in ceilings.items():
+        if not most > 0:
+            raise ConfigError(f"{option(name)} must be above 0, got {most:g}")
+    image_size = plan.image_size or plan.recipe.augment.crop_size
+    return [
+        {"metric": _LIMITS[name], "max": most, "image_size": image_size}
+        for name, most in ceilings.items()
+    ]
+
+
+def _long(options: SearchOptions, plan: TrainingPlan) -> dict[str, Any] | None:
+    """How what a search has found is trained in the end; None = as its trials were."""
+    given = options.long_steps
+    wanted = given if given is not None else plan.long and options.steps is None
+    if not wanted or (options.calibrate_proxy and not given):
+        return None
+    long = plan.long_recipe.model_dump()
+    return with_steps(long, given) if given else long
 
 
 def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> dict[str, Any]:

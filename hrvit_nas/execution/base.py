@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .._names import ExecutorName
 from ..results import Trial, TrialResult
-
-ExecutorName = Literal["ray_tune", "inline"]
 
 
 class ExecutionError(ValueError):

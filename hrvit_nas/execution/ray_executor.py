@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
+from ray import tune
+
+from .._messages import first_line
 from ..results import Trial, TrialResult
-from .base import MakeWorker, Resources, Shared, TrialSource
-from .ray_runtime import nodes, ray_session, run_once
-from .ray_tune import run_trials
+from .base import MakeWorker, Resources, Shared, TrialSource, WorkerError
+from .ray_runtime import nodes, ray_session
+from .ray_tune import MAX_FAILURES, TrialActor, TrialSearcher
 
 
 class RayExecutor:
@@ -38,11 +45,46 @@ class RayExecutor:
         on_end: Callable[[Trial, TrialResult], None],
     ) -> None:
         """See `Executor`."""
-        run_trials(source, make_worker, shared, self._resources, on_start, on_end)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        searcher = TrialSearcher(source, on_start, on_end)
+        trainable = tune.with_resources(
+            tune.with_parameters(TrialActor, make_worker=make_worker, shared=shared),
+            {"cpu": self._resources.cpus_per_trial, "gpu": self._resources.gpus_per_trial},
+        )
+        scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
+        try:
+            tuner = tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    num_samples=-1,
+                    max_concurrent_trials=self._resources.workers,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name="trials",
+                    storage_path=scratch,
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                ),
+            )
+            tuner.fit()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if searcher.error:
+            raise searcher.error
 
     def run_once(self, function: Callable[[Shared], Any], shared: Shared) -> Any:
         """See `Executor`."""
-        return run_once(function, shared, self._resources)
+        remote = ray.remote(
+            num_cpus=self._resources.cpus_per_trial, num_gpus=self._resources.gpus_per_trial
+        )
+        try:
+            return ray.get(remote(function).remote(shared))
+        except ray.exceptions.RayTaskError as error:
+            raise WorkerError(f"{type(error.cause).__name__}: {first_line(error.cause)}") from error
+        except ray.exceptions.RayError as error:
+            raise WorkerError(first_line(error)) from error
 
     def run_group(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import ray
 from ray._private import ray_constants
 
 from .._messages import first_line
-from .base import ExecutionError, Resources, Shared, WorkerError
+from .base import ExecutionError, Resources
 
 OBJECT_STORE_BYTES = 128 * 2**20
 ANSWER_S = 10
@@ -73,14 +73,3 @@ def _check_answers(address: str) -> None:
 def nodes() -> list[dict[str, float]]:
     """What each node of the running cluster has, such as of `CPU` and `GPU`."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def run_once(function: Callable[[Shared], Any], shared: Shared, resources: Resources) -> Any:
-    """See `Executor`."""
-    remote = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial)
-    try:
-        return ray.get(remote(function).remote(shared))
-    except ray.exceptions.RayTaskError as error:
-        raise WorkerError(f"{type(error.cause).__name__}: {first_line(error.cause)}") from error
-    except ray.exceptions.RayError as error:
-        raise WorkerError(first_line(error)) from error

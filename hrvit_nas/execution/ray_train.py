@@ -83,29 +83,11 @@ def run_group(
     """
     # Ray says on stdout that a worker died, whatever its loggers are set to.
     ray_worker.print_to_stdstream = lambda *_, **__: None
-    gpus = _gpus(resources)
     fault: list[BaseException] = []
 
     def fit(storage: str) -> None:
         try:
-            TorchTrainer(
-                part,
-                train_loop_config=dict(shared),
-                torch_config=_LoopbackConfig("nccl" if gpus else "gloo", timeout_s=TIMEOUT_S),
-                scaling_config=train.ScalingConfig(
-                    num_workers=size,
-                    use_gpu=bool(gpus),
-                    resources_per_worker={"CPU": resources.cpus_per_trial}
-                    | ({"GPU": gpus} if gpus else {}),
-                ),
-                run_config=train.RunConfig(
-                    storage_path=storage,
-                    callbacks=[_NoRetry()],
-                    failure_config=train.FailureConfig(
-                        max_failures=RESTARTS, controller_failure_limit=RESTARTS
-                    ),
-                ),
-            ).fit()
+            _trainer(part, shared, resources, size, storage).fit()
         except BaseException as error:  # handed over to the caller's thread
             fault.append(error)
 
@@ -122,6 +104,29 @@ def run_group(
             raise cause
         words = _COLOURS.sub("", str(cause)).split()
         raise RuntimeError(" ".join(words)[:500] or type(cause).__name__) from fault[0]
+
+
+def _trainer(
+    part: Callable[[Shared], None], shared: Shared, resources: Resources, size: int, storage: str
+) -> TorchTrainer:
+    """What starts the processes of a group, and starts them anew when one dies."""
+    gpus = _gpus(resources)
+    process = {"CPU": resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
+    return TorchTrainer(
+        part,
+        train_loop_config=dict(shared),
+        torch_config=_LoopbackConfig("nccl" if gpus else "gloo", timeout_s=TIMEOUT_S),
+        scaling_config=train.ScalingConfig(
+            num_workers=size, use_gpu=bool(gpus), resources_per_worker=process
+        ),
+        run_config=train.RunConfig(
+            storage_path=storage,
+            callbacks=[_NoRetry()],
+            failure_config=train.FailureConfig(
+                max_failures=RESTARTS, controller_failure_limit=RESTARTS
+            ),
+        ),
+    )
 
 
 def _gpus(resources: Resources) -> int:

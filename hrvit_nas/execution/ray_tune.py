@@ -6,10 +6,7 @@ source. Actors are reused, since a fresh one costs seconds of imports.
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +16,7 @@ from ray.tune.search import Searcher
 
 from ..arch import parse_arch
 from ..results import Trial, TrialResult
-from .base import ExecutionError, MakeWorker, Resources, Shared, TrialSource, Worker, fault_of
+from .base import ExecutionError, MakeWorker, Shared, TrialSource, Worker, fault_of
 
 MAX_FAILURES = 2
 
@@ -129,42 +126,3 @@ class TrialSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """The state is in the run's store."""
-
-
-def run_trials(
-    source: TrialSource,
-    make_worker: MakeWorker,
-    shared: Shared,
-    resources: Resources,
-    on_start: Callable[[Trial], None],
-    on_end: Callable[[Trial, TrialResult], None],
-) -> None:
-    """See `Executor`."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    searcher = TrialSearcher(source, on_start, on_end)
-    trainable = tune.with_resources(
-        tune.with_parameters(TrialActor, make_worker=make_worker, shared=shared),
-        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
-    )
-    scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
-    try:
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                num_samples=-1,
-                max_concurrent_trials=resources.workers,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="trials",
-                storage_path=scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            ),
-        )
-        tuner.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    if searcher.error:
-        raise searcher.error
