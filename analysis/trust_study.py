@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -25,14 +26,30 @@ from hrvit_nas._files import declarations_dir
 from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
-from hrvit_nas.results import ScoreTable, TrialStore, replacing, score_table, trust
+from hrvit_nas.results import ScoreTable, TrialStore, Trust, replacing, score_table, trust
 from hrvit_nas.search.config import CalibrationConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration
 from hrvit_nas.search.stored import read_config
 
+if TYPE_CHECKING:
+    from hrvit_nas.arch import ArchSpec
+    from hrvit_nas.training import MemberScorer, SupernetProgress
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "supernet.yaml"
+COLUMNS = (
+    "variant",
+    "seed",
+    "steps",
+    "training s",
+    "s a score",
+    "tau",
+    "without MACs",
+    "cross entropy: tau",
+    "cross entropy: without MACs",
+    "top-3 regret, points",
+)
 
 
 class Study(BaseModel):
@@ -83,62 +100,80 @@ def report(
 ) -> None:
     """Prints how well each supernet ranks the members; its first variant is drawn."""
     table = score_table(TrialStore(calibration).records())
-    alone = table.scores[table.last_step]
     contents = [json.loads(path.read_text("utf-8")) for path in sorted(output.glob("*.json"))]
     if not contents:
         raise ConfigError(f"{output} holds no scores; make them with `run`")
     order = list(_load(STUDY).variants)
     contents.sort(key=lambda content: (order.index(content["variant"]), content["seed"]))
-    names = (
-        "variant",
-        "seed",
-        "steps",
-        "training s",
-        "s a score",
-        "tau",
-        "without MACs",
-        "cross entropy: tau",
-        "cross entropy: without MACs",
-        "top-3 regret, points",
-    )
-    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
-    for position, content in enumerate(contents):
-        found = {
-            name: np.array([content["scores"][arch_id][name] for arch_id in table.arch_ids])
-            for name in ("miou", "cross_entropy", "seconds")
-        }
-        by_miou = trust(found["miou"], alone, table.macs, seeds=table.seeds)
-        by_entropy = trust(-found["cross_entropy"], alone, table.macs, seeds=table.seeds)
-        cells = (
-            content["variant"],
-            content["seed"],
-            content["plan"]["steps"],
-            f"{content['training_seconds']:.0f}",
-            f"{np.median(found['seconds']):.2f}",
-            by_miou.tau.describe(),
-            by_miou.residual_tau.describe(),
-            by_entropy.tau.describe(),
-            by_entropy.residual_tau.describe(),
-            by_miou.regret[3].describe(scale=100),
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    ranked = []
+    for content in contents:
+        ranked.append(_ranked(content, table))
+        print(f"| {' | '.join(map(str, _cells(content, ranked[-1])))} |")
+    first = ranked[0]
+    words = [f"{contents[0]['variant']}, by cross entropy:", *trust_verdict(first.by_entropy)]
+    if figure is not None:
+        data = trust_data(
+            first.by_entropy,
+            table.arch_ids,
+            first.inherited,
+            table.scores[table.last_step],
+            table.macs,
+            inherited_criterion="cross_entropy",
         )
-        print(f"| {' | '.join(map(str, cells))} |")
-        if not position:
-            words = [f"{content['variant']}, by cross entropy:", *trust_verdict(by_entropy)]
-        if not position and figure is not None:
-            data = trust_data(
-                by_entropy,
-                table.arch_ids,
-                -found["cross_entropy"],
-                alone,
-                table.macs,
-                inherited_criterion="cross_entropy",
-            )
-            draw_trust(data, figure)
-        if not position and within is not None:
-            words += _within(within, calibration, table, -found["cross_entropy"])
+        draw_trust(data, figure)
+    if within is not None:
+        words += _within(within, calibration, table, first.inherited)
     print()
     for line in words:
         print(line)
+
+
+class _Ranked(NamedTuple):
+    """How a supernet ranks the members of a calibration.
+
+    Attributes:
+        inherited: Negative cross entropy of each, in nats.
+        seconds: Median time of a score.
+        by_miou: What its mIoU says of the stand-alone one.
+        by_entropy: What its cross entropy says.
+    """
+
+    inherited: NDArray[np.float64]
+    seconds: float
+    by_miou: Trust
+    by_entropy: Trust
+
+
+def _ranked(content: dict[str, Any], table: ScoreTable) -> _Ranked:
+    alone = table.scores[table.last_step]
+    found = {
+        name: np.array([content["scores"][arch_id][name] for arch_id in table.arch_ids])
+        for name in ("miou", "cross_entropy", "seconds")
+    }
+    inherited = -found["cross_entropy"]
+    return _Ranked(
+        inherited=inherited,
+        seconds=float(np.median(found["seconds"])),
+        by_miou=trust(found["miou"], alone, table.macs, seeds=table.seeds),
+        by_entropy=trust(inherited, alone, table.macs, seeds=table.seeds),
+    )
+
+
+def _cells(content: dict[str, Any], found: _Ranked) -> tuple[object, ...]:
+    """A row of the printed table, by `COLUMNS`."""
+    return (
+        content["variant"],
+        content["seed"],
+        content["plan"]["steps"],
+        f"{content['training_seconds']:.0f}",
+        f"{found.seconds:.2f}",
+        found.by_miou.tau.describe(),
+        found.by_miou.residual_tau.describe(),
+        found.by_entropy.tau.describe(),
+        found.by_entropy.residual_tau.describe(),
+        found.by_miou.regret[3].describe(scale=100),
+    )
 
 
 def _within(
@@ -173,12 +208,12 @@ def _scored(
     checkpoint: Path,
     seed: int,
 ) -> dict[str, Any]:
+    """Trains the supernet of a variant, and scores the calibration's members with it."""
     import torch
 
     from hrvit_nas import build_supernet
-    from hrvit_nas.arch import ArchSpec
     from hrvit_nas.data import load_data
-    from hrvit_nas.training import MemberScorer, SupernetProgress, SupernetRecipe, train_supernet
+    from hrvit_nas.training import MemberScorer, SupernetRecipe, train_supernet
 
     try:
         plan = SupernetRecipe.model_validate(variant)
@@ -189,16 +224,6 @@ def _scored(
     supernet = build_supernet(
         config.load_space(), data.num_classes, drop_path_rate=config.recipe.drop_path_rate
     )
-
-    def show(progress: SupernetProgress) -> None:
-        if progress.step % 20 == 0:
-            loss = progress.losses[-1]
-            print(
-                f"{name}: step {progress.step}/{plan.steps}, loss {loss.largest:.3f} largest,"
-                f" {loss.others:.3f} others, {progress.seconds:.0f} s",
-                flush=True,
-            )
-
     progress = train_supernet(
         supernet,
         data,
@@ -207,20 +232,10 @@ def _scored(
         cost=config.cost_of,
         seed=seed,
         checkpoint=checkpoint,
-        on_step=show,
+        on_step=partial(_show, name, plan.steps),
     )
     scorer = MemberScorer(supernet, data, config.recipe, plan, torch.device("cpu"))
-    arches = {record.arch_id: record.arch for record in TrialStore(calibration).records()}
-    scores = {}
-    for arch_id, arch in arches.items():
-        started = time.perf_counter()
-        found = scorer.score(ArchSpec.from_json(arch))
-        scores[arch_id] = {
-            "uncalibrated_miou": found.before.miou,
-            "miou": found.after.miou,
-            "cross_entropy": found.after.cross_entropy,
-            "seconds": time.perf_counter() - started,
-        }
+    specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}
     return {
         "variant": name,
         "plan": plan.model_dump(mode="json"),
@@ -228,7 +243,29 @@ def _scored(
         "training_seconds": progress.seconds,
         "returns": progress.returns,
         "checks": [list(check) for check in progress.checks],
-        "scores": scores,
+        "scores": {arch_id: _score(scorer, spec) for arch_id, spec in specs.items()},
+    }
+
+
+def _show(name: str, steps: int, progress: SupernetProgress) -> None:
+    """Prints now and then how far the training of a variant is."""
+    if progress.step % 20 == 0:
+        loss = progress.losses[-1]
+        print(
+            f"{name}: step {progress.step}/{steps}, loss {loss.largest:.3f} largest,"
+            f" {loss.others:.3f} others, {progress.seconds:.0f} s",
+            flush=True,
+        )
+
+
+def _score(scorer: MemberScorer, spec: ArchSpec) -> dict[str, float]:
+    started = time.perf_counter()
+    found = scorer.score(spec)
+    return {
+        "uncalibrated_miou": found.before.miou,
+        "miou": found.after.miou,
+        "cross_entropy": found.after.cross_entropy,
+        "seconds": time.perf_counter() - started,
     }
 
 

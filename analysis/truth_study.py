@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,10 @@ from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.allocation import scaled_member
 from hrvit_nas.space.by_cost import spread_members
 from hrvit_nas.training import Recipe
+
+if TYPE_CHECKING:
+    from hrvit_nas.data import SegmentationData
+    from hrvit_nas.training import TrainResult
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Kind = Literal["spread", "allocation", "variation"]
@@ -106,9 +110,7 @@ def run(
     """Trains what is not trained yet, a trial at a time, with one thread."""
     import torch
 
-    from hrvit_nas import build_segmentor
     from hrvit_nas.data import load_data
-    from hrvit_nas.training import CheckpointError, train
 
     torch.set_num_threads(1)
     study, dataset = _load(name)
@@ -132,47 +134,64 @@ def run(
         path = output / f"{spec.id}-s{seed}.json"
         if path.exists() or (spec.id, seed) in shipped:
             continue
-        checkpoint = path.with_suffix(".pt")
         started = time.perf_counter()
-        for _ in range(2):
-            torch.manual_seed(seed)
-            model = build_segmentor(
-                spec, data.num_classes, drop_path_rate=config.recipe.drop_path_rate
-            )
-            try:
-                result = train(model, data, config.recipe, seed=seed, checkpoint=checkpoint)
-                break
-            except CheckpointError:  # cut off while it was written, or of another recipe
-                checkpoint.unlink(missing_ok=True)
-        cost = estimate_cost(spec, config.image_size, num_classes=data.num_classes)
-        content = {
-            "format": FILE_FORMAT,
-            "arch": spec.to_json(),
-            "kind": kind,
-            "seed": seed,
-            **_conditions(config),
-            "macs": cost.macs,
-            "params": cost.params,
-            "rows": [
-                [
-                    check.step,
-                    check.evaluation.miou,
-                    check.evaluation.cross_entropy,
-                    round(check.seconds, 2),
-                ]
-                for check in result.checks
-            ],
-            "provenance": source,
-        }
+        result = _trained(spec, seed, data, config, path.with_suffix(".pt"))
+        content = {**_content(spec, kind, seed, config, result), "provenance": source}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        checkpoint.unlink(missing_ok=True)
+        path.with_suffix(".pt").unlink(missing_ok=True)
         print(
-            f"{position}/{len(wanted)}: {spec.id} ({kind}), seed {seed}: {cost.macs / 1e6:.1f} M"
-            f" MACs, mIoU {100 * result.evaluation.miou:.2f}%,"
+            f"{position}/{len(wanted)}: {spec.id} ({kind}), seed {seed}:"
+            f" {content['macs'] / 1e6:.1f} M MACs, mIoU {100 * result.evaluation.miou:.2f}%,"
             f" {time.perf_counter() - started:.0f} s",
             flush=True,
         )
+
+
+def _trained(
+    spec: ArchSpec, seed: int, data: SegmentationData, config: SearchConfig, checkpoint: Path
+) -> TrainResult:
+    """Trains an architecture, or what is left of that."""
+    import torch
+
+    from hrvit_nas import build_segmentor
+    from hrvit_nas.training import CheckpointError, train
+
+    def tried() -> TrainResult:
+        torch.manual_seed(seed)
+        model = build_segmentor(spec, data.num_classes, drop_path_rate=config.recipe.drop_path_rate)
+        return train(model, data, config.recipe, seed=seed, checkpoint=checkpoint)
+
+    try:
+        return tried()
+    except CheckpointError:  # cut off while it was written, or of another recipe
+        checkpoint.unlink(missing_ok=True)
+        return tried()
+
+
+def _content(
+    spec: ArchSpec, kind: Kind, seed: int, config: SearchConfig, result: TrainResult
+) -> dict[str, Any]:
+    """What the file of a trial says of it, its provenance aside."""
+    cost = estimate_cost(spec, config.image_size, num_classes=config.num_classes)
+    return {
+        "format": FILE_FORMAT,
+        "arch": spec.to_json(),
+        "kind": kind,
+        "seed": seed,
+        **_conditions(config),
+        "macs": cost.macs,
+        "params": cost.params,
+        "rows": [
+            [
+                check.step,
+                check.evaluation.miou,
+                check.evaluation.cross_entropy,
+                round(check.seconds, 2),
+            ]
+            for check in result.checks
+        ],
+    }
 
 
 @app.command()
