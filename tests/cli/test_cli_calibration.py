@@ -4,11 +4,10 @@ import csv
 import json
 import os
 import signal
-import sys
 
 import pytest
 
-from hrvit_nas.cli.search import NAME, main
+from hrvit_nas.cli.search import main
 from hrvit_nas.report import CALIBRATION_COLUMNS
 from hrvit_nas.results import TrialStore, calibrate
 
@@ -19,16 +18,12 @@ MEMBERS, SEEDS, LONG = 6, 2, 6
 
 
 @pytest.fixture
-def search(monkeypatch, capsys, tmp_path):
+def search(run_command):
     """Runs `hrvit-search` in this process; returns what it printed."""
-    monkeypatch.chdir(tmp_path)
 
     def search(*arguments):
-        monkeypatch.setattr(sys, "argv", [NAME, *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        assert caught.value.code == 0, err
+        status, out, err = run_command(main, *arguments)
+        assert status == 0, err
         return out
 
     return search

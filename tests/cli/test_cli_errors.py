@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import yaml
@@ -16,18 +17,9 @@ SUPERNET = ("--strategy", "supernet")
 
 
 @pytest.fixture
-def search(monkeypatch, capsys, tmp_path):
+def search(run_command):
     """Runs `hrvit-search` in this process, in an empty folder: (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def search(*arguments):
-        monkeypatch.setattr(sys, "argv", [NAME, *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        output = capsys.readouterr()
-        return caught.value.code, output.out, output.err
-
-    return search
+    return partial(run_command, main)
 
 
 @pytest.fixture
