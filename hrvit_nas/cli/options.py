@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_type_hi
 import typer
 
 from .._names import EXECUTORS
+from ..data.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from ..search.profiles import Profile, TrainingPlan
@@ -19,19 +20,8 @@ if TYPE_CHECKING:
 RESOURCES = ("executor", "cpus_per_trial", "gpus_per_trial", "workers", "address")
 """Options that say what trials run on, and what each asks of it."""
 
-
-class Data(StrEnum):
-    """Data sets."""
-
-    SCENES = "scenes"
-    CAMVID = "camvid"
-    CITYSCAPES = "cityscapes"
-    ADE20K = "ade20k"
-    FOLDER = "folder"
-
-
+Data = StrEnum("Data", {name.upper(): name for name in LAYOUTS})
 Executor = StrEnum("Executor", {name.upper(): name for name in EXECUTORS})
-
 
 DataRootOption = Annotated[
     Path | None, typer.Option(help="Folder of the data set (not for scenes).")
@@ -148,7 +138,7 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     embedded = options.data is None and options.data_root is None
     profile = load_profile(options.profile or ("laptop" if embedded else _default_profile()))
     data_name = str(options.data or profile.data.name)
-    recipe_name = options.recipe or profile.recipes.get(data_name)
+    recipe_name = options.recipe or profile.recipe_for(data_name)
     if recipe_name is None:
         raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")
     plan = load_recipe(recipe_name)

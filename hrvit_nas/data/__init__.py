@@ -2,21 +2,41 @@
 
 `load_data` finds or draws a data set; `train_batches` and `val_batches` turn its splits into
 tensors. `layouts` says which folders are understood, `scenes` what the built-in set shows.
-Only the batches need torch, and they are loaded when first used.
+The public names are loaded when first used, so that only the batches load torch, and a command
+can list `layouts` before it loads anything.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from .config import IGNORE_INDEX, AugmentConfig, DataConfig, DataError
-from .dataset import SegmentationData, load_data
-from .scenes import SCENE_CLASSES, draw_scene
-from .sheet import contact_sheet, mask_sheet
-from .splits import Selection, Split, class_shares
 
 if TYPE_CHECKING:
     from .batches import train_batches, val_batches
+    from .config import AugmentConfig, DataConfig
+    from .dataset import SegmentationData, load_data
+    from .labels import IGNORE_INDEX, DataError
+    from .scenes import SCENE_CLASSES, draw_scene
+    from .sheet import contact_sheet, mask_sheet
+    from .splits import Selection, Split, class_shares
+
+_HOMES = {
+    "IGNORE_INDEX": "labels",
+    "SCENE_CLASSES": "scenes",
+    "AugmentConfig": "config",
+    "DataConfig": "config",
+    "DataError": "labels",
+    "SegmentationData": "dataset",
+    "Selection": "splits",
+    "Split": "splits",
+    "class_shares": "splits",
+    "contact_sheet": "sheet",
+    "draw_scene": "scenes",
+    "load_data": "dataset",
+    "mask_sheet": "sheet",
+    "train_batches": "batches",
+    "val_batches": "batches",
+}
 
 __all__ = [
     "IGNORE_INDEX",
@@ -38,8 +58,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("train_batches", "val_batches"):
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import batches
-
-    return getattr(batches, name)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

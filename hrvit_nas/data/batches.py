@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .config import AugmentConfig, DataError
+from .config import AugmentConfig
+from .labels import DataError
 from .splits import Sample, Split
 from .transforms import DEVIATION, MEAN, augment
 

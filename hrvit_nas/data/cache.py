@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .config import DataError
+from .labels import DataError
 from .splits import IMAGES, LABELS, CachedSplit, Source, Split
 
 CACHE_LIMIT_BYTES = 2 << 30

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-IGNORE_INDEX = 255
-"""Label of a pixel that is neither trained on nor scored."""
+from .layouts import LAYOUTS
 
-DataName = Literal["scenes", "camvid", "cityscapes", "ade20k", "folder"]
+if TYPE_CHECKING:
+    DataName = str
+else:  # where pydantic refuses any other name
+    DataName = Literal[tuple(LAYOUTS)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Size = tuple[PositiveInt, PositiveInt]
-
-
-class DataError(ValueError):
-    """A data set cannot be read as configured; the message names the file and the remedy."""
 
 
 class _Config(BaseModel):
@@ -28,8 +26,8 @@ class DataConfig(_Config):
     """One data set.
 
     Attributes:
-        name: `scenes` (drawn here, needs no files), `camvid`, `cityscapes`, `ade20k` or
-            `folder`; `hrvit_nas.data.layouts` describes the folders each of them expects.
+        name: One of `hrvit_nas.data.layouts.LAYOUTS`, which describes the folders that each of
+            them expects; `scenes` is drawn here and needs no files.
         root: Folder of the data set; unset for `scenes`.
         image_size: Height and width that every image and mask is brought to, once, when
             the set is loaded; unset keeps them as stored (96x128 for `scenes`).
@@ -50,9 +48,9 @@ class DataConfig(_Config):
     @classmethod
     def rooted(cls, fields: Mapping[str, Any], root: Path = Path()) -> Self:
         """A data set from what `without_root` says of it, at another place."""
-        return cls.model_validate(
-            {**fields, **({} if fields.get("name") == "scenes" else {"root": root})}
-        )
+        layout = LAYOUTS.get(fields.get("name", cls.model_fields["name"].default))
+        placed = layout is not None and "root" in layout.reads
+        return cls.model_validate({**fields, **({"root": root} if placed else {})})
 
     def without_root(self) -> dict[str, Any]:
         """What the set is, wherever it lies, as plain data."""
@@ -60,17 +58,20 @@ class DataConfig(_Config):
 
     @model_validator(mode="after")
     def _check_fields_fit_name(self) -> Self:
-        if self.name != "scenes" and self.root is None:
+        reads = LAYOUTS[self.name].reads
+        if "root" in reads and self.root is None:
             raise ValueError(f"data set {self.name!r} needs root, the folder it lies in")
-        if (self.name == "folder") != (self.classes is not None):
+        if ("classes" in reads) != (self.classes is not None):
+            readers = [name for name, layout in LAYOUTS.items() if "classes" in layout.reads]
             raise ValueError(
-                "classes, the YAML file of class names, goes with name='folder' and no other;"
+                "classes, the YAML file of class names, goes with"
+                f" {' or '.join(f'name={name!r}' for name in readers)} and no other;"
                 f" got name={self.name!r} and classes={str(self.classes)!r}"
             )
-        unread = ("root",) if self.name == "scenes" else ("num_train", "num_val", "seed")
-        for field in unread:
-            if getattr(self, field) != type(self).model_fields[field].default:
-                raise ValueError(f"data set {self.name!r} does not read {field}; leave it unset")
+        for name, field in type(self).model_fields.items():
+            read = name in ("name", "image_size", *reads)
+            if not read and getattr(self, name) != field.default:
+                raise ValueError(f"data set {self.name!r} does not read {name}; leave it unset")
         return self
 
 

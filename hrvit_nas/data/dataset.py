@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import cached, default_cache_dir
-from .config import IGNORE_INDEX, DataConfig
-from .layouts import find_files
-from .scenes import DEFAULT_SIZE, SCENE_CLASSES
-from .splits import FIRST_VAL_SCENE, FileSplit, SceneSplit, Source, Split
+from .config import DataConfig
+from .labels import IGNORE_INDEX, DataError
+from .layouts import LAYOUTS, SPLITS, Found
+from .splits import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +51,21 @@ def load_data(config: DataConfig, cache_dir: Path | None = None) -> Segmentation
         DataError: Something is missing or faulty; the message names the file.
     """
     directory = (cache_dir or default_cache_dir()).absolute()
-    train: Source
-    val: Source
-    if config.name == "scenes":
-        class_names = SCENE_CLASSES
-        size = config.image_size or DEFAULT_SIZE
-        train = SceneSplit(seed=config.seed, first=0, count=config.num_train, size=size)
-        val = SceneSplit(seed=config.seed, first=FIRST_VAL_SCENE, count=config.num_val, size=size)
-    else:
-        files = find_files(config)
-        class_names = files.class_names
-        train, val = (
-            FileSplit(pairs=files.pairs[split], labels=files.labels, size=config.image_size)
-            for split in ("train", "val")
-        )
+    found = _find(config)
+    train, val = [found.split(name, config.image_size) for name in SPLITS]
     return SegmentationData(
         name=config.name,
-        class_names=class_names,
+        class_names=found.class_names,
         train=cached(train, directory),
         val=cached(val, directory),
     )
+
+
+def _find(config: DataConfig) -> Found:
+    layout = LAYOUTS[config.name]
+    values = {name: getattr(config, name) for name in layout.reads}
+    if config.root is not None:
+        values["root"] = root = config.root.expanduser().absolute()
+        if not root.is_dir():
+            raise DataError(f"root of data set {config.name!r} is not a folder: {root}")
+    return layout.find(**values)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .config import IGNORE_INDEX
 from .dataset import SegmentationData
+from .labels import IGNORE_INDEX
 
 _FAMILIAR = {
     "sky": (135, 190, 235),

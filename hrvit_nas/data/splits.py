@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .config import DataError
-from .layouts import LabelMap
+from .labels import DataError, LabelMap
 from .scenes import draw_scene
 
 Array8 = NDArray[np.uint8]
@@ -28,9 +27,6 @@ DATA_VERSION = 1
 
 IMAGES, LABELS = "images.npy", "labels.npy"
 """Files of a cached split: uint8 arrays (N, H, W, 3) and (N, H, W)."""
-
-FIRST_VAL_SCENE = 1_000_000
-"""Index of the first validation scene, so that the number of training scenes moves none."""
 
 
 class Split(Protocol):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .config import IGNORE_INDEX, AugmentConfig
+from .config import AugmentConfig
+from .labels import IGNORE_INDEX
 
 Array8 = NDArray[np.uint8]
 

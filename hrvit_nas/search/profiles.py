@@ -48,7 +48,7 @@ class Profile(Frozen):
         inherited: Architectures to score with the weights of a supernet.
         narrowing: How it narrows spaces.
         data: Data set when none is named on the command line.
-        recipes: Recipe for each data set.
+        recipes: Recipe for each data set; `folder`'s is that of those that are not named.
         resources: What a trial asks of the machine.
     """
 
@@ -57,8 +57,12 @@ class Profile(Frozen):
     inherited: int = Field(default=200, ge=1)
     narrowing: Narrowing = Narrowing()
     data: DataDefaults = DataDefaults()
-    recipes: Mapping[str, str]
+    recipes: Mapping[DataName, str]
     resources: Resources = Resources()
+
+    def recipe_for(self, data: str) -> str | None:
+        """Name of the recipe for a data set, if there is one."""
+        return self.recipes.get(data, self.recipes.get("folder"))
 
 
 class TrainingPlan(Frozen):

@@ -145,7 +145,7 @@ def test_a_faulty_space_is_refused_with_its_line(refused, tmp_path, profile):
 
 def test_a_profile_without_a_recipe_for_the_data_is_refused(refused, tmp_path, profile):
     content = yaml.safe_load(profile.read_text())
-    del content["recipes"]["camvid"]
+    content["recipes"] = {"scenes": content["recipes"]["scenes"]}
     path = tmp_path / "profile.yaml"
     path.write_text(yaml.safe_dump(content))
     line = refused("--profile", path, "--data", "camvid", "--data-root", tmp_path)

@@ -31,6 +31,7 @@ ORDER = (
     "report",
     "cli",
 )
+HEAVY = {"torch", "ray", "numpy", "pandas", "pydantic", "optuna", "yaml", "matplotlib"}
 LIGHT = ("arch", "cost", "space", "results", "samplers")
 
 
@@ -117,8 +118,11 @@ def test_light_packages_load_neither_torch_nor_ray(name):
 
 
 def test_the_package_alone_loads_next_to_nothing():
-    heavy = {"torch", "ray", "numpy", "pandas", "pydantic", "optuna", "yaml", "matplotlib"}
-    assert loaded("hrvit_nas").isdisjoint(heavy)
+    assert loaded("hrvit_nas").isdisjoint(HEAVY)
+
+
+def test_a_command_lists_its_choices_before_it_loads_anything():
+    assert loaded("hrvit_nas.cli.search").isdisjoint(HEAVY)
 
 
 def loaded(module: str) -> set[str]:

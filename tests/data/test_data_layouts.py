@@ -6,8 +6,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from hrvit_nas.data import DataConfig, DataError, load_data
+from hrvit_nas.data.layouts import LAYOUTS
 
 CAMVID = Path(__file__).parents[3] / "shared" / "data" / "camvid"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def save_image(path, size=(12, 16), value=90):
@@ -31,6 +33,19 @@ def tree(root, *, train=("a", "b"), val=("c",), value=0, size=(12, 16)):
 
 def load(root, tmp_path, name="camvid", **fields):
     return load_data(DataConfig(name=name, root=root, **fields), tmp_path / "cache")
+
+
+def test_a_layout_reads_fields_that_there_are_and_needs_a_root_unless_it_draws():
+    for name, layout in LAYOUTS.items():
+        assert set(layout.reads) < set(DataConfig.model_fields), name
+        assert ("root" in layout.reads) != ("seed" in layout.reads), name
+
+
+def test_the_page_on_running_says_what_each_root_holds():
+    lines = (DOCS / "running.md").read_text(encoding="utf-8").splitlines()
+    begin = lines.index("| `--data` | `--data-root` holds |") + 2
+    rows = lines[begin : lines.index("", begin)]
+    assert rows == [f"| `{name}` | {layout.root} |" for name, layout in LAYOUTS.items()]
 
 
 def test_camvid_tree(tmp_path):

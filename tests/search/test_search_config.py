@@ -45,11 +45,19 @@ def test_every_recipe_trains_crops_that_fit_its_images(name):
 def test_every_profile_names_what_exists(name):
     profile = load_profile(name)
     assert profile.data.name in profile.recipes
-    assert set(profile.recipes) == {"scenes", "camvid", "folder", "cityscapes", "ade20k"}
+    assert "folder" in profile.recipes  # which is that of layouts to come
     assert set(profile.recipes.values()) <= set(list_recipes())
     known = {gene.name: gene for space in list_spaces() for gene in load_space(space).genes}
     for gene, choices in profile.narrowing.choices.items():
         assert set(choices) <= set(known[gene].choices), gene
+
+
+def test_a_data_set_that_a_profile_does_not_name_is_trained_by_the_recipe_for_folders():
+    profile = load_profile("laptop")
+    some = profile.model_copy(update={"recipes": {"scenes": "laptop", "folder": "camvid"}})
+    assert [some.recipe_for(name) for name in ("scenes", "cityscapes")] == ["laptop", "camvid"]
+    none = profile.model_copy(update={"recipes": {"scenes": "laptop"}})
+    assert none.recipe_for("cityscapes") is None
 
 
 @pytest.mark.parametrize("space_name", list_spaces())

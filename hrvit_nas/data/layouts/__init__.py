@@ -1,0 +1,25 @@
+"""Data sets that are understood: one module a layout, and its entry here.
+
+The standard library alone until one is read, so that a command can list names before it loads
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from . import ade20k, camvid, cityscapes, folder, scenes
+from .base import SPLITS, FileSet, Found, Layout
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "scenes": scenes.LAYOUT,
+        "camvid": camvid.LAYOUT,
+        "cityscapes": cityscapes.LAYOUT,
+        "ade20k": ade20k.LAYOUT,
+        "folder": folder.LAYOUT,
+    }
+)
+
+__all__ = ["LAYOUTS", "SPLITS", "FileSet", "Found", "Layout"]
