@@ -9,6 +9,7 @@ from .attention import (
     AttentionTraits,
     attention_group_width,
 )
+from .heads import HEAD_KINDS, HeadKind, HeadTraits
 from .presets import (
     PRESETS,
     REFERENCES,
@@ -45,6 +46,7 @@ __all__ = [
     "FEED_FORWARDS",
     "FUSIONS",
     "HEADED_ATTENTIONS",
+    "HEAD_KINDS",
     "MAX_BRANCHES",
     "NUM_STAGES",
     "PATCH_EMBEDDINGS",
@@ -62,6 +64,8 @@ __all__ = [
     "Family",
     "FeedForward",
     "FusionPlan",
+    "HeadKind",
+    "HeadTraits",
     "ModuleSpec",
     "PatchEmbedding",
     "PyramidSpec",

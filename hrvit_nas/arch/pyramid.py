@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
 
+from .heads import HEAD_KINDS, HeadKind
 from .spec import (
     SCHEMA_VERSION,
     ArchError,
@@ -72,7 +73,8 @@ class PyramidSpec(Identified):
     Attributes:
         family: `mit` or `cswin`.
         stages: Four stages, at strides 4, 8, 16 and 32.
-        head_width: Channels of the SegFormer head.
+        head_width: Channels of the segmentation head.
+        head_kind: Segmentation head, one of `HEAD_KINDS`.
 
     Raises:
         ArchError: A rule is broken; the message names the stage.
@@ -81,11 +83,13 @@ class PyramidSpec(Identified):
     family: Family
     stages: tuple[PyramidStage, ...]
     head_width: int
+    head_kind: HeadKind = "segformer"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
         require_choice("family", self.family, FAMILIES)
         require_int("head_width", self.head_width, 1)
+        require_choice("head_kind", self.head_kind, tuple(HEAD_KINDS))
         if len(self.stages) != NUM_STAGES:
             raise ArchError(f"a pyramid has {NUM_STAGES} stages, got {len(self.stages)}")
         for number, stage in enumerate(self.stages, start=1):

@@ -23,6 +23,7 @@ from .attention import (
     Attention,
     attention_group_width,
 )
+from .heads import HEAD_KINDS, HeadKind
 
 T = TypeVar("T")
 
@@ -292,7 +293,8 @@ class ArchSpec(Identified):
 
     Attributes:
         stem_width: Channels after the stem (even); the first convolution has half of them.
-        head_width: Channels of the SegFormer head.
+        head_width: Channels of the segmentation head.
+        head_kind: Segmentation head, one of `HEAD_KINDS`.
         modules: The modules, in order; a module has as many branches as the one before or
             one more, and the first has one.
 
@@ -303,11 +305,13 @@ class ArchSpec(Identified):
     stem_width: int
     head_width: int
     modules: tuple[ModuleSpec, ...]
+    head_kind: HeadKind = "segformer"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modules", tuple(self.modules))
         require_int("stem_width", self.stem_width, 2)
         require_int("head_width", self.head_width, 1)
+        require_choice("head_kind", self.head_kind, tuple(HEAD_KINDS))
         if self.stem_width % 2:
             raise ArchError(f"stem_width must be even, got {self.stem_width}")
         if not self.modules:

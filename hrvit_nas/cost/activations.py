@@ -67,16 +67,6 @@ def backbone_floats(
     return peak, maps
 
 
-def segformer_work(
-    head_width: int, num_classes: int, tokens: tuple[int, ...], pixels: int
-) -> tuple[int, int]:
-    """Elements of the segmentation head beside the backbone's maps, and once these are gone."""
-    total = head_width * tokens[0]
-    logits = num_classes * tokens[0]
-    joining = max((total + head_width * count for count in tokens[1:]), default=0)
-    return total + max(logits, joining), logits + num_classes * pixels
-
-
 def classification_work(outputs: tuple[int, ...], tokens: tuple[int, ...]) -> int:
     """Elements of the classification head beside the backbone's maps.
 

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 from ..arch import Arch, ArchSpec, BranchSpec, PyramidSpec
 from . import activations, terms
 from .attention import Site, attention
+from .heads import HeadSite, head, head_floats
 from .pyramids import pyramid_floats, pyramid_parts
 from .terms import Part
 
@@ -155,9 +156,13 @@ def _parts(
     else:
         yield from _backbone(spec, image_size, tokens)
     if task == "segmentation":
-        yield 0, 0, 1, terms.segformer_head(spec.out_widths, spec.head_width, num_classes, tokens)
+        yield 0, 0, 1, head(spec.head_kind, _head_site(spec, num_classes, tokens))
     elif task == "classification":
         yield 0, 0, 1, terms.classification_head(spec.out_widths, num_classes, tokens)
+
+
+def _head_site(spec: Arch, num_classes: int, tokens: tuple[int, ...]) -> HeadSite:
+    return HeadSite(spec.out_widths, tokens, spec.head_width, num_classes)
 
 
 def _backbone(
@@ -201,9 +206,8 @@ def _peak_floats(spec: Arch, image_size: tuple[int, int], task: Task, num_classe
         peak, maps = activations.backbone_floats(spec, image_size, tokens)
     with_maps = without_maps = 0
     if task == "segmentation":
-        with_maps, without_maps = activations.segformer_work(
-            spec.head_width, num_classes, tokens, pixels
-        )
+        at = _head_site(spec, num_classes, tokens)
+        with_maps, without_maps = head_floats(spec.head_kind, at, pixels)
     elif task == "classification":
         with_maps = activations.classification_work(terms.CLASSIFIER_WIDTHS, tokens)
     return max(peak, 3 * pixels + maps + with_maps, 3 * pixels + without_maps)

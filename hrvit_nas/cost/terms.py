@@ -144,31 +144,6 @@ def patch_embedding(kind: PatchEmbedding, inputs: int, outputs: int, tokens: int
     return part_of([*terms, norm("patch_embedding", outputs), norm("norm", outputs)])
 
 
-def segformer_branch(inputs: int, width: int, tokens: int, finest: int) -> list[Term]:
-    """One branch's way through the head: projection and its slice of the joining map."""
-    joining = width * width
-    params = inputs * width + width + joining
-    published = tokens * inputs * width + finest * joining
-    if tokens > inputs:
-        executed = inputs * width * tokens
-        return [
-            Term("head", "matmul", joining * inputs, 0, 0),
-            Term("head", "linear", executed, published, params),
-        ]
-    return [Term("head", "linear", tokens * (inputs * width + joining), published, params)]
-
-
-@lru_cache(CACHE_SIZE)
-def segformer_head(
-    widths: tuple[int, ...], head_width: int, num_classes: int, tokens: tuple[int, ...]
-) -> Part:
-    """Projections, joining map, norm and classifier."""
-    terms = [norm("head", head_width), linear("head", head_width, num_classes, tokens[0])]
-    for width, count in zip(widths, tokens, strict=True):
-        terms += segformer_branch(width, head_width, count, tokens[0])
-    return part_of(terms)
-
-
 @lru_cache(CACHE_SIZE)
 def classification_head(widths: tuple[int, ...], num_classes: int, tokens: tuple[int, ...]) -> Part:
     """Bottlenecks, stride-2 convolutions, final map and classifier."""

@@ -13,11 +13,10 @@ from ..arch import Arch, ArchError, ArchSpec, PyramidSpec
 from .attention import Attention
 from .backbone import Backbone
 from .cswin import CSWin
-from .heads import ClassificationHead, SegFormerHead
+from .heads import HEAD_MODULES, ClassificationHead
 from .layers import LinearNorm
 from .mit import MiT
 
-HEADS = ("segformer",)
 INIT_DEVIATION = 0.02
 
 
@@ -56,15 +55,12 @@ class Classifier(Network):
         return self.head(self.backbone.forward_tokens(image_bchw))
 
 
-def build_segmentor(
-    spec: Arch, num_classes: int, head: str = "segformer", *, drop_path_rate: float = 0.0
-) -> Segmentor:
+def build_segmentor(spec: Arch, num_classes: int, *, drop_path_rate: float = 0.0) -> Segmentor:
     """Builds a segmentation network.
 
     Args:
         spec: The architecture.
         num_classes: Classes to tell apart, at least 1.
-        head: Decoder; `segformer` is the one there is.
         drop_path_rate: Stochastic-depth rate of the last block, 0 to below 1.
 
     Returns:
@@ -72,14 +68,12 @@ def build_segmentor(
         `(B, num_classes, H, W)`; `.forward_features(x)` gives the four maps.
 
     Raises:
-        ValueError: The head is unknown, a number is out of range, or the architecture needs a
-            package that is not installed.
+        ValueError: A number is out of range, or the architecture needs a package that is not
+            installed.
     """
-    if head not in HEADS:
-        raise ValueError(f"head must be one of {', '.join(HEADS)}, got {head!r}")
     check_numbers(num_classes, drop_path_rate)
-    decoder = SegFormerHead(spec.out_widths, spec.head_width, num_classes)
-    return Segmentor(spec, _build_backbone(spec, drop_path_rate), decoder)
+    head = HEAD_MODULES[spec.head_kind](spec.out_widths, spec.head_width, num_classes)
+    return Segmentor(spec, _build_backbone(spec, drop_path_rate), head)
 
 
 def _build_backbone(spec: Arch, drop_path_rate: float) -> nn.Module:

@@ -21,6 +21,7 @@ from ..space import Space
 from ..space.genes import Target
 from . import skeletons
 from .build import initialise
+from .heads import HEAD_MODULES
 from .layers import TokenBatchNorm
 
 
@@ -44,7 +45,17 @@ def largest_parts(space: Space, num_classes: int) -> Iterator[tuple[str, nn.Modu
                     for width in largest.values("width", m, b):
                         if width % des_factor(width) == 0:
                             yield f"{at}.blocks.{j}.shortcut", skeletons.shortcut(width)
-    yield "head", skeletons.head(widest.out_widths, largest.of("head_width"), num_classes)
+    for kind in largest.values("head_kind"):
+        yield "head", skeletons.head(kind, widest.out_widths, widest.head_width, num_classes)
+
+
+def joined_layers(space: Space) -> dict[str, int]:
+    """Layers of the heads of a space whose input is several maps side by side, and how many."""
+    return {
+        f"head.{layer}": count
+        for kind in _Largest(space).values("head_kind")
+        for layer, count in HEAD_MODULES[kind].joined(space.base.num_branches).items()
+    }
 
 
 class _Largest:

@@ -118,9 +118,10 @@ def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> No
 
     Raises:
         ValueError: A tensor is missing, unexpected or of another shape; the message names it.
-            The model is then unchanged. Or the model is a pyramid.
+            The model is then unchanged. Or the model is a pyramid, or has another head than
+            SegFormer's.
     """
-    _require_hrvit(model)
+    _require_published(model)
     ours = model.state_dict()
     names = {published_name(name, segmentor=isinstance(model, Segmentor)): name for name in ours}
     problems = []
@@ -152,9 +153,9 @@ def export_published_state(model: Network) -> dict[str, Tensor]:
     """The model's tensors by published name, 1x1 convolutions as four-dimensional kernels.
 
     Raises:
-        ValueError: The model is a pyramid.
+        ValueError: The model is a pyramid, or has another head than SegFormer's.
     """
-    _require_hrvit(model)
+    _require_published(model)
     segmentor = isinstance(model, Segmentor)
     state = {}
     for name, tensor in model.state_dict().items():
@@ -164,11 +165,16 @@ def export_published_state(model: Network) -> dict[str, Tensor]:
     return state
 
 
-def _require_hrvit(model: Network) -> None:
+def _require_published(model: Network) -> None:
     if isinstance(model.spec, PyramidSpec):
         raise ArchError(
             f"the published format is of HRViT alone, got a {model.spec.family} pyramid;"
             " keep its state_dict as it is"
+        )
+    if isinstance(model, Segmentor) and model.spec.head_kind != "segformer":
+        raise ArchError(
+            "the published format is known of the segformer head alone, got"
+            f" {model.spec.head_kind}; keep its state_dict as it is"
         )
 
 

@@ -7,7 +7,7 @@ groups keep a channel in its role whatever the width:
 - query, key and value, and what reads them, have a group for the half of the channels that attends
   along rows and one for the half that attends along columns;
 - the hidden channels of MixCFN have a group for each of its two convolutions;
-- the last convolution of the SegFormer head has one for each branch.
+- a layer of a head that reads several maps side by side has one for each.
 
 The Kronecker factors of the diversity-enhanced shortcut change their sizes (k, k) and (p, p) with
 the width in steps; each is a prefix of the largest, so that a member has exactly the shortcut that
@@ -16,7 +16,7 @@ its stand-alone definition has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import torch
@@ -42,16 +42,16 @@ def shared_path(path: str) -> str:
     return path.removesuffix(".linear") if path.endswith(".to_output.linear") else path
 
 
-def groups_of(path: str, leaf: nn.Module, num_branches: int) -> Groups:
+def groups_of(path: str, leaf: nn.Module, joined: Mapping[str, int]) -> Groups:
     """Groups of the weight of a layer; its bias has those of the first axis.
 
     Args:
         path: `shared_path` of the layer.
         leaf: The layer.
-        num_branches: Branches whose maps the head joins.
+        joined: Layers whose input is several maps side by side, and how many.
     """
-    if path == "head.fusion.linear":
-        return (1, num_branches)
+    if path in joined:
+        return (1, joined[path])
     name = path.rpartition(".")[2]
     if name == "to_input":
         return (_HALVES * input_parts(leaf), 1)

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from ..arch import BranchSpec, FusionPlan
 from .backbone import Fusion, Stem
 from .blocks import Block, DiversityEnhancedShortcut, build_patch_embedding
-from .heads import SegFormerHead
+from .heads import HEAD_MODULES
 from .layers import layer_norm
 
 PARTS_KEPT = 256
@@ -76,6 +76,6 @@ def norm(width: int) -> nn.Module:
 
 
 @lru_cache(PARTS_KEPT)
-def head(widths: tuple[int, ...], head_width: int, num_classes: int) -> nn.Module:
-    """The segmentation head."""
-    return _skeleton(SegFormerHead, widths, head_width, num_classes)
+def head(kind: str, widths: tuple[int, ...], head_width: int, num_classes: int) -> nn.Module:
+    """A segmentation head."""
+    return _skeleton(HEAD_MODULES[kind], widths, head_width, num_classes)

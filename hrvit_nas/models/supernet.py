@@ -28,7 +28,7 @@ from .backbone import Backbone, Module, drop_path_schedule
 from .blocks import Block, BranchStage
 from .build import Segmentor, build_segmentor, check_numbers
 from .calibration import Images, recalibrate
-from .largest import first_values, largest_parts
+from .largest import first_values, joined_layers, largest_parts
 from .layers import TokenBatchNorm
 from .sharing import Groups, groups_of, shared_path, take
 
@@ -61,6 +61,7 @@ class Supernet(nn.Module):
         self._groups: dict[str, Groups] = {}
         self._statistics: OrderedDict[str, Statistics] = OrderedDict()
         self._members: set[str] = set()
+        joined = joined_layers(space)
         largest: dict[str, tuple[nn.Module, str, Tensor]] = {}
         for prefix, part in largest_parts(space, num_classes):
             for path, leaf in part.named_modules(prefix=prefix):
@@ -69,8 +70,7 @@ class Supernet(nn.Module):
                     found = largest.get(f"{path}.{name}")
                     if found is None or tensor.numel() > found[2].numel():
                         largest[f"{path}.{name}"] = leaf, name, tensor
-                        groups = groups_of(path, leaf, space.base.num_branches)
-                        self._groups[path] = groups
+                        self._groups[path] = groups_of(path, leaf, joined)
         for name, (leaf, tensor_name, _) in largest.items():
             self._register(name, first_values(name, leaf, tensor_name))
         self._shared = dict(self.named_parameters())
@@ -202,7 +202,7 @@ class Supernet(nn.Module):
             stem=self._bound(skeletons.stem(spec.stem_width), "backbone.stem", statistics),
             stages=_numbered(nn.ModuleList, self.training, stages),
         )
-        head = skeletons.head(spec.out_widths, spec.head_width, self.num_classes)
+        head = skeletons.head(spec.head_kind, spec.out_widths, spec.head_width, self.num_classes)
         segmentor = _composed(
             Segmentor,
             self.training,
@@ -232,7 +232,7 @@ class Supernet(nn.Module):
             groups = self._groups[there]
             wanted = groups
             if there.endswith(".to_input"):
-                wanted = groups_of(there, skeleton, 0)
+                wanted = groups_of(there, skeleton, {})
             attributes["_parameters"] = {
                 name: tensor
                 if tensor is None

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrvit_nas.arch import ATTENTION_KINDS, Arch, ArchSpec, BranchSpec, PyramidSpec, PyramidStage
+from hrvit_nas.arch import (
+    ATTENTION_KINDS,
+    HEAD_KINDS,
+    Arch,
+    ArchSpec,
+    BranchSpec,
+    PyramidSpec,
+    PyramidStage,
+)
 from hrvit_nas.cost import Cost, estimate_cost
 
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, figure_bytes, one_line, save_figure
@@ -132,7 +140,7 @@ def drawing_data(
         column_name="module" if isinstance(spec, ArchSpec) else "stage",
         caption=f"multiply-adds per image at {height}\N{MULTIPLICATION SIGN}{width},"
         f" {cost.num_classes} classes; stem {_part_share(cost, 'stem'):.0%},"
-        f" head {_part_share(cost, 'head'):.0%}\nthickness: square root of the width;"
+        f" {_head(spec)} {_part_share(cost, 'head'):.0%}\nthickness: square root of the width;"
         " cuts: blocks; shade: share of the multiply-adds\n"
         + _LEGENDS["hrvit" if isinstance(spec, ArchSpec) else "pyramid"],
     )
@@ -191,8 +199,9 @@ def difference_data(
         f"\N{MULTIPLICATION SIGN}{image_size[1]}, {costs[0].num_classes} classes, in points of a"
         " percentage\n"
         "shade: how large it is, blue for more; outlined: changed; stem "
-        f"{_changed_word(first.stem_width, second.stem_width)}, head "
-        f"{_changed_word(first.head_width, second.head_width)} channels\n"
+        f"{_changed_word(first.stem_width, second.stem_width)},"
+        f" {_changed_word(_head(first), _head(second))}"
+        f" {_changed_word(first.head_width, second.head_width)} channels\n"
         f"{_fusion_changes(first, second)}",
         difference=True,
     )
@@ -234,6 +243,11 @@ def _shares(cost: Cost) -> dict[tuple[int, int], float]:
 
 def _part_share(cost: Cost, part: str) -> float:
     return cost.by("part").get(part, 0) / cost.macs
+
+
+def _head(spec: Arch) -> str:
+    """The head by name, which the published one needs not."""
+    return "head" if spec.head_kind == "segformer" else f"{HEAD_KINDS[spec.head_kind].label} head"
 
 
 def _words(part: BranchSpec | PyramidStage, share: float) -> tuple[str, ...]:

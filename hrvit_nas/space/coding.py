@@ -8,7 +8,7 @@ from typing import Any
 
 from hrvit_nas.arch import ArchError, ArchSpec, BranchSpec, ModuleSpec
 
-from .genes import BRANCH_FIELDS, Constraint, SpaceError, Target, Value, holds
+from .genes import BRANCH_FIELDS, SPEC_FIELDS, Constraint, SpaceError, Target, Value, holds
 from .rules import INACTIVE, Blueprint, as_read
 
 
@@ -58,9 +58,10 @@ class Coding:
             )
             fusion: Any = self._plan.value(self._fusions[m], codes)
             modules.append(ModuleSpec(branches=specs, fusion=fusion))
-        stem_width: Any = self._plan.value(Target("stem_width"), codes)
-        head_width: Any = self._plan.value(Target("head_width"), codes)
-        return ArchSpec(stem_width=stem_width, head_width=head_width, modules=tuple(modules))
+        values: dict[str, Any] = {
+            name: self._plan.value(Target(name), codes) for name in SPEC_FIELDS
+        }
+        return ArchSpec(modules=tuple(modules), **values)
 
     @cached_property
     def _choices(self) -> tuple[tuple[Value, ...], ...]:
@@ -177,7 +178,7 @@ def _not_a_choice(name: str, value: Value | None, choices: Sequence[Value]) -> s
 
 
 def _first_difference(spec: ArchSpec, mine: ArchSpec) -> str:
-    targets = [Target("stem_width"), Target("head_width")]
+    targets = [Target(name) for name in SPEC_FIELDS]
     targets += [Target("fusion", m) for m in range(len(spec.modules))]
     targets += [Target(name, m, b) for m, b, _ in spec.walk() for name in BRANCH_FIELDS]
     target = next(target for target in targets if target.of(spec) != target.of(mine))

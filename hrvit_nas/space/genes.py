@@ -16,7 +16,7 @@ Value = int | str | bool
 
 BRANCH_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(BranchSpec))
 MODULE_FIELDS: tuple[str, ...] = ("fusion",)
-SPEC_FIELDS: tuple[str, ...] = ("stem_width", "head_width")
+SPEC_FIELDS: tuple[str, ...] = ("stem_width", "head_width", "head_kind")
 
 READERS: dict[str, tuple[str, ...]] = {
     "strip_width": STRIP_ATTENTIONS,
@@ -96,8 +96,9 @@ class Gene:
 
     Attributes:
         name: Unique in its space.
-        field: Pattern of the fields it sets: `stem_width`, `head_width`, `modules.M.fusion` or
-            `modules.M.branches.B.NAME`, where M and B count from 1 and `*` stands for all.
+        field: Pattern of the fields it sets: `stem_width`, `head_width`, `head_kind`,
+            `modules.M.fusion` or `modules.M.branches.B.NAME`, where M and B count from 1 and `*`
+            stands for all.
         choices: What the fields may hold, in the order of the encoding.
         when: (gene, its choices) pairs that must all hold for this gene to be active. While it
             is inactive its fields keep the base's value. A gene is inactive, too, where the

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrvit_nas.arch import (
+    HEAD_KINDS,
     PRESETS,
     REFERENCES,
     ArchError,
@@ -44,7 +45,12 @@ def pyramids(draw):
                 **only,
             )
         )
-    return PyramidSpec(family=family, stages=stages, head_width=draw(st.integers(1, 64)))
+    return PyramidSpec(
+        family=family,
+        stages=stages,
+        head_width=draw(st.integers(1, 64)),
+        head_kind=draw(st.sampled_from(list(HEAD_KINDS))),
+    )
 
 
 @given(pyramids())

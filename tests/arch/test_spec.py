@@ -11,6 +11,7 @@ from hrvit_nas.arch import (
     ATTENTIONS,
     FEED_FORWARDS,
     FUSIONS,
+    HEAD_KINDS,
     HEADED_ATTENTIONS,
     PATCH_EMBEDDINGS,
     SCHEMA_VERSION,
@@ -22,6 +23,7 @@ from hrvit_nas.arch import (
     ModuleSpec,
     des_factor,
     get_arch,
+    parse_arch,
     scale_widths,
 )
 from hrvit_nas.arch.spec import FIRST_FIELDS, canonical
@@ -78,6 +80,7 @@ def arch_specs(draw):
     return ArchSpec(
         stem_width=2 * draw(st.integers(1, 64)),
         head_width=draw(st.integers(1, 768)),
+        head_kind=draw(st.sampled_from(list(HEAD_KINDS))),
         modules=tuple(modules),
     )
 
@@ -143,10 +146,20 @@ def test_a_field_added_later_stands_in_the_json_only_where_it_is_set():
     assert canonical(Later(width=8, gate="silu")) == {"width": 8, "blocks": 1, "gate": "silu"}
 
 
-def test_every_field_of_today_stands_in_the_json():
-    for part in (B1, B1.modules[0], B1.modules[0].branches[0], get_arch("mit_b0").stages[0]):
-        held = {field.name for field in fields(part)} - {"modules", "branches"}
-        assert set(canonical(part)) == held == FIRST_FIELDS[type(part).__name__]
+def test_every_field_of_the_first_day_stands_in_the_json():
+    pyramid = get_arch("mit_b0")
+    for part in (B1, B1.modules[0], B1.modules[0].branches[0], pyramid, pyramid.stages[0]):
+        held = {field.name for field in fields(part)} - {"modules", "branches", "stages"}
+        first = FIRST_FIELDS[type(part).__name__]
+        assert set(canonical(part)) == first == held - {"head_kind"}
+
+
+def test_another_head_stands_in_the_json():
+    for name in ("hrvit_b1", "mit_b0"):
+        spec = get_arch(name)
+        other = replace(spec, head_kind="upernet")
+        assert other.to_dict() == {**spec.to_dict(), "head_kind": "upernet"}
+        assert parse_arch(other.to_json()) == other != spec
 
 
 def change(**changes):
@@ -172,7 +185,7 @@ def without(key, data):
         ([], "an architecture must be a mapping, got list"),
         (change(schema_version=2), "schema_version must be 1, got 2"),
         (without("schema_version", B1.to_dict()), "schema_version must be 1, got None"),
-        (change(depth=3), "unknown key 'depth'; known: head_width, modules, stem_width"),
+        (change(depth=3), "unknown key 'depth'; known: head_kind, head_width, modules, stem"),
         (without("stem_width", B1.to_dict()), "architecture: .*stem_width"),
         (without("modules", B1.to_dict()), "modules must hold a list, got NoneType"),
         (change(modules=[3]), "module 1 must be a mapping, got int"),
@@ -298,6 +311,7 @@ def modules_of(*branch_counts, fusions=()):
         ({"stem_width": 33}, "stem_width must be even, got 33"),
         ({"stem_width": 0}, "stem_width must be an integer of at least 2, got 0"),
         ({"head_width": 0}, "head_width must be an integer of at least 1, got 0"),
+        ({"head_kind": "fcn"}, "head_kind must be one of segformer, upernet; got 'fcn'"),
         ({"modules": ()}, "at least one module, got none"),
         ({"modules": modules_of(2)}, "module 1 must have 1 branches, got 2"),
         ({"modules": modules_of(1, 3)}, "module 2 must have 1 or 2 branches, got 3"),

@@ -1,6 +1,7 @@
 """Costs against networks that run: fvcore's counts, parameters, and live activations."""
 
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from hrvit_nas.arch import PRESETS, REFERENCES, get_arch, scale_widths
+from hrvit_nas.arch import HEAD_KINDS, PRESETS, REFERENCES, get_arch, scale_widths
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.evaluation.fvcore_count import attention_products, count_macs
 from hrvit_nas.models import build_classifier, build_segmentor
@@ -48,6 +49,30 @@ def test_macs_of_rivals_are_fvcores(name):
     assert cost.by("operator") == fvcore_count(model, size)
     assert cost.params == num_parameters(model)
     assert sum(entry.macs for entry in cost.entries) == cost.macs
+
+
+def with_head(kind, name="hrvit_b1"):
+    return replace(scale_widths(get_arch(name), 0.25), head_kind=kind, head_width=48)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (101, 75)], ids=str)
+@pytest.mark.parametrize("name", ["hrvit_b1", "mit_b0"])
+@pytest.mark.parametrize("kind", HEAD_KINDS)
+def test_every_head_costs_what_it_does(kind, name, size):
+    spec = with_head(kind, name)
+    model = build_segmentor(spec, CLASSES)
+    cost = estimate_cost(spec, size)
+    assert cost.by("operator") == count_macs(model, size)
+    assert cost.params == num_parameters(model)
+    assert sum(entry.macs for entry in cost.entries) == cost.macs
+
+
+@pytest.mark.parametrize("kind", HEAD_KINDS)
+def test_macs_of_every_head_are_fvcores(kind):
+    spec, size = with_head(kind, "mit_b0"), (101, 75)
+    assert estimate_cost(spec, size).by("operator") == fvcore_count(
+        build_segmentor(spec, CLASSES), size
+    )
 
 
 @pytest.mark.parametrize("size", [(128, 192), (101, 75)])
@@ -164,6 +189,16 @@ def test_members_hold_what_is_estimated(name, task, rng):
     space = load_space(name)
     for _ in range(5):
         check_peak(space.sample(rng), (257, 330), task)
+
+
+@pytest.mark.parametrize("size", [(256, 320), (101, 75)], ids=str)
+@pytest.mark.parametrize("head_width", [8, 128])
+@pytest.mark.parametrize("num_modules", [1, 3, 6])
+@pytest.mark.parametrize("kind", HEAD_KINDS)
+def test_every_head_holds_what_is_estimated(kind, num_modules, head_width, size):
+    spec = with_head(kind)
+    modules = spec.modules[:num_modules]
+    check_peak(replace(spec, head_width=head_width, modules=modules), size, "segmentation")
 
 
 @pytest.mark.parametrize("size", [(128, 192), (101, 75)])

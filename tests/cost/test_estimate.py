@@ -100,6 +100,22 @@ def test_the_breakdown_adds_up(name, task):
     }
 
 
+# Millions of parameters, and thousands of millions of multiply-adds at 512x512 with 150 classes, as
+# published: with an auxiliary head on the third branch, and with half of the attention products.
+@pytest.mark.parametrize(
+    ("name", "params", "macs"), [("b1", 35.9, 219), ("b2", 49.7, 233), ("b3", 55.4, 236)]
+)
+def test_upernet_costs_what_is_published(name, params, macs):
+    spec = replace(get_arch(f"hrvit_{name}"), head_kind="upernet", head_width=512)
+    cost = estimate_cost(spec, num_classes=150)
+    conv, classes = 9 * spec.out_widths[2] * 256, 256 * 150
+    auxiliary_params, auxiliary_macs = conv + 2 * 256 + classes + 150, (conv + classes) * 32 * 32
+    attention = sum(e.published_macs for e in cost.entries if e.operator == "attention")
+    assert (cost.params + auxiliary_params) / 1e6 == pytest.approx(params, rel=0.01)
+    published = cost.published_macs - attention / 2 + auxiliary_macs
+    assert published / 1e9 == pytest.approx(macs, rel=0.005)
+
+
 def test_a_block_more_costs_what_a_block_costs():
     def cost(blocks):
         spec = get_arch("hrvit_b1")

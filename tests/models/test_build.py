@@ -53,7 +53,6 @@ def wake(model):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: build_segmentor(SMALL, 5, "upernet"), "head must be .*segformer.* got 'upernet'"),
         (lambda: build_segmentor(SMALL, 0), "num_classes must be at least 1, got 0"),
         (lambda: build_classifier(SMALL, -1), "num_classes must be at least 1, got -1"),
         (

@@ -81,7 +81,7 @@ def test_one_slice_is_a_view(shape, groups):
     ],
 )
 def test_groups_of_a_layer(path, leaf, groups):
-    assert groups_of(path, leaf, num_branches=3) == groups
+    assert groups_of(path, leaf, {"head.fusion.linear": 3}) == groups
 
 
 def test_both_forms_of_the_output_projection_share_a_path():

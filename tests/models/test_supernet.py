@@ -3,13 +3,14 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from random import Random
 
 import pytest
 import torch
 from torch import nn
 
-from hrvit_nas.arch import des_factor, get_arch
+from hrvit_nas.arch import HEAD_KINDS, des_factor, get_arch
 from hrvit_nas.models import (
     build_segmentor,
     build_supernet,
@@ -19,7 +20,7 @@ from hrvit_nas.models import (
     skeletons,
 )
 from hrvit_nas.models import supernet as module
-from hrvit_nas.space import SpaceError, load_space
+from hrvit_nas.space import Gene, SpaceError, load_space
 
 CLASSES = 5
 EXACT = 1e-9
@@ -286,6 +287,61 @@ def test_weights_start_as_those_of_a_network_of_that_size(make_config):
             assert torch.equal(mine, theirs), name
         elif theirs.numel() > 2000:
             assert mine.std().item() == pytest.approx(theirs.std().item(), rel=0.15), name
+
+
+# Kinds of head
+
+
+@pytest.fixture(scope="module")
+def headed(make_config):
+    """A space of small networks whose heads vary in kind and width, and the maps that they read."""
+    gene = Gene(name="head_kind", field="head_kind", choices=tuple(HEAD_KINDS))
+    choices = {**make_config().narrowing.choices, "head_width": [16, 32]}
+    narrowing = make_config().narrowing.model_copy(update={"choices": choices})
+    space = make_config(narrowing=narrowing).load_space()
+    return replace(space, genes=(*space.genes, gene))
+
+
+@pytest.fixture(scope="module")
+def headed_members(headed):
+    rng = Random(4)
+    found = [headed.sample(rng) for _ in range(3 * len(HEAD_KINDS))]
+    assert {spec.head_kind for spec in found} == set(HEAD_KINDS)
+    return found
+
+
+@pytest.mark.usefixtures("no_first_values")  # extracting replaces them all
+def test_members_of_every_head_are_exact(headed, headed_members):
+    net = varied(build_supernet(headed, CLASSES)).eval()
+    image = images(32, 64, batch=2)
+    for training in (False, True):
+        for spec in headed_members:
+            if not training:
+                net.calibrate(spec, [image])
+            alone = extract(net.train(training), spec)
+            outputs = []
+            for model in (alone, net.member(spec)):
+                torch.manual_seed(5)
+                with torch.no_grad():
+                    outputs.append(model(image))
+            torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def test_every_element_of_every_head_is_somebodys(headed, headed_members):
+    net = build_supernet(headed, CLASSES)
+    numbers = numbered(net)
+    unused = {
+        n: torch.ones(p.numel(), dtype=bool) for n, p in net.named_parameters() if "head" in n
+    }
+    values = {gene.name: max(gene.choices) for gene in headed.genes}
+    largest = [headed.spec_of(values | {"head_kind": kind}) for kind in HEAD_KINDS]
+    for spec in (*headed_members, *largest):
+        with torch.no_grad():
+            for name, tensor in numbers.member(spec).head.named_parameters(prefix="head"):
+                mine = tensor.flatten().long() - 1
+                assert mine.unique().numel() == mine.numel()
+                unused[name][mine] = False
+    assert not [name for name, mask in unused.items() if mask.any()]
 
 
 # Batch statistics

@@ -43,6 +43,14 @@ def test_what_departs_from_the_published_block_is_written():
     assert {"plain FFN", "no DES"} <= set(cell.lines)
 
 
+def test_a_head_other_than_the_published_one_is_named():
+    b1 = get_hrvit("hrvit_b1")
+    other = replace(b1, head_kind="upernet", head_width=512)
+    assert "stem 0%, UperNet head 9" in drawing_data(other, "x").caption
+    caption = difference_data(b1, other, ("b1", "other")).caption
+    assert "head→UperNet head 256→512 channels" in caption
+
+
 def test_a_dense_fusion_joins_all_branches_and_a_sparse_one_neighbours():
     spec = get_hrvit("hrvit_b1")
     edges = drawing_data(spec, "dense").edges

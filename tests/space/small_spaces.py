@@ -42,6 +42,7 @@ SPACES = {
         gene("stem", "stem_width", 8, 16),
         gene("fusion", "modules.4.fusion", "dense", "sparse"),
         gene("depth", "modules.3.branches.3.blocks", 1, 2, 4),
+        gene("head", "head_kind", "segformer", "upernet"),
     ),
     "heads": small(
         gene("head_dim", "modules.*.branches.*.head_dim", 16, 4, 8, 12, 24),

@@ -1,0 +1,33 @@
+"""Kinds of segmentation head, and what a description of a network must know of each.
+
+A kind has an entry here, a cost in `hrvit_nas.cost.heads` and a module in `hrvit_nas.models.heads`,
+each in a table by its name; a test holds the three together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+HeadKind = str
+"""Name of a kind: a key of `HEAD_KINDS`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadTraits:
+    """What sets a kind of head apart.
+
+    Attributes:
+        label: For a drawing.
+    """
+
+    label: str
+
+
+HEAD_KINDS: Mapping[HeadKind, HeadTraits] = MappingProxyType(
+    {
+        "segformer": HeadTraits(label="SegFormer"),
+        "upernet": HeadTraits(label="UperNet"),
+    }
+)
