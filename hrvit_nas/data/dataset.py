@@ -52,7 +52,10 @@ def load_data(config: DataConfig, cache_dir: Path | None = None) -> Segmentation
     """
     directory = (cache_dir or default_cache_dir()).absolute()
     found = _find(config)
-    train, val = [found.split(name, config.image_size) for name in SPLITS]
+    train, val = splits = [found.split(name, config.image_size) for name in SPLITS]
+    for name, split in zip(SPLITS, splits, strict=True):
+        if not len(split):
+            raise DataError(f"data set {config.name!r} has no image in its split {name!r}")
     return SegmentationData(
         name=config.name,
         class_names=found.class_names,

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from ..arch import Arch, ArchError, ArchSpec, PyramidSpec
 from .attention import Attention
 from .backbone import Backbone
+from .classification import ClassificationHead
 from .cswin import CSWin
-from .heads import HEAD_MODULES, ClassificationHead
+from .heads import HEAD_MODULES
 from .layers import LinearNorm
 from .mit import MiT
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+from PIL import Image
 
 import hrvit_nas
 
@@ -52,6 +54,59 @@ genes:
 """
 
 
+TRY_HEAD = """
+from dataclasses import replace
+import torch
+from hrvit_nas import build_segmentor, build_supernet, estimate_cost, extract, get_arch, load_space
+from hrvit_nas.arch import parse_arch, scale_widths
+from hrvit_nas.evaluation.fvcore_count import count_macs
+from hrvit_nas.report.drawing import drawing_data
+for name in ("hrvit_b1", "cswin_ti"):
+    spec = replace(scale_widths(get_arch(name), 0.25), head_kind="top_down")
+    assert parse_arch(spec.to_json()) == spec
+    model = build_segmentor(spec, 5)
+    model(torch.randn(2, 3, 32, 64)).mean().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    cost = estimate_cost(spec, (32, 64), num_classes=5)
+    assert count_macs(model, (32, 64)) == cost.by("operator"), cost.by("operator")
+    assert cost.params == sum(p.numel() for p in model.parameters())
+    assert "top-down head" in drawing_data(spec, "it", image_size=(32, 64)).caption
+space = load_space("space.yaml")
+supernet = build_supernet(space, 5).eval()
+images = torch.randn(1, 3, 32, 32)
+member = space.spec_of({"head": "top_down", "width": 16})
+with torch.no_grad():
+    torch.testing.assert_close(supernet(images, member), extract(supernet, member).eval()(images))
+"""
+HEADS = """
+schema_version: 1
+description: Three kinds of head.
+base: {arch: hrvit_b1, width_factor: 0.25}
+genes:
+  head: {field: head_kind, choices: [segformer, upernet, top_down]}
+  width: {field: head_width, choices: [16, 32]}
+"""
+TRY_LAYOUT = """
+from pathlib import Path
+from hrvit_nas.data import DataConfig, DataError, load_data
+config = DataConfig(name="voc", root="voc")
+split = load_data(config).val
+assert set(split.load(0)[1].ravel().tolist()) == {0, 5, 20, 255}
+names = Path("voc/ImageSets/Segmentation/val.txt")
+for damage, said in (
+    (lambda: names.write_text(""), "data set 'voc' has no image in its split 'val'"),
+    (names.unlink, f"list of images is missing: {names.resolve()}"),
+):
+    damage()
+    try:
+        load_data(config)
+    except DataError as error:
+        assert str(error) == said, error
+    else:
+        raise AssertionError(said)
+"""
+
+
 def blocks(text, heading):
     """(file, table or None, code) of each block of a section, as the words before it say."""
     section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
@@ -65,7 +120,15 @@ def blocks(text, heading):
 
 
 def put(source, table, code):
-    """Puts an entry at the end of a table, a class after the last, a function before the first."""
+    """Puts an entry at the end of a table, a class after the last, a function before the first.
+
+    An import goes after the last, and what there is no file for becomes one.
+    """
+    if not source:
+        return code
+    if code.startswith("from "):
+        place = [*re.finditer(r"^from .*\n", source, re.MULTILINE)][-1].end()
+        return source[:place] + code + source[place:]
     if table is not None:
         begun = re.search(rf"^{table}\b.*[({{]$", source, re.MULTILINE).end()
         place = begun + re.search(r"^(    \}\n\)|[)}])", source[begun:], re.MULTILINE).start()
@@ -81,7 +144,8 @@ def follow(heading, copy):
     tables = []
     for file, table, code in blocks(PAGE.read_text(encoding="utf-8"), heading):
         path = copy / file
-        path.write_text(put(path.read_text(encoding="utf-8"), table, code), encoding="utf-8")
+        source = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(put(source, table, code), encoding="utf-8")
         tables.append(table)
     return tables
 
@@ -111,6 +175,41 @@ def test_an_attention_kind_is_three_entries(copy):
     ]
     (copy / "space.yaml").write_text(SPACE)
     run(copy, "-c", TRY)
+
+
+def test_a_head_is_three_entries(copy):
+    assert follow("A head", copy) == ["HEAD_KINDS", None, "HEAD_COSTS", None, "HEAD_MODULES"]
+    (copy / "space.yaml").write_text(HEADS)
+    run(copy, "-c", TRY_HEAD)
+
+
+def voc_tree(root):
+    """Two training images and one for validation."""
+    for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, names in (("train", ("2007_000032", "2007_000039")), ("val", ("2007_000033",))):
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names))
+        for name in names:
+            image = rng.integers(0, 256, (40, 56, 3), np.uint8)
+            Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg")
+            mask = Image.fromarray(rng.choice([0, 5, 20, 255], (40, 56)).astype(np.uint8))
+            mask.putpalette([*range(256)] * 3)  # as the real ones, whose colours mean nothing
+            mask.save(root / "SegmentationClass" / f"{name}.png")
+
+
+def test_a_data_layout_is_a_module_and_an_entry(copy, profile):
+    assert follow("A data layout", copy) == [None, None, "LAYOUTS"]
+    voc_tree(copy / "voc")
+    said = run(
+        copy,
+        *("-m", "hrvit_nas.cli.search", "--profile", profile, "--trials", "1", "--output", "run"),
+        *("--data", "voc", "--data-root", "voc"),
+    )
+    assert "data voc: 2 training and 1 validation" in " ".join(said.split())
+    stored = json.loads((copy / "run" / "config.json").read_text())["config"]
+    assert (stored["data"]["name"], stored["num_classes"]) == ("voc", 21)
+    run(copy, "-c", TRY_LAYOUT)
 
 
 def test_a_sampler_and_an_objective_are_searched_by(copy, profile):
