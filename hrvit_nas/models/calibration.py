@@ -18,7 +18,8 @@ def recalibrate(model: nn.Module, batches: Iterable[Images]) -> None:
     """Resets a network's batch statistics and averages them over batches, in place.
 
     Each batch counts alike (Yu et al., "BigNAS", ECCV 2020, section 3.3). Dropout and stochastic
-    depth are off meanwhile; every module's mode is put back.
+    depth are off meanwhile, which `torch.optim.swa_utils.update_bn` leaves on; every module's mode
+    is put back.
 
     Args:
         model: A network as built; already on the batches' device.

@@ -1,26 +1,27 @@
-"""One training loop for every trial: recipes, schedule, loss, checkpoints."""
+"""One trainer with two kinds of step, plain and sandwich: recipes, schedule, loss, checkpoints."""
 
-from .checkpoint import Check, CheckpointError
-from .loop import TrainingFailedError, TrainResult, class_weights, segmentation_loss, train
+from .checkpoint import CheckpointError
+from .losses import class_weights, segmentation_loss
 from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
-from .recipe import Recipe, SupernetRecipe
-from .supernet import (
-    MemberScorer,
+from .plain import TrainResult, train
+from .progress import (
+    Check,
+    PlainProgress,
     StepLoss,
     SupernetCheck,
     SupernetProgress,
-    find_ends,
-    load_supernet,
-    read_progress,
-    save_supernet,
-    train_supernet,
+    TrainingFailedError,
 )
+from .recipe import Recipe, SupernetRecipe
+from .scoring import MemberScorer, recalibration_batches
+from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
 from .trained import Trained, load_trained, save_trained
 
 __all__ = [
     "Check",
     "CheckpointError",
     "MemberScorer",
+    "PlainProgress",
     "Recipe",
     "StepLoss",
     "SupernetCheck",
@@ -37,6 +38,7 @@ __all__ = [
     "load_trained",
     "parameter_groups",
     "read_progress",
+    "recalibration_batches",
     "save_supernet",
     "save_trained",
     "segmentation_loss",

@@ -1,96 +1,47 @@
-"""What a run needs to go on as if it had never stopped, in one file."""
+"""What a training needs to go on as if it had never stopped, in one file, whatever its kind.
+
+A file is a dictionary of tensors and plain data:
+
+- `format`, `kind` (`plain` or `sandwich`), `run` (what must be equal to go on from it)
+- `model`, `optimizer`, `average` (where weights are averaged): state dictionaries
+- `progress`: losses, checks, returns and seconds
+- `guard`: earlier states that a training which collapses returns to (sandwich)
+- `space`: what the subnets of a trained supernet are drawn from; such a file has no optimiser
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 
-from ..evaluation import Evaluation
+from ..data import SegmentationData
 from .recipe import Recipe
 
-FORMAT = "hrvit_nas.training/2"
+FORMAT = "hrvit_nas.training/3"
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read or belongs to another run; the message names the file."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """Scores of a model on its way.
-
-    Attributes:
-        step: Optimiser steps done.
-        evaluation: Scores of the weights themselves.
-        averaged: Scores of their moving average; None without averaging.
-        seconds: Wall-clock time of training and evaluation up to here, over all sittings.
-    """
-
-    step: int
-    evaluation: Evaluation
-    averaged: Evaluation | None
-    seconds: float
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        seconds: Wall-clock time of training and evaluation, over all sittings.
-        losses: Training loss of every step done.
-        checks: Scores on the way, in order.
-    """
-
-    seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return len(self.losses)
-
-
-def save_checkpoint(
-    path: Path,
-    model: nn.Module,
-    optimizer: Optimizer,
-    progress: Progress,
-    run: dict[str, Any],
-    average: nn.Module | None = None,
-) -> None:
-    """Writes a checkpoint whole or not at all.
-
-    Args:
-        path: The file; its folder is made where missing.
-        model: Whose weights and buffers are kept.
-        optimizer: Whose state is kept.
-        progress: Losses, evaluations and time so far.
-        run: What must be equal for a run to resume from this file, as plain data.
-        average: The moving average of the weights, where there is one.
-    """
-    state = {
-        "format": FORMAT,
-        "run": run,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "seconds": progress.seconds,
-        "losses": torch.tensor(progress.losses, dtype=torch.float64),
-        "average": average and average.state_dict(),
-        "checks": [
-            (c.step, _packed(c.evaluation), c.averaged and _packed(c.averaged), c.seconds)
-            for c in progress.checks
-        ],
+def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What a run must share with a checkpoint to go on from it: all that its result depends on."""
+    fields = recipe.model_dump(mode="json", exclude={"criterion", "num_workers"})
+    return {
+        "seed": seed,
+        "data": f"{data.name}, {len(data.train)} training images, {data.num_classes} classes",
+        **{f"recipe.{name}": value for name, value in fields.items()},
     }
-    write_state(path, state)
+
+
+def write_checkpoint(path: Path, kind: str, state: dict[str, Any]) -> None:
+    """Writes the state of a training of some kind, in today's format; see `write_state`."""
+    write_state(path, {"format": FORMAT, "kind": kind, **state})
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -104,16 +55,16 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_state(path: Path, file_format: str, run: dict[str, Any] | None) -> dict[str, Any]:
-    """Reads what `write_state` wrote, and checks what it is.
+def read_checkpoint(path: Path, kind: str, run: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Reads what `write_checkpoint` wrote, or a version before it, and checks what it is.
 
     Args:
         path: The file.
-        file_format: What its `format` must be.
+        kind: The kind of training that it must be of.
         run: What its `run` must be, as plain data; None = anything.
 
     Raises:
-        CheckpointError: The file is corrupt, of another format, or of another run (each
+        CheckpointError: The file is corrupt, of another format or kind, or of another run (each
             difference is named).
     """
     try:
@@ -123,72 +74,43 @@ def read_state(path: Path, file_format: str, run: dict[str, Any] | None) -> dict
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({reason}); delete it to start afresh"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != file_format:
-        raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {file_format!r}")
-    run = run or {}
+    written = state.get("format") if isinstance(state, dict) else None
+    if written != FORMAT and written not in EARLIER:
+        raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {FORMAT!r}")
+    if written != FORMAT:
+        state = EARLIER[written](state)
+    if state["kind"] != kind:
+        raise CheckpointError(
+            f"checkpoint {path} is of another run: its training is {state['kind']} there,"
+            f" {kind} here"
+        )
+    _check_run(path, state.get("run", {}), run or {})
+    return state
+
+
+def _check_run(path: Path, theirs: dict[str, Any], run: dict[str, Any]) -> None:
     # A version that did not know a field of recipes trained as its default does.
     defaults = Recipe().model_dump(mode="json")
-    theirs = {
-        **{f"recipe.{name}": value for name, value in defaults.items()},
-        **state.get("run", {}),
-    }
+    theirs = {**{f"recipe.{name}": value for name, value in defaults.items()}, **theirs}
     if differing := [key for key in run if theirs.get(key) != run[key]]:
         differences = "; ".join(
             f"{key} is {theirs.get(key)!r} there, {run[key]!r} here" for key in differing
         )
         raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
-    return state
 
 
-def load_checkpoint(
-    path: Path,
-    model: nn.Module,
-    optimizer: Optimizer,
-    run: dict[str, Any],
-    average: nn.Module | None = None,
-) -> Progress:
-    """Puts weights, their average and optimiser state back, and returns how far the run had come.
-
-    Raises:
-        CheckpointError: The file is corrupt, or was written by another program, for another
-            network, or for a run of another `run` (each difference is named).
-    """
-    state = read_state(path, FORMAT, run)
-    try:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if average is not None:
-            average.load_state_dict(state["average"])
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"checkpoint {path} is of another network: {shorten(str(error), 300)}"
-        ) from error
-    return Progress(
-        seconds=state["seconds"],
-        losses=state["losses"].tolist(),
-        checks=[
-            Check(
-                step=step,
-                evaluation=_unpacked(evaluation),
-                averaged=averaged and _unpacked(averaged),
-                seconds=seconds,
-            )
-            for step, evaluation, averaged, seconds in state["checks"]
-        ],
-    )
+def _from_training_2(state: dict[str, Any]) -> dict[str, Any]:
+    progress = {name: state.pop(name) for name in ("losses", "checks", "seconds")}
+    return {**state, "kind": "plain", "progress": {**progress, "returns": []}}
 
 
-_Packed = tuple[torch.Tensor, torch.Tensor, float]
+def _from_supernet_1(state: dict[str, Any]) -> dict[str, Any]:
+    losses = torch.tensor(state["progress"]["losses"], dtype=torch.float64)
+    return {**state, "kind": "sandwich", "progress": {**state["progress"], "losses": losses}}
 
 
-def _packed(evaluation: Evaluation) -> _Packed:
-    return (
-        torch.from_numpy(evaluation.confusion),
-        torch.from_numpy(evaluation.boundary),
-        evaluation.cross_entropy,
-    )
-
-
-def _unpacked(packed: _Packed) -> Evaluation:
-    confusion, boundary, cross_entropy = packed
-    return Evaluation(confusion.numpy(), boundary.numpy(), cross_entropy)
+EARLIER: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "hrvit_nas.training/2": _from_training_2,
+    "hrvit_nas.supernet/1": _from_supernet_1,
+}
+"""Formats of versions before, each with what makes it today's."""

@@ -137,9 +137,21 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer | Optimizers:
     return Optimizers(BatchedMuon(matrices, lr=recipe.learning_rate), adamw)
 
 
-def set_learning_rate(optimizer: Optimizer | Optimizers, step: int, recipe: Recipe) -> None:
-    """Sets every group's learning rate to its peak times the schedule's factor at a step."""
-    factor = learning_rate_factor(step, recipe)
+def set_learning_rate(
+    optimizer: Optimizer | Optimizers, step: int, recipe: Recipe, rate: float = 1.0
+) -> None:
+    """Sets every group's learning rate to its peak times the schedule's factor at a step.
+
+    Not by `torch.optim.lr_scheduler`, which counts steps itself: a count beside the training's own,
+    to save, resume and take back with it, and for each of two optimisers.
+
+    Args:
+        optimizer: What `build_optimizer` made.
+        step: Number of the step, from 0.
+        recipe: Whose schedule it is.
+        rate: A further factor.
+    """
+    factor = rate * learning_rate_factor(step, recipe)
     for group in optimizer.param_groups:
         group["lr"] = factor * group["peak_lr"]
 

@@ -11,8 +11,7 @@ from hrvit_nas.data import DataConfig, load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.models import build_supernet, extract, recalibrate
 from hrvit_nas.space import SpaceError
-from hrvit_nas.training import MemberScorer, Recipe, SupernetRecipe
-from hrvit_nas.training.loop import recalibration_batches
+from hrvit_nas.training import MemberScorer, Recipe, SupernetRecipe, recalibration_batches
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(eval_batch_size=2)

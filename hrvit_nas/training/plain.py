@@ -1,0 +1,189 @@
+"""Training of one network, which sees each batch once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ..data import SegmentationData
+from ..evaluation import Evaluation, mixed_precision
+from ..evaluation.inference import check_logits
+from .loop import Job, Training
+from .losses import class_weights, labelled_weight, segmentation_loss
+from .processes import Processes
+from .progress import Check, PlainProgress, plain_progress
+from .recipe import Recipe
+from .scoring import NetworkChecker
+from .step import Passed, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What came of a training run.
+
+    Attributes:
+        losses: Training loss of every step, in order.
+        checks: Scores on the validation set, in order; never empty.
+    """
+
+    losses: tuple[float, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The scores after the last step, of the averaged weights where there are such."""
+        last = self.checks[-1]
+        return last.averaged or last.evaluation
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of training and evaluation, over all sittings."""
+        return self.checks[-1].seconds
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return len(self.losses)
+
+
+def train(
+    model: nn.Module,
+    data: SegmentationData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    on_step: Callable[[PlainProgress], None] | None = None,
+) -> TrainResult:
+    """Trains a segmentor in place and scores it on the validation set.
+
+    The model is moved to `device` and left there, in training mode, with the averaged weights
+    where the recipe averages. How it is initialised (and with which seed) is the caller's affair.
+
+    Where `torch.distributed` is initialised, all its processes must call this alike, with equal
+    models: each takes its part of every batch, by whose statistics its batch norms normalise; the
+    first one scores and writes the checkpoint, which all read.
+
+    Args:
+        model: Maps (B, 3, H, W) to logits (B, num_classes, H, W).
+        data: Training and validation split.
+        recipe: How to train.
+        seed: Of the batches, their augmentation, dropout and stochastic depth.
+        device: Where to run; on a GPU in bfloat16 autocast.
+        checkpoint: File to resume from where it exists, and to write to: every
+            `checkpoint_seconds`, at each evaluation, and so after the last step.
+        checkpoint_seconds: Seconds between two checkpoints.
+        on_step: Called in the first process after each step whose losses have been read: every
+            16th, and each that is scored or saved. It may raise to stop the run, whose
+            checkpoint, where one was due, is then already written.
+
+    Raises:
+        TrainingFailedError: Loss or gradient became non-finite.
+        CheckpointError: The checkpoint is corrupt or of another run.
+        ValueError: Model, data and recipe do not fit each other, or there are more processes than
+            images in a batch.
+    """
+    device = torch.device(device)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.train()
+    average = moving_average(model, recipe.weight_averaging) if recipe.weight_averaging else None
+    processes = Processes()
+    job = Job(
+        data=data,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        on_step=on_step,
+    )
+    step = PlainStep(model, data, recipe, device, processes)
+    checker = NetworkChecker(model, average, data, recipe, device)
+    progress = Training(step, job, processes, checker, average=average).run()
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
+    return TrainResult(losses=tuple(progress.losses), checks=tuple(progress.checks))
+
+
+class PlainStep(Step[float, Check]):
+    """One network, by its loss on the batch.
+
+    Args:
+        model: The network, on `device`.
+        data: What its labels mean.
+        recipe: How classes are weighed.
+        device: Where to run.
+        processes: Who shares a batch.
+    """
+
+    kind = "plain"
+    read_every = 16
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: SegmentationData,
+        recipe: Recipe,
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        self.model, self.about = model, {}
+        self._data, self._device, self._processes = data, device, processes
+        power = recipe.class_weighting
+        self._weights = class_weights(data, power).to(device) if power else None
+
+    def batch_seed(self, seed: int, attempt: int) -> int:  # noqa: ARG002
+        """See `Step`."""
+        return seed
+
+    def noise(self, attempt: int, rank: int) -> tuple[int, ...]:  # noqa: ARG002
+        """See `Step`; of one process none, as of every version."""
+        return (rank,) if rank else ()
+
+    def backward(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        step: int,  # noqa: ARG002
+        attempt: int,  # noqa: ARG002
+    ) -> Passed:
+        """See `Step`."""
+        with mixed_precision(self._device):
+            logits = self.model(images)
+        check_logits(logits, labels, self._data.num_classes)
+        ignored = self._data.ignore_index
+        share = self._processes.share(lambda: labelled_weight(labels, ignored, self._weights))
+        loss = share * segmentation_loss(logits, labels, ignored, self._weights)
+        loss.backward()
+        return Passed(loss.detach()[None])
+
+    def loss(self, row: Sequence[float]) -> float:
+        """See `Step`."""
+        (loss,) = row
+        return loss
+
+    def progress(self, plain: dict[str, Any]) -> PlainProgress:
+        """See `Step`."""
+        return plain_progress(plain)
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of weights and buffers; over the first steps it is nearly a plain mean."""
+
+    @torch.no_grad()
+    def blend(averaged: Any, current: Any, count: Any) -> None:  # tensors of one type at a time
+        if averaged[0].is_floating_point():
+            share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+            torch._foreach_lerp_(averaged, current, share)
+        else:  # how many batches a norm has seen
+            torch._foreach_copy_(averaged, current)
+
+    return AveragedModel(model, multi_avg_fn=blend, use_buffers=True)
