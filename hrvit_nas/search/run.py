@@ -178,6 +178,7 @@ def continue_run(
                     config.supernet_plan(seed),
                     config.resources,
                     executor,
+                    run.data.num_classes,
                     observer.supernet,
                 )
             seeds = config.seeds if seed is None else (seed,)

@@ -19,10 +19,10 @@ from ..training import (
     MemberScorer,
     SupernetProgress,
     load_supernet,
+    recalibration_batches,
     save_supernet,
     train_supernet,
 )
-from ..training.loop import recalibration_batches
 from .config_parts import ConfigError, SupernetPlan
 from .layout import RunLayout
 
@@ -67,6 +67,7 @@ def ensure_supernet(
     plan: SupernetPlan,
     resources: Resources,
     executor: Executor,
+    num_classes: int,
     observer: Callable[[Step | None], None],
 ) -> None:
     """Trains a supernet, or what is left of it to train.
@@ -76,6 +77,7 @@ def ensure_supernet(
         plan: All that its training depends on.
         resources: What each process that trains it asks for.
         executor: What runs them, within its session.
+        num_classes: Classes of the data set.
         observer: Told now and then how far training is.
 
     Raises:
@@ -84,7 +86,7 @@ def ensure_supernet(
     layout.directory.mkdir(exist_ok=True)
     if layout.supernet.exists():
         if layout.supernet_steps.exists():  # it was stopped just before
-            finish_training(layout, plan)
+            finish_training(layout, plan, num_classes)
         return
     shared = {
         "directory": str(layout.directory.resolve()),
@@ -99,7 +101,7 @@ def ensure_supernet(
         )
     except RuntimeError as error:  # collapsed too often, or its workers kept dying
         raise ConfigError(f"the supernet's training failed: {error}") from error
-    finish_training(layout, plan)
+    finish_training(layout, plan, num_classes)
 
 
 def train_part(shared: Mapping[str, Any]) -> None:
@@ -156,9 +158,8 @@ def last_step(layout: RunLayout) -> Step | None:
         return None
 
 
-def finish_training(layout: RunLayout, plan: SupernetPlan) -> SupernetProgress:
+def finish_training(layout: RunLayout, plan: SupernetPlan, num_classes: int) -> SupernetProgress:
     """Writes the loss curve, and removes what only training needed."""
-    num_classes = load_data(plan.data).num_classes
     progress = load_supernet(layout.supernet, build_from(plan, num_classes))
     scored = {check.step: check for check in progress.checks}
     write_csv(

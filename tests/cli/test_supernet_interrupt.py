@@ -75,7 +75,7 @@ def undisturbed(make_config, ray_runtime, tmp_path_factory):
         "checkpoint_seconds": 1e9,
     }
     run_group(train_part, shared, Resources(), 2, lambda: None)
-    finish_training(run.layout, plan)
+    finish_training(run.layout, plan, run.data.num_classes)
     run.close()
     return curve(run.directory)
 
