@@ -39,7 +39,7 @@ _OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
 def group_size(resources: Resources, batch_size: int) -> int:
     """Processes to train with: those asked for, or all that fit the running cluster.
 
-    Unless asked for, no process gets fewer than 4 images of a batch, by which its members
+    Unless asked for, no process gets fewer than 4 images of a batch, by which its batch norms
     normalise.
 
     Raises:

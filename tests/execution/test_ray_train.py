@@ -76,6 +76,40 @@ def count(shared):
                 threading.Event().wait()
 
 
+def train_one(shared):
+    """Trains a network by plain steps; waits once to be killed, after some."""
+    import torch
+    from torch import distributed
+
+    from hrvit_nas.arch import get_arch, scale_widths
+    from hrvit_nas.data import AugmentConfig, DataConfig, load_data
+    from hrvit_nas.models import build_segmentor
+    from hrvit_nas.training import Recipe, train
+
+    torch.set_num_threads(1)
+    folder, rank = Path(shared["folder"]), distributed.get_rank()
+    begun = folder / f"begun{rank}"
+    first = not begun.exists()
+    begun.write_text(str(os.getpid()))
+
+    def waiting(progress):
+        with (folder / "log").open("a") as lines:
+            print(progress.step, file=lines, flush=True)
+        if first and progress.step == KILLED_AT:
+            (folder / "victim").write_text((folder / "begun1").read_text())
+            threading.Event().wait()
+
+    data = load_data(DataConfig(num_train=4, num_val=2, image_size=(32, 48)))
+    augment = AugmentConfig(crop_size=(32, 48))
+    recipe = Recipe(steps=STEPS, batch_size=4, warmup_steps=0, evaluations=3, augment=augment)
+    torch.manual_seed(0)
+    model = build_segmentor(scale_widths(get_arch("hrvit_b1"), 0.125), data.num_classes)
+    saves = {"checkpoint": folder / "checkpoint", "checkpoint_seconds": 0}
+    result = train(model, data, recipe, seed=0, **saves, on_step=waiting)
+    said = {"losses": result.losses, "miou": result.evaluation.miou}
+    (folder / f"{rank}.json").write_text(json.dumps(said))
+
+
 def refuse(shared):
     """Fails in one process, while the other waits for it."""
     from torch import distributed
@@ -132,6 +166,24 @@ def test_a_killed_process_is_replaced_and_all_go_on_from_what_was_saved(tmp_path
         assert starts == [0, KILLED_AT + 1]
         assert steps == done + left
     assert capfd.readouterr().out == ""
+
+
+def test_a_plain_training_goes_on_from_its_checkpoint_when_a_process_is_killed(tmp_path):
+    killed = []
+
+    def kill_once():
+        victim = tmp_path / "victim"
+        if not killed and victim.exists() and (pid := victim.read_text()):
+            os.kill(int(pid), signal.SIGKILL)
+            killed.append(pid)
+
+    run_group(train_one, {"folder": str(tmp_path)}, TWO, 2, kill_once)
+    assert len(killed) == 1
+    steps = [int(line) for line in (tmp_path / "log").read_text().split()]
+    assert steps == list(range(1, STEPS + 1))  # none is done twice
+    one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert one == other
+    assert len(one["losses"]) == STEPS
 
 
 def test_an_error_of_our_own_is_raised_as_it_is_and_not_retried(tmp_path):
