@@ -180,7 +180,8 @@ def _within(
     gene: str, calibration: Path, table: ScoreTable, inherited: NDArray[np.float64]
 ) -> list[str]:
     """How much of the stand-alone scores a gene explains, and what is ranked beside it."""
-    from hrvit_nas.results.ranking import predictor_tau, seed_tau
+    from hrvit_nas.results.predictors import predictor_tau
+    from hrvit_nas.results.ranking import seed_tau
 
     space = read_config(calibration, CalibrationConfig).load_space()
     specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}

@@ -29,13 +29,8 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig
 from hrvit_nas.results import Estimate, replacing
 from hrvit_nas.results.benchmark import Benchmark, load_benchmark
-from hrvit_nas.results.ranking import (
-    cross_residual_tau,
-    cross_tau,
-    predictor_residual_tau,
-    predictor_tau,
-    residual_tau,
-)
+from hrvit_nas.results.predictors import predictor_residual_tau, predictor_tau
+from hrvit_nas.results.ranking import cross_residual_tau, cross_tau, residual_tau
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import TrainingPlan, load_declaration, load_profile, load_recipe

@@ -12,6 +12,7 @@ from .calibration import (
     calibrate_criteria,
     score_table,
 )
+from .estimates import Estimate
 from .files import replacing, write_csv, write_text
 from .frontier import (
     MIOU_AND_COST,
@@ -29,7 +30,6 @@ from .intervals import (
     paired_difference,
 )
 from .provenance import provenance
-from .ranking import Estimate, VarianceComponents
 from .records import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -44,6 +44,7 @@ from .records import (
     TrialRecord,
     TrialResult,
 )
+from .score_noise import VarianceComponents
 from .store import StoreError, TrialStore
 from .summary import ArchSummary, CostName, RunSummary, summarise
 from .trust import Trust, TrustScores, gather_trust, trust

@@ -21,8 +21,8 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from .intervals import Interval, Verdict, mean_interval, verdict_of
-from .ranking import pooled_noise
 from .records import LESS_IS_BETTER, Criterion, TrialRecord
+from .score_noise import pooled_noise
 
 ArmRole = Literal["base", "arm"]
 EQUAL_COST = 0.01

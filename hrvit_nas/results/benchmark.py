@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from hrvit_nas._files import declarations_dir
 
+from .estimates import Estimate
 from .files import replacing
-from .ranking import Estimate, cross_tau, seed_tau
+from .ranking import cross_tau, seed_tau
 from .records import LESS_IS_BETTER, Column, Criterion
 
 if TYPE_CHECKING:

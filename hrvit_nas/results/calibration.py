@@ -13,15 +13,10 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .ranking import (
-    Estimate,
-    VarianceComponents,
-    cross_tau,
-    residual_tau,
-    seed_tau,
-    variance_components,
-)
+from .estimates import Estimate
+from .ranking import cross_tau, residual_tau, seed_tau
 from .records import CALIBRATING, LESS_IS_BETTER, Criterion, HistoryPoint, TrialRecord
+from .score_noise import VarianceComponents, variance_components
 
 MIN_ARCHITECTURES = 4
 """Fewer say nothing about a ranking."""

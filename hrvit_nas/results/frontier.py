@@ -46,7 +46,7 @@ def frontier_probability(draws: ArrayLike, costs: ArrayLike) -> NDArray[np.float
     """Probability that each architecture is on the frontier, given draws of the true scores.
 
     Args:
-        draws: Array (num_draws, n) of scores, more being better, as from `ranking.score_draws`.
+        draws: Array (num_draws, n) of scores, more being better, as from `score_noise.score_draws`.
         costs: Array (n,), less being better; known without error.
 
     Returns:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from .frontier import frontier_probability, pareto_front
 from .intervals import Interval, PairedDifference, mean_interval, paired_difference
-from .ranking import MIN_FOR_LINE, pooled_noise, score_draw_batches
 from .records import CALIBRATING, Criterion, TrialRecord
+from .score_noise import MIN_FOR_LINE, pooled_noise, score_draw_batches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class RunSummary:
 
         From all scores of an architecture, its searching seed included: luck is accounted for by
         drawing scores towards what their cost predicts, the more the noisier they are (see
-        `ranking.score_draws`). A seed's effect on all alike is taken off; the few architectures
+        `score_noise.score_draws`). A seed's effect on all alike is taken off; the few architectures
         that were confirmed were lucky with the searching seed, part of which is booked as its
         effect. The noise counts as known, however few seeds it comes from. Empty where the noise
         is unknown, fewer than 4 architectures were searched, or the frontier is of another score

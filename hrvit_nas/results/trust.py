@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .ranking import (
-    Estimate,
+from .estimates import Estimate
+from .predictors import (
     predictor_regret,
     predictor_residual_tau,
     predictor_rho,
     predictor_tau,
     predictor_tau_gain,
-    residual_tau,
-    seed_tau,
-    tau_interval,
 )
+from .ranking import residual_tau, seed_tau, tau_interval
 from .records import Criterion, TrialRecord
 
 TOP = (1, 3, 5)
@@ -60,7 +58,7 @@ class Trust:
         regret: By k, the best mean stand-alone score of all less the best mean among the k best
             by inherited score, in the criterion's unit (mIoU: a fraction). Maxima over noisy
             means flatter, that of all the more, so that noise alone makes a regret; its
-            intervals are rough (`hrvit_nas.results.ranking.predictor_regret`).
+            intervals are rough (`hrvit_nas.results.predictors.predictor_regret`).
     """
 
     criterion: Criterion

@@ -14,13 +14,11 @@ from hrvit_nas.results.ranking import (
     cross_residual_tau,
     cross_tau,
     kendall_tau,
-    pooled_noise,
     residual_tau,
-    score_draws,
     seed_tau,
     tau_interval,
-    variance_components,
 )
+from hrvit_nas.results.score_noise import pooled_noise, score_draws, variance_components
 
 BETWEEN, WITHIN, SEED = 0.02, 0.016, 0.03
 CORRELATION = BETWEEN**2 / (BETWEEN**2 + WITHIN**2)

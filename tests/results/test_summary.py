@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrvit_nas.results import mean_interval, pareto_front, summarise
-from hrvit_nas.results.ranking import variance_components
+from hrvit_nas.results.score_noise import variance_components
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
 

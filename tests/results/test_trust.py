@@ -11,14 +11,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from hrvit_nas.results import trust
-from hrvit_nas.results.ranking import (
+from hrvit_nas.results.predictors import (
     predictor_regret,
     predictor_residual_tau,
     predictor_rho,
     predictor_tau,
     predictor_tau_gain,
-    seed_tau,
 )
+from hrvit_nas.results.ranking import seed_tau
 
 STUDIES = 80
 # Of 80 intervals of 95%, fewer than 69 hold the truth once in some 1000 times.
