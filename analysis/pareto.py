@@ -1,6 +1,6 @@
 """Draws the Pareto figure of a run again, from the trials in its directory.
 
-python analysis/pareto.py RUN_DIR [--output FILE] [--cost macs|params|latency_ms|...]
+python analysis/pareto.py RUN_DIR [--output FILE] [--cost macs|params|latency_ms|...]...
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hrvit_nas.objectives import COSTS
+from hrvit_nas.objectives import COSTS, known_costs
 from hrvit_nas.report import draw_pareto, pareto_data
 from hrvit_nas.results import TrialStore, summarise
 from hrvit_nas.search.config import SpaceConfig
@@ -26,8 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--cost",
+        action="append",
         choices=COSTS,
-        help="cost to set mIoU against (default: the one that the run minimised)",
+        help="cost to set the score against, once or twice (default: what the run minimised)",
     )
     options = parser.parse_args(arguments)
     output = options.output or options.run_dir / "frontier.png"
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         if RunLayout(options.run_dir).config.exists():
             config = read_config(options.run_dir, SpaceConfig)
         ranking = {} if config is None else config.ranking
-        ranking |= {"cost": options.cost} if options.cost else {}
+        ranking |= {"costs": known_costs(tuple(options.cost))} if options.cost else {}
         data = pareto_data(
             summarise(records, **ranking),
             dataset="" if config is None else config.data.name,

@@ -131,7 +131,12 @@ class SearchOptions:
     population: Annotated[
         int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
     ] = None
-    cost: Annotated[Cost, typer.Option(help="What is minimised beside mIoU.")] = Cost.MACS
+    cost: Annotated[
+        list[Cost] | None,
+        typer.Option(
+            help="What is minimised beside the score; given twice, both are. Default: macs."
+        ),
+    ] = None
     max_macs: Annotated[
         float | None, typer.Option(help="Ceiling of multiply-adds at the image size.")
     ] = None
@@ -356,7 +361,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         "data": training.data,
         "recipe": recipe,
         "long": _long(options, plan),
-        "cost": str(options.cost),
+        **({"costs": list(map(str, options.cost))} if options.cost else {}),
         "seed": options.seed,
         **given_tracking(options.mlflow),
         "resources": training.resources,
@@ -373,7 +378,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         config = parse_config({"kind": kind, **content, **goals})
     except ValidationError as error:
         options_of = {field: option(name) for name, field in fields.items()}
-        options_of |= {"architectures": option("calibrate_proxy")}
+        options_of |= {"architectures": option("calibrate_proxy"), "costs": option("cost")}
         raise ConfigError(first_fault(error, options_of)) from error
     if options.calibration is None:
         return config

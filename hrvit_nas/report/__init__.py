@@ -25,7 +25,8 @@ from .calibration import (
 from .figures import ReportError
 from .forest import ForestData, ForestRow, draw_forest, forest_data
 from .grid import Grid
-from .pareto import ParetoData, ParetoPoint, draw_pareto, pareto_data
+from .pareto import ParetoData, ParetoPanel, ParetoPoint, pareto_data
+from .pareto_drawing import draw_pareto
 from .rivals import rivals_grid, savings_grid
 from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
 from .trust import (
@@ -52,6 +53,7 @@ __all__ = [
     "ForestRow",
     "Grid",
     "ParetoData",
+    "ParetoPanel",
     "ParetoPoint",
     "ReportError",
     "TrustData",

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import get_args
 
 from rich.table import Table
 from rich.text import Text
 
-from hrvit_nas.objectives import OBJECTIVES
+from hrvit_nas.objectives import OBJECTIVES, SCORES
 from hrvit_nas.results import Calibration, Column, Criterion, Estimate, Fidelity, write_csv
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
 
 UNITS: dict[Criterion, tuple[str, str, float]] = {
-    name: (OBJECTIVES[name].word, OBJECTIVES[name].unit, OBJECTIVES[name].scale)
-    for name in get_args(Criterion)
+    name: (OBJECTIVES[name].word, OBJECTIVES[name].unit, OBJECTIVES[name].scale) for name in SCORES
 }
 """Name of a criterion, unit of its spreads in tables, and factor to that unit."""
 

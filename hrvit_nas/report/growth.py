@@ -11,9 +11,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from hrvit_nas.objectives import OBJECTIVES
+from hrvit_nas.objectives import OBJECTIVES, Objective
 from hrvit_nas.results import (
-    MIOU_AND_COST,
     Stage,
     hypervolume_curve,
     mean_interval,
@@ -36,7 +35,8 @@ class GrowthCurve:
     Attributes:
         label: Sampler, and what else tells the curve from others.
         x: Evaluations, or worker-seconds.
-        mean: Mean attainable mIoU (%): the hypervolume over the range of costs.
+        mean: Mean attainable score, in the unit of its axis: the hypervolume over the range of
+            costs, from the worst score that counts.
         low: Lower end of the interval of the mean; NaN for one run.
         high: Upper end.
         seeds: Seeds of the runs.
@@ -60,18 +60,20 @@ class GrowthData:
         words: What the curves decide, in sentences.
         caption: How hypervolume is counted, and on what.
         y_label: Label of the y axis, with its unit.
+        unit: What stands behind a value.
     """
 
     by_evaluations: tuple[GrowthCurve, ...]
     by_seconds: tuple[GrowthCurve, ...]
     words: tuple[str, ...]
     caption: str
-    y_label: str = "mean attainable mIoU (%)"
+    y_label: str
+    unit: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Track:
-    """One search: its (mIoU, cost) by trial, NaN where one failed, and seconds spent by its end."""
+    """One search: gain in score and costs by trial, NaN where it failed; seconds by its end."""
 
     label: str
     sampler: str
@@ -83,10 +85,11 @@ class _Track:
 def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> GrowthData | None:
     """Turns searches that trained each proposal alone into curves; None if there is none.
 
-    The hypervolume of frontier and (mIoU 0, dearest cost of all runs), over that cost, is the mIoU
-    that is to be had at a budget, averaged over budgets. Scores are those of the search, one seed
-    each, so that all curves flatter, the longer ones more. Runs of one sampler are averaged as far
-    as the shortest goes. A search with a supernet is left out: what it proposes has another score.
+    The hypervolume of frontier and corner (mIoU 0, or of another score the worst of all runs; the
+    dearest costs of all runs), over those costs, is the score that is to be had at a budget,
+    averaged over budgets. Scores are those that the search goes by, one seed each, so that all
+    curves flatter, the longer ones more. Runs of one sampler are averaged as far as the shortest
+    goes. A search with a supernet is left out: what it proposes has another score.
 
     Args:
         runs: Searches that `comparable` puts together.
@@ -95,12 +98,15 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
     tracks = _tracks(runs)
     if not tracks:
         return None
-    corner = max(float(np.nanmax(track.points[:, 1])) for track in tracks)
+    summary = runs[0].summary
+    score = OBJECTIVES[summary.criterion]
+    worst, *dearest = _corner(tracks, score)
     areas = [
-        100 * hypervolume_curve(track.points, (0.0, corner), MIOU_AND_COST) / corner
+        score.scale * hypervolume_curve(track.points, (worst, *dearest)) / math.prod(dearest)
         for track in tracks
     ]
-    words = _words(list(zip(tracks, areas, strict=True)), confidence)
+    areas = [score.gain(1.0) * (score.scale * worst + area) for area in areas]
+    words = _words(list(zip(tracks, areas, strict=True)), confidence, score.unit)
     supernets = [run.name for run in runs if not isinstance(run.config, SearchConfig)]
     if supernets:
         words.append(
@@ -109,7 +115,8 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         )
     several = "" if len(tracks) == 1 else f"; lines are means, bands {confidence:.0%} intervals"
     seeds = sorted({track.seed for track in tracks})
-    cost = OBJECTIVES[runs[0].summary.cost].word
+    costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
+    what = "area" if len(summary.costs) == 1 else "volume"
     return GrowthData(
         by_evaluations=_curves(
             [
@@ -123,11 +130,27 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
             confidence,
         ),
         words=tuple(words),
+        y_label=f"mean attainable {score.axis}",
+        unit=score.level,
         caption=f"{runs[0].dataset}; scores of the search, one seed an architecture, which flatter;"
-        f" area under the frontier from 0 to the highest {cost} of all, over"
-        f" that; n = {len(tracks)} run{'' if len(tracks) == 1 else 's'} with seed"
-        f"{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}{several}",
+        f" {what} under the frontier from 0 to the highest {costs} of all, over"
+        f" that{_from(score, worst)}; n = {len(tracks)} run{'' if len(tracks) == 1 else 's'} with"
+        f" seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}{several}",
     )
+
+
+def _corner(tracks: Sequence[_Track], score: Objective) -> list[float]:
+    """The gain in score and the costs that a hypervolume is counted up to."""
+    points = np.concatenate([track.points for track in tracks])
+    worst = np.nanmin(points[:, 0]) if score.worst is None else score.gain(score.worst)
+    return [float(worst), *np.nanmax(points[:, 1:], axis=0).tolist()]
+
+
+def _from(score: Objective, worst: float) -> str:
+    """Where a score is counted from, if that is not said by the score itself."""
+    if score.worst is not None:
+        return ""
+    return f", below the worst {score.word} of all, {score.scale * score.gain(worst):.3g}"
 
 
 def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
@@ -138,7 +161,7 @@ def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
     groups: dict[str, list[ReportedRun]] = {}
     for run in {run.directory.resolve(): run for run in runs}.values():
         if isinstance(run.config, AnySearch):
-            key = f"{searched_under(run.config)} {run.config.as_started} {run.summary.cost}"
+            key = f"{searched_under(run.config)} {run.config.as_started} {run.summary.costs}"
             groups.setdefault(key, []).append(run)
     return list(groups.values())
 
@@ -166,11 +189,12 @@ def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     for record in run.records:
         if record.stage == Stage("search", "trained"):
             seconds += record.seconds
-            cost = getattr(record, run.summary.cost)
-            known = record.miou is not None and cost is not None
-            points.append((record.miou, float(cost)) if known else (math.nan, math.nan))
+            values = [record.score(run.summary.criterion)]
+            values += [getattr(record, cost) for cost in run.summary.costs]
+            known = all(value is not None for value in values)
+            points.append([float(value) if known else math.nan for value in values])
             spent.append(seconds)
-    if all(math.isnan(cost) for _, cost in points):
+    if np.isnan(points).all():
         return None
     return np.array(points), np.array(spent)
 
@@ -209,7 +233,9 @@ def _curves(
     return tuple(curves)
 
 
-def _words(found: Sequence[tuple[_Track, NDArray[np.float64]]], confidence: float) -> list[str]:
+def _words(
+    found: Sequence[tuple[_Track, NDArray[np.float64]]], confidence: float, unit: str
+) -> list[str]:
     baseline = [(track, area) for track, area in found if track.sampler == BASELINE]
     if not baseline:
         return [
@@ -235,7 +261,7 @@ def _words(found: Sequence[tuple[_Track, NDArray[np.float64]]], confidence: floa
             confidence,
         )
         words.append(
-            f"{label} less random search after {last + 1} evaluations, paired by seed, points:"
+            f"{label} less random search after {last + 1} evaluations, paired by seed, {unit}:"
             f" {difference.describe(scale=1)}"
             + ("" if difference.interval.known else "; one seed decides nothing")
         )

@@ -1,4 +1,4 @@
-"""Importance of genes for mIoU and for cheapness: what the figure shows, and how it is drawn."""
+"""Importance of genes for the score and for cheapness: what the figure shows, how it is drawn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Importance, gene_importance
 
 from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
@@ -38,33 +39,36 @@ class ImportanceData:
 
 
 def importance_data(run: ReportedRun) -> ImportanceData:
-    """Measures which genes have to do with mIoU, and which with few multiply-adds.
+    """Measures which genes have to do with what the search ranks by, and which with low costs.
 
     Raises:
         ReportError: The run has no space, or too few architectures were searched.
     """
     genes = run.genes
     scored = [
-        row for row in run.summary.rows if row.arch_id in run.drawn and row.search_miou is not None
+        (row, row.search_score)
+        for row in run.summary.rows
+        if row.arch_id in run.drawn and row.search_score is not None
     ]
+    word = OBJECTIVES[run.summary.criterion].word
     assert run.space is not None
     by_gene = {
-        gene.name: [genes[row.arch_id][gene.name] for row in scored] for gene in run.space.genes
+        gene.name: [genes[row.arch_id][gene.name] for row, _ in scored] for gene in run.space.genes
     }
     try:
-        targets = {
-            "mIoU": gene_importance(by_gene, [row.search_miou or 0.0 for row in scored]),
-            "few multiply-adds": gene_importance(by_gene, [-float(row.macs) for row in scored]),
-        }
+        targets = {word: gene_importance(by_gene, [score for _, score in scored])}
+        for cost in run.summary.costs:
+            cheapness = [-row.cost(cost) for row, _ in scored]
+            targets[OBJECTIVES[cost].little] = gene_importance(by_gene, cheapness)
     except ValueError as error:
         raise ReportError(f"{run.directory}: {error}") from error
-    found = targets["mIoU"]
+    found = targets[word]
     return ImportanceData(
         targets=targets,
         x_label="Pearson divergence of choices,\nbest quarter from all",
         caption=f"{run.dataset}, {found.num_architectures:,} searched architectures"
         f"{run.of_how_many},"
-        f" the best {found.num_best}; mIoU of one seed each, seed"
+        f" the best {found.num_best}; {word} of one seed each, seed"
         f" {run.search_seeds}; the first {min(MOST_GENES, len(found.genes))} of"
         f" {len(found.genes)} genes; lines: {found.confidence:.0%} bootstrap; dashed: largest by"
         f" chance in {found.confidence:.0%} of shufflings",

@@ -7,7 +7,6 @@ wanted.
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,10 +116,9 @@ class ReportedRun:
 
     @cached_property
     def drawn(self) -> frozenset[str]:
-        """Ids of searched architectures with a cost: all, or `MOST_SAMPLED` drawn at random."""
-        cost = self.summary.cost
-        rows = [r for r in self.summary.rows if r.searched and not math.isnan(r.cost(cost))]
-        ids = [row.arch_id for row in rows]
+        """Ids of searched architectures with all costs: all, or `MOST_SAMPLED` drawn at random."""
+        rows = self.summary.rows
+        ids = [row.arch_id for row in rows if row.searched and row.has(self.summary.costs)]
         return frozenset(ids if len(ids) <= MOST_SAMPLED else Random(0).sample(ids, MOST_SAMPLED))
 
     @cached_property

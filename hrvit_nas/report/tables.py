@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,19 @@ FRONTIER_COLUMNS: dict[str, Column] = {
 """Columns of `frontier.csv`, in order, with their units."""
 
 
-def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
-    """The frontier, what was confirmed beside it and the references, by rising cost, for rich.
+_ALWAYS_SHOWN = ("macs", "params")
+"""Costs that have a column whatever the frontier is of."""
 
-    With a supernet there is a column of scores with its weights, beside those of training alone.
-    Where the noise of the scores is known there is a column of `RunSummary.probabilities`.
-    With references there is a last column a name of theirs: the difference to the one nearest in
-    cost, over common seeds, what it decides, and how much more or less the reference costs. Names
-    are shown as they are, never read as markup.
+
+def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
+    """The frontier, what was confirmed beside it and the references, for rich.
+
+    Rows are by rising first cost. Multiply-adds, parameters and what else the frontier is of have a
+    column each. With a supernet there is a column of scores with its weights, beside those of
+    training alone. Where the noise of the scores is known there is a column of
+    `RunSummary.probabilities`. With references there is a last column a name of theirs: the
+    difference to the one nearest in cost, over common seeds, what it decides, and how much more or
+    less the reference costs. Names are shown as they are, never read as markup.
     """
     rows = summary.shown
     compared = {
@@ -80,9 +86,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
     table.add_column("architecture")
     table.add_column("GMACs", justify="right")
     table.add_column("params M", justify="right")
-    cost = OBJECTIVES[summary.cost]
-    own_column = summary.cost not in ("macs", "params")  # which always have one
-    if own_column:
+    further = [OBJECTIVES[name] for name in summary.costs if name not in _ALWAYS_SHOWN]
+    for cost in further:
         table.add_column(f"{cost.word} {cost.unit}", justify="right")
     table.add_column(mean, justify="right")
     if summary.confirmed:
@@ -99,8 +104,8 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
         table.add_column(Text(f"against {label}, nearest in cost"))
     for number, row in enumerate(rows):
         cells = [_name(row), f"{row.macs / 1e9:.4g}", f"{row.params / 1e6:.3g}"]
-        if own_column:
-            value = row.cost(summary.cost) * cost.scale
+        for cost in further:
+            value = row.cost(cost.name) * cost.scale
             cells.append("" if math.isnan(value) else f"{value:.3g}")
         cells.append(format_interval(row.interval))
         if summary.confirmed:
@@ -115,7 +120,7 @@ def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
             cells.append("" if chance is None else f"{chance:.2f}")
         for found in compared.values():
             comparison = found[number]
-            cells.append("" if comparison is None else _against(row, *comparison, summary.cost))
+            cells.append("" if comparison is None else _against(row, *comparison, summary.costs))
         table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
     return table
 
@@ -138,11 +143,19 @@ def _name(row: ArchSummary) -> str:
 
 
 def _against(
-    row: ArchSummary, reference: ArchSummary, difference: PairedDifference, cost: CostName
+    row: ArchSummary,
+    reference: ArchSummary,
+    difference: PairedDifference,
+    costs: Sequence[CostName],
 ) -> str:
-    gap = f"{reference.cost(cost) / row.cost(cost) - 1:+.0%}"
-    costs = "" if gap in ("+0%", "-0%") else f" (reference {gap} cost)"
-    return f"{difference.describe()}{costs}"
+    gaps = {
+        "cost" if len(costs) == 1 else OBJECTIVES[cost].word: (
+            f"{reference.cost(cost) / row.cost(cost) - 1:+.0%}"
+        )
+        for cost in costs
+    }
+    shown = ", ".join(f"{gap} {word}" for word, gap in gaps.items() if gap not in ("+0%", "-0%"))
+    return difference.describe() + (f" (reference {shown})" if shown else "")
 
 
 def _csv_row(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from rich.table import Table
 from rich.text import Text
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Column, Criterion, Estimate, Trust, TrustScores, write_csv
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
-from hrvit_nas.results.records import LESS_IS_BETTER
 from hrvit_nas.results.trust import TOP
 
 from .calibration import UNITS, interval_cells, interval_columns
@@ -319,9 +319,8 @@ _NUM_TICKS = 4
 
 
 def _quantity(criterion: Criterion) -> str:
-    name, unit, _ = UNITS[criterion]
-    sign = "negated " if criterion in LESS_IS_BETTER else ""
-    return f"{sign}{name} ({'%' if unit == 'points' else unit})"
+    score = OBJECTIVES[criterion]
+    return score.axis if score.direction == "maximize" else f"negated {score.axis}"
 
 
 def _draw(figure: Figure, data: TrustData) -> None:

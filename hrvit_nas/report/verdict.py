@@ -80,11 +80,15 @@ def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> str:
         return f"no frontier member shares a seed with {label}, so none is compared with it"
     verdicts = [difference.verdict for _, _, difference in compared]
     counts = {verdict: verdicts.count(verdict) for verdict in ("higher", "lower", "undecided")}
-    cost = summary.cost
-    gaps = [abs(reference.cost(cost) / row.cost(cost) - 1) for row, reference, _ in compared]
+    gaps = [
+        abs(reference.cost(cost) / row.cost(cost) - 1)
+        for row, reference, _ in compared
+        for cost in summary.costs
+    ]
+    costs = "cost" if len(summary.costs) == 1 else "costs"
     return (
         f"of {len(compared)} frontier members, beside {label} to within"
-        f" {max(gaps):.0%} of their cost:"
+        f" {max(gaps):.0%} of their {costs}:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
         f" {len(compared)} comparisons){_outside(compared, outside)}"
@@ -127,6 +131,8 @@ def _noise(noise: ProxyNoise | None) -> str:
             " --calibration names it, also with --resume"
         )
     cheap, dear = (macs / 1e9 for macs in noise.macs)
+    name, unit, scale = UNITS[noise.criterion]
+    what = "a score" if noise.criterion == "miou" else name
     rough = (
         f" (known from {noise.num_free} degrees of freedom only, so that probabilities of"
         " being on the frontier are rough)"
@@ -136,7 +142,7 @@ def _noise(noise: ProxyNoise | None) -> str:
     return (
         f"this search stands on the calibration in {noise.run}: {noise.num_architectures}"
         f" architectures of {cheap:.3g} to {dear:.3g} GMACs, {noise.num_seeds} seeds; beside"
-        " what a seed does to all alike, a score has a deviation of"
-        f" {100 * noise.noise:.2f} points{rough}; tau between two"
+        f" what a seed does to all alike, {what} has a deviation of"
+        f" {scale * noise.noise:.2f} {unit}{rough}; tau between two"
         f" seeds {noise.seed_tau}, without MACs {noise.residual_tau}"
     )

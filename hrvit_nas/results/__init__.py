@@ -15,7 +15,6 @@ from .calibration import (
 from .estimates import Estimate
 from .files import replacing, write_csv, write_text
 from .frontier import (
-    MIOU_AND_COST,
     frontier_probability,
     hypervolume,
     hypervolume_curve,
@@ -44,13 +43,13 @@ from .records import (
     TrialRecord,
     TrialResult,
 )
+from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
 from .store import StoreError, TrialStore
-from .summary import ArchSummary, CostName, RunSummary, summarise
+from .summary import RunSummary, summarise
 from .trust import Trust, TrustScores, gather_trust, trust
 
 __all__ = [
-    "MIOU_AND_COST",
     "SCHEMA",
     "SCHEMA_VERSION",
     "Ablation",

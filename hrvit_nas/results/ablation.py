@@ -20,8 +20,10 @@ from typing import Literal
 
 from scipy.special import stdtrit
 
+from hrvit_nas.objectives import OBJECTIVES
+
 from .intervals import Interval, Verdict, mean_interval, verdict_of
-from .records import LESS_IS_BETTER, Criterion, TrialRecord
+from .records import Criterion, TrialRecord
 from .score_noise import pooled_noise
 
 ArmRole = Literal["base", "arm"]
@@ -167,8 +169,7 @@ def ablate(
     for record in complete:
         value = record.score(criterion)
         if value is not None:
-            sign = -1 if criterion in LESS_IS_BETTER else 1
-            scores[record.arch_id][record.seed] = sign * value
+            scores[record.arch_id][record.seed] = OBJECTIVES[criterion].gain(value)
     arms = {
         arch_id: ArmScores(
             arch_id=arch_id,

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrvit_nas._files import declarations_dir
+from hrvit_nas.objectives import OBJECTIVES
 
 from .estimates import Estimate
 from .files import replacing
 from .ranking import cross_tau, seed_tau
-from .records import LESS_IS_BETTER, Column, Criterion
+from .records import Column, Criterion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,15 +94,17 @@ class Benchmark:
         """Scores of `arch_ids` by each of `seeds`, more being better.
 
         Args:
-            criterion: `miou`, or `cross_entropy`, which is negated.
+            criterion: `miou`, or `cross_entropy`, which is negated: scores that the table has.
             step: One of `steps`; by default the last.
 
         Returns:
             (num_architectures, num_seeds).
 
         Raises:
-            BenchmarkError: There is no such step.
+            BenchmarkError: There is no such step, or score.
         """
+        if criterion not in self.table:
+            raise BenchmarkError(f"the table {self.name!r} has no {criterion}")
         step = self.steps[-1] if step is None else step
         if step not in self.steps:
             raise BenchmarkError(
@@ -110,8 +113,7 @@ class Benchmark:
             )
         rows = self.table[self.table["step"] == step]
         wide = rows.pivot(index="arch_id", columns="seed", values=criterion)
-        sign = -1.0 if criterion in LESS_IS_BETTER else 1.0
-        values: NDArray[np.float64] = sign * wide.loc[
+        values: NDArray[np.float64] = OBJECTIVES[criterion].gain(1.0) * wide.loc[
             list(self.arch_ids), list(self.seeds)
         ].to_numpy(np.float64)
         return values

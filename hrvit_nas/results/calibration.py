@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hrvit_nas.objectives import SCORES
+
 from .estimates import Estimate
 from .ranking import cross_tau, residual_tau, seed_tau
-from .records import CALIBRATING, LESS_IS_BETTER, Criterion, HistoryPoint, TrialRecord
+from .records import CALIBRATING, Criterion, HistoryPoint, TrialRecord
 from .score_noise import VarianceComponents, variance_components
 
 MIN_ARCHITECTURES = 4
@@ -162,7 +163,7 @@ def score_table(
         first = next(iter(whole.values()))
         for step in sorted({point.step for point in first[seeds[0]].history}):
             points = [[_point(by_seed[s], step) for s in seeds] for by_seed in whole.values()]
-            rows = [[_score(point, criterion) for point in row] for row in points]
+            rows = [[point and point.gain(criterion) for point in row] for row in points]
             if not any(score is None for row in rows for score in row):
                 scores[step] = np.array(rows, np.float64)
                 seconds[step] = median(_seconds(point) for row in points for point in row)
@@ -267,7 +268,7 @@ def calibrate_criteria(
     """
     records = list(records)
     found = {target: calibrate(records, target)}
-    for criterion in get_args(Criterion):
+    for criterion in SCORES:
         if criterion not in found:
             with suppress(CalibrationError):
                 found[criterion] = calibrate(records, criterion, target)
@@ -298,11 +299,6 @@ def _fullest(trials: dict[str, _BySeed]) -> tuple[tuple[int, ...], dict[str, _By
 
 def _point(record: TrialRecord, step: int) -> HistoryPoint | None:
     return next((point for point in record.history if point.step == step), None)
-
-
-def _score(point: HistoryPoint | None, criterion: Criterion) -> float | None:
-    value: float | None = getattr(point, criterion) if point else None
-    return -value if value is not None and criterion in LESS_IS_BETTER else value
 
 
 def _seconds(point: HistoryPoint | None) -> float:

@@ -1,7 +1,8 @@
 """Non-dominated points, how sure they are, and hypervolume: pure functions over arrays.
 
 A point dominates another if it is at least as good in every objective and better in one.
-By default an objective pair is (mIoU, cost): the first is maximised, the second minimised.
+Unless said otherwise, points are of a score and its costs: the first objective is maximised, the
+others are minimised.
 """
 
 from __future__ import annotations
@@ -12,11 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MIOU_AND_COST: tuple[bool, ...] = (True, False)
-"""Maximise the first objective, minimise the second."""
 
-
-def pareto_front(points: ArrayLike, maximize: Sequence[bool] = MIOU_AND_COST) -> NDArray[np.bool_]:
+def pareto_front(points: ArrayLike, maximize: Sequence[bool] | None = None) -> NDArray[np.bool_]:
     """Marks the points that no other point dominates.
 
     Equal points do not dominate one another, so all copies of a frontier point are marked.
@@ -25,7 +23,7 @@ def pareto_front(points: ArrayLike, maximize: Sequence[bool] = MIOU_AND_COST) ->
 
     Args:
         points: Array (n, d), an objective a column; n may be 0.
-        maximize: For each of the d objectives, whether more is better.
+        maximize: For each of the d objectives, whether more is better; None = for the first alone.
 
     Returns:
         Boolean array (n,), in the order of `points`.
@@ -45,74 +43,87 @@ def pareto_front(points: ArrayLike, maximize: Sequence[bool] = MIOU_AND_COST) ->
 def frontier_probability(draws: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:
     """Probability that each architecture is on the frontier, given draws of the true scores.
 
+    Architectures are passed by rising costs, and the best score so far of each draw is kept by rank
+    of the second cost in a tree of prefix maxima (Fenwick, 1994): O(n log n) steps over all draws,
+    or n where there is one cost.
+
     Args:
         draws: Array (num_draws, n) of scores, more being better, as from `score_noise.score_draws`.
-        costs: Array (n,), less being better; known without error.
+        costs: Array (n,), or (n, 1 or 2), less being better; known without error.
 
     Returns:
-        Array (n,): the share of draws in which nothing at most as dear is better, and nothing
-        cheaper as good.
+        Array (n,): the share of draws in which nothing at most as dear in all costs is better, and
+        nothing also cheaper in one as good.
 
     Raises:
         ValueError: The shapes do not fit, or there is no draw.
     """
     scores, cost = np.asarray(draws, np.float64), np.asarray(costs, np.float64)
-    if scores.ndim != 2 or cost.shape != scores.shape[1:] or not len(scores):
+    table = cost[:, None] if cost.ndim == 1 else cost
+    fits = scores.ndim == 2 and len(scores) and table.shape[:1] == scores.shape[1:]
+    if not fits or table.shape[1:] not in {(1,), (2,)}:
         raise ValueError(
-            "draws must be (num_draws, n) and costs (n,), with a draw at least, got shapes"
-            f" {scores.shape} and {cost.shape}"
+            "draws must be (num_draws, n) and costs (n,) or (n, 1 or 2), with a draw at least, got"
+            f" shapes {scores.shape} and {cost.shape}"
         )
-    order = np.argsort(cost, kind="stable")
-    ranked = scores[:, order]
-    best = np.maximum.accumulate(ranked, axis=1)
-    # Of equal cost all stand at the end of their group, and see the best before it.
-    _, starts, group = np.unique(cost[order], return_index=True, return_inverse=True)
-    before = np.where(starts > 0, best[:, starts - 1], -np.inf)[:, group]
-    ends = np.append(starts[1:], len(cost)) - 1
-    on_front = (ranked > before) & (ranked >= best[:, ends][:, group])
-    probability = np.empty(len(cost))
-    probability[order] = on_front.mean(axis=0)
+    second = table[:, 1] if table.shape[1] == 2 else np.zeros(len(table))
+    levels, rank = np.unique(second, return_inverse=True)
+    best = np.full((len(levels) + 1, len(scores)), -np.inf)
+    probability = np.empty(len(table))
+    order = np.lexsort((second, table[:, 0]))
+    changes = np.any(np.diff(table[order], axis=0) != 0, axis=1)
+    for group in np.split(order, np.flatnonzero(changes) + 1):
+        mine = scores[:, group]
+        before = np.full(len(scores), -np.inf)
+        node = int(rank[group[0]]) + 1
+        while node:
+            np.maximum(before, best[node], out=before)
+            node &= node - 1
+        top = mine.max(axis=1)
+        # Architectures of equal costs do not see each other's score unless it is better.
+        on_front = (mine > before[:, None]) & (mine >= top[:, None])
+        probability[group] = on_front.mean(axis=0)
+        node = int(rank[group[0]]) + 1
+        while node < len(best):
+            np.maximum(best[node], top, out=best[node])
+            node += node & -node
     return probability
 
 
 def hypervolume(
-    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] = MIOU_AND_COST
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] | None = None
 ) -> float:
-    """Area dominated by the points and bounded by a reference point, exactly, in two objectives.
+    """What the points dominate as far as a reference point: an area, a volume and so on, exactly.
 
-    A point that is not better than the reference in both objectives, or that has a NaN, adds
-    nothing. The unit is the product of the units of the objectives.
+    A point that is not better than the reference in every objective, or that has a NaN, adds
+    nothing. The unit is the product of the units of the objectives. O(n log n) in two and three
+    objectives.
 
     Args:
-        points: Array (n, 2), an objective a column; n may be 0.
+        points: Array (n, d), an objective a column, two at least; n may be 0.
         reference: The worst values that count, in the order of the columns.
-        maximize: For each objective, whether more is better.
+        maximize: For each objective, whether more is better; None = for the first alone.
 
     Raises:
-        ValueError: There are not two objectives, or the reference is not two finite numbers.
+        ValueError: There is but one objective, or the reference is not as many finite numbers.
     """
     losses, corner = _losses_and_corner(points, reference, maximize)
-    losses = losses[(losses < corner).all(axis=1)]  # a NaN compares false
-    if not len(losses):
-        return 0.0
-    front = losses[_front_2d(losses)]
-    front = front[np.argsort(front[:, 0], kind="stable")]
-    widths = np.diff(np.append(front[:, 0], corner[0]))
-    return float(np.sum(widths * (corner[1] - front[:, 1])))
+    return _volume(losses, corner)
 
 
 def hypervolume_curve(
-    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] = MIOU_AND_COST
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] | None = None
 ) -> NDArray[np.float64]:
-    """Hypervolume of the first point, of the first two, and so on, in two objectives.
+    """Hypervolume of the first point, of the first two, and so on.
 
-    The frontier so far is kept in order, so that a point costs a search in it, and its share of
-    what it takes over: O(n log n) but for the moving of memory.
+    In two objectives the frontier so far is kept in order, so that a point costs a search in it,
+    and its share of what it takes over: O(n log n) but for the moving of memory. In more, a point
+    that no other dominates has the hypervolume counted anew.
 
     Args:
-        points: Array (n, 2), an objective a column, in the order in which they came.
+        points: Array (n, d), an objective a column, in the order in which they came.
         reference: The worst values that count, in the order of the columns.
-        maximize: For each objective, whether more is better.
+        maximize: For each objective, whether more is better; None = for the first alone.
 
     Returns:
         Array (n,), which never falls.
@@ -121,6 +132,41 @@ def hypervolume_curve(
         ValueError: As `hypervolume`.
     """
     losses, corner = _losses_and_corner(points, reference, maximize)
+    return _growth(losses, corner)
+
+
+def _volume(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
+    """Hypervolume of points that are worse the greater they are."""
+    losses = losses[(losses < corner).all(axis=1)]  # a NaN compares false
+    if not len(losses):
+        return 0.0
+    if len(corner) == 2:
+        front = losses[_front_2d(losses)]
+        front = front[np.argsort(front[:, 0], kind="stable")]
+        widths = np.diff(np.append(front[:, 0], corner[0]))
+        return float(np.sum(widths * (corner[1] - front[:, 1])))
+    # In slices along the last objective, a point is there from its own value on.
+    losses = losses[np.argsort(losses[:, -1], kind="stable")]
+    heights = np.diff(np.append(losses[:, -1], corner[-1]))
+    return float(heights @ _growth(losses[:, :-1], corner[:-1]))
+
+
+def _growth(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`_volume` of the first point, of the first two, and so on."""
+    if len(corner) == 2:
+        return _growth_2d(losses, corner)
+    volumes = np.empty(len(losses))
+    front = losses[:0]
+    volume = 0.0
+    for number, point in enumerate(losses):
+        if (point < corner).all() and not (front <= point).all(axis=1).any():
+            front = np.vstack([front[~(point <= front).all(axis=1)], point])
+            volume = max(volume, _volume(front, corner))  # which rounding may lower
+        volumes[number] = volume
+    return volumes
+
+
+def _growth_2d(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
     edge, floor = (float(value) for value in corner)
     lefts: list[float] = []  # rising first losses of the frontier so far
     levels: list[float] = []  # its second losses, which fall
@@ -147,29 +193,33 @@ def hypervolume_curve(
 
 
 def _losses_and_corner(
-    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool]
+    points: ArrayLike, reference: Sequence[float], maximize: Sequence[bool] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    losses = _losses(points, maximize)
-    if losses.shape[1] != 2 or len(reference) != 2:
-        raise ValueError(
-            "a hypervolume needs points and a reference of 2 objectives,"
-            f" got {losses.shape[1]} and {len(reference)}"
-        )
     corner = _losses([reference], maximize)[0]
+    losses = _losses(points, maximize)
+    if losses.size == 0:
+        losses = losses.reshape(0, len(corner))
+    if losses.shape[1] != len(corner) or len(corner) < 2:
+        raise ValueError(
+            "a hypervolume needs points and a reference of as many objectives, 2 at least,"
+            f" got {losses.shape[1]} and {len(corner)}"
+        )
     if not np.isfinite(corner).all():
         raise ValueError(f"the reference of a hypervolume must be finite, got {tuple(reference)}")
     return losses, corner
 
 
-def _losses(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.float64]:
+def _losses(points: ArrayLike, maximize: Sequence[bool] | None) -> NDArray[np.float64]:
     """The points with every objective turned so that less is better."""
     array = np.asarray(points, dtype=np.float64)
     if array.size == 0 and array.ndim <= 2:
-        array = array.reshape(0, len(maximize))
-    if array.ndim != 2 or array.shape[1] != len(maximize):
+        array = array.reshape(0, 2 if maximize is None else len(maximize))
+    if array.ndim == 2 and maximize is None:
+        maximize = [True] + [False] * (array.shape[1] - 1)
+    if array.ndim != 2 or maximize is None or array.shape[1] != len(maximize):
+        many = "d" if maximize is None else len(maximize)
         raise ValueError(
-            f"points must have shape (n, {len(maximize)}), one column an objective of"
-            f" maximize={tuple(maximize)}; got shape {array.shape}"
+            f"points must have shape (n, {many}), a column an objective; got shape {array.shape}"
         )
     return np.where(np.asarray(maximize, dtype=np.bool_), -array, array)
 

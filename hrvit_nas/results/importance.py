@@ -94,43 +94,29 @@ def gene_importance(
         )
     names, one_hot, owners, choices = _one_hot(genes, len(y))
     num_best = max(1, round(BEST_SHARE * len(y)))
-    if not names:
-        return Importance(
-            genes=(),
-            threshold=0.0,
-            num_architectures=len(y),
-            num_best=num_best,
-            confidence=confidence,
+    found: list[GeneImportance] = []
+    threshold = 0.0
+    if names:
+        values, gains = _divergence(
+            one_hot, _best(y, num_best), np.arange(len(y)), owners, len(names)
         )
-    rng = np.random.default_rng(seed)
-    order = np.argsort(-y, kind="stable")
-    values, gains = _divergence(one_hot, order[:num_best], np.arange(len(y)), owners, len(names))
-    shuffled = np.empty(RESAMPLES)
-    resampled = np.empty((RESAMPLES, len(names)))
-    everyone = np.arange(len(y))
-    for draw in range(RESAMPLES):
-        lucky = rng.choice(len(y), num_best, replace=False)
-        shuffled[draw] = _divergence(one_hot, lucky, everyone, owners, len(names))[0].max()
-        sample = rng.integers(len(y), size=len(y))
-        best = sample[np.argsort(-y[sample], kind="stable")[:num_best]]
-        resampled[draw] = _divergence(one_hot, best, sample, owners, len(names))[0]
-    tail = (1 - confidence) / 2
-    bias = resampled.mean(0) - values
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0) - bias
-    threshold = float(np.quantile(shuffled, confidence))
-    found = []
-    for number in np.argsort(-values, kind="stable"):
-        mine = np.flatnonzero(owners == number)
-        found.append(
-            GeneImportance(
-                gene=names[number],
-                value=float(values[number]),
-                low=max(0.0, float(low[number])),
-                high=float(high[number]),
-                favoured=choices[mine[np.argmax(gains[mine])]],
-                above_chance=bool(values[number] > threshold),
+        shuffled, resampled = _resampled(one_hot, y, num_best, owners, len(names), seed)
+        tail = (1 - confidence) / 2
+        bias = resampled.mean(0) - values
+        low, high = np.quantile(resampled, [tail, 1 - tail], axis=0) - bias
+        threshold = float(np.quantile(shuffled, confidence))
+        for number in np.argsort(-values, kind="stable"):
+            mine = np.flatnonzero(owners == number)
+            found.append(
+                GeneImportance(
+                    gene=names[number],
+                    value=float(values[number]),
+                    low=max(0.0, float(low[number])),
+                    high=float(high[number]),
+                    favoured=choices[mine[np.argmax(gains[mine])]],
+                    above_chance=bool(values[number] > threshold),
+                )
             )
-        )
     return Importance(
         genes=tuple(found),
         threshold=threshold,
@@ -138,6 +124,32 @@ def gene_importance(
         num_best=num_best,
         confidence=confidence,
     )
+
+
+def _best(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def _resampled(
+    one_hot: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    num_best: int,
+    owners: NDArray[np.intp],
+    num_genes: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest divergence of all by chance, and those of all genes in resamples of the rows."""
+    rng = np.random.default_rng(seed)
+    shuffled = np.empty(RESAMPLES)
+    resampled = np.empty((RESAMPLES, num_genes))
+    everyone = np.arange(len(scores))
+    for draw in range(RESAMPLES):
+        lucky = rng.choice(len(scores), num_best, replace=False)
+        shuffled[draw] = _divergence(one_hot, lucky, everyone, owners, num_genes)[0].max()
+        sample = rng.integers(len(scores), size=len(scores))
+        best = sample[_best(scores[sample], num_best)]
+        resampled[draw] = _divergence(one_hot, best, sample, owners, num_genes)[0]
+    return shuffled, resampled
 
 
 def _one_hot(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -26,11 +26,9 @@ SCHEMA_VERSION = 6
 5: trials may be trained long.
 6: purpose, evaluator and budget in place of `origin` and `long`."""
 
-Criterion = Literal["miou", "averaged_miou", "fw_iou", "boundary_miou", "cross_entropy"]
-"""Scores of a history point that architectures can be ranked by."""
-LESS_IS_BETTER = frozenset(
-    name for name in get_args(Criterion) if OBJECTIVES[name].direction == "minimize"
-)
+Criterion: TypeAlias = str
+"""Name of an objective that is a score (`hrvit_nas.objectives.SCORES`), and so of a field of
+`HistoryPoint`, which architectures can be ranked by."""
 
 Purpose = Literal["search", "reference", "confirmation", "calibration", "ranking_check", "ablation"]
 """What a trial is for."""
@@ -144,6 +142,8 @@ ForeignText = Annotated[str, AfterValidator(_without_surrogates)]
 class HistoryPoint(NamedTuple):
     """Scores on the validation split after a number of optimiser steps.
 
+    Each is declared in `hrvit_nas.objectives`.
+
     Attributes:
         step: Optimiser steps done.
         miou: Mean IoU (fraction) of the weights themselves.
@@ -161,6 +161,11 @@ class HistoryPoint(NamedTuple):
     boundary_miou: float | None = None
     cross_entropy: float | None = None
     seconds: float | None = None
+
+    def gain(self, criterion: Criterion) -> float | None:
+        """A score, so turned that more is better; None where there is none."""
+        value: float | None = getattr(self, criterion)
+        return None if value is None else OBJECTIVES[criterion].gain(value)
 
 
 class _Identity(BaseModel):
@@ -293,15 +298,14 @@ class TrialRecord(TrialResult, _Identity):
     def score(self, criterion: Criterion) -> float | None:
         """A score after the last step, more being better; None where the trial has none.
 
-        A cross entropy is negated. mIoU is that of the record, of averaged weights where there
-        are such.
+        One that is minimised is negated. mIoU is that of the record, of averaged weights where
+        there are such.
         """
         if self.state == "failed":
             return None
         if criterion == "miou":
             return self.miou
-        value: float | None = getattr(self.history[-1], criterion) if self.history else None
-        return -value if value is not None and criterion in LESS_IS_BETTER else value
+        return self.history[-1].gain(criterion) if self.history else None
 
     @property
     def spec(self) -> Arch:

@@ -13,8 +13,8 @@ SAMPLERS = {
     "random": "uniform draws",
 }
 """What each sampler is, by name; `optuna_sampler` makes them."""
-Values = tuple[float, float]
-"""Score, more being better, and cost."""
+Values: TypeAlias = tuple[float, ...]
+"""Score, more being better, and costs."""
 
 SamplerName: TypeAlias = str
 """One of `SAMPLERS`."""

@@ -1,6 +1,6 @@
 """Optuna's samplers, kept inside a space and never twice at the same architecture.
 
-The study is Optuna's own: one parameter a gene that has a choice, a score maximised and a cost
+The study is Optuna's own: one parameter a gene that has a choice, a score maximised and its costs
 minimised. An ordered gene is an integer, the place of its choice, so that a sampler knows which
 choices are near each other; any other is categorical. What the sampler proposes is checked before
 anything is trained: a proposal outside the space's limits is recorded as pruned and one already
@@ -21,6 +21,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from .._messages import first_line
@@ -44,12 +45,13 @@ class OptunaSampler:
 
     Args:
         space: The space, narrowed.
-        cost: What is minimised, for a first generation that is spread over it.
+        cost: What a first generation is spread over.
         name: Which sampler.
         seed: Of its draws.
         population: Size of the first generation, and of NSGA-II's others.
         storage: URL of the database, which is made where there is none.
         study: Name of the study there.
+        num_costs: How many costs are minimised beside the score that is maximised.
         presets: Whose allocation the search starts from.
         told: What earlier sittings proposed, and what it scored.
         taken: Further architectures, by id, that are not to be proposed.
@@ -68,6 +70,7 @@ class OptunaSampler:
         population: int,
         storage: str,
         study: str = "search",
+        num_costs: int = 1,
         presets: Sequence[str] = (),
         told: Sequence[tuple[ArchSpec, Values | None]] = (),
         taken: Iterable[str] = (),
@@ -77,7 +80,8 @@ class OptunaSampler:
         own_seed = seed + 1_000_003 * len(told)
         self._space = space
         self._rng = random.Random(own_seed)
-        self._kept = _opened(storage, study)
+        directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * num_costs
+        self._kept = _opened(storage, study, directions)
         begun = self._kept.get_trials(deepcopy=False)
         if not begun and ORDERED_ATTRIBUTE not in self._kept.user_attrs:
             first = first_generation(
@@ -95,7 +99,7 @@ class OptunaSampler:
         self._seen = {spec.id for spec, _ in told} | set(taken)
         self._first = self._begin_with()
         self._study = optuna.create_study(
-            directions=["maximize", "minimize"],
+            directions=directions,
             sampler=OPTUNA_SAMPLERS[name](own_seed % 2**32, population),
         )
         self._study.add_trials(self._kept.get_trials(deepcopy=False))
@@ -256,12 +260,12 @@ OPTUNA_SAMPLERS: dict[SamplerName, Callable[[int, int], BaseSampler]] = {
 """What makes each sampler of `SAMPLERS` from a seed and a population."""
 
 
-def _opened(storage: str, study: str) -> optuna.Study:
+def _opened(storage: str, study: str, directions: list[StudyDirection]) -> optuna.Study:
     try:
         return optuna.create_study(
             study_name=study,
             storage=storage,
-            directions=["maximize", "minimize"],
+            directions=directions,
             sampler=optuna.samplers.RandomSampler(),  # which is asked for nothing
             load_if_exists=True,
         )

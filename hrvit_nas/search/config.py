@@ -21,7 +21,7 @@ from ..samplers import SamplerName, known_sampler
 from ..space import Space, load_space
 from ..training import Recipe, SupernetRecipe
 from .config_parts import (
-    Cost,
+    Costs,
     Frozen,
     Narrowing,
     ProxyNoise,
@@ -113,14 +113,14 @@ class SpaceConfig(RunConfig):
             whatever has become of the declaration; None = declared and narrowed now.
         long: How architectures are trained long: to confirm a frontier and its references, or to
             tell how valid the scores of a calibration are; None = they are not.
-        cost: What a score is weighed against.
+        costs: What a score is weighed against: one cost, or two.
     """
 
     space: str
     narrowing: Narrowing = Narrowing()
     as_started: Mapping[str, Any] | None = Field(default=None, repr=False)
     long: Recipe | None = None
-    cost: Cost = "macs"
+    costs: Costs = ("macs",)
 
     @model_validator(mode="after")
     def _check_long(self) -> SpaceConfig:
@@ -140,29 +140,25 @@ class SpaceConfig(RunConfig):
         return (self.recipe,) if self.long is None else (self.recipe, self.long)
 
     @property
-    def criterion(self) -> Criterion:
-        """The score of a trial, as its history names it."""
-        return "averaged_miou" if self.recipe.weight_averaging else "miou"
-
-    @property
     def ranked_by(self) -> Criterion:
         """The score by which trials are ranked, as their histories name it."""
-        return "cross_entropy" if self.recipe.criterion == "cross_entropy" else self.criterion
+        return "averaged_miou" if self.recipe.weight_averaging else self.recipe.criterion
 
     @property
     def ranking(self) -> dict[str, Any]:
         """See `RunConfig`."""
-        return {"cost": self.cost, "criterion": self.recipe.criterion}
+        return {"costs": self.costs, "criterion": self.recipe.criterion}
 
     @property
     def with_latency(self) -> bool:
         """See `RunConfig`."""
-        return OBJECTIVES[self.cost].source == "measured"
+        return any(OBJECTIVES[cost].source == "measured" for cost in self.costs)
 
     @property
     def counted_cost(self) -> CostName:
-        """The closed-form cost that stands for `cost`: multiply-adds where that is measured."""
-        return self.cost if OBJECTIVES[self.cost].source == "computed" else "macs"
+        """The first of `costs` in closed form; multiply-adds where all are measured."""
+        computed = (cost for cost in self.costs if OBJECTIVES[cost].source == "computed")
+        return next(computed, "macs")
 
     def cost_of(self, spec: ArchSpec) -> float:
         """An architecture's `counted_cost` at the run's image size and number of classes."""
@@ -208,8 +204,8 @@ class AnySearch(SpaceConfig):
     Attributes:
         initial: Presets whose allocation, at costs evenly over the space's range, is among the
             first proposals.
-        trials: Architectures to propose: to train, or to score with inherited weights. The score
-            is maximised, and `cost` minimised.
+        trials: Architectures to propose: to train, or to score with inherited weights, for the best
+            score and the least `costs`.
         sampler: Optuna sampler that proposes them.
         population: NSGA-II's population; None = from the number of trials.
         references: Presets, rivals among them, whose allocation, scaled to the cost of each
@@ -245,13 +241,15 @@ class AnySearch(SpaceConfig):
 
     @property
     def searched_by(self) -> Criterion:
-        """The score that the search maximises; a cross entropy is negated."""
+        """The score that the search goes by."""
         return self.recipe.criterion
 
     @property
     def ranking(self) -> dict[str, Any]:
         """See `RunConfig`."""
-        noise = self.proxy_noise and self.proxy_noise.noise
+        known = self.proxy_noise
+        fits = known is not None and known.criterion == self.recipe.criterion
+        noise = known.noise if known is not None and fits else None
         return {**super().ranking, "noise": noise, "finalists": self.finalists}
 
     @property

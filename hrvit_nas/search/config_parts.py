@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ..arch import ArchSpec
 from ..cost import estimate_cost
 from ..data import DataConfig
-from ..objectives import known_cost
-from ..results import CostName
+from ..objectives import known_costs
+from ..results import CostName, Criterion
 from ..space import Limit, Space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
@@ -30,7 +30,7 @@ def _tracking_uri(uri: str) -> str:
     return uri
 
 
-Cost = Annotated[CostName, AfterValidator(known_cost)]
+Costs = Annotated[tuple[CostName, ...], AfterValidator(known_costs)]
 TrackingUri = Annotated[str, AfterValidator(_tracking_uri)]
 """Where MLflow keeps its runs."""
 
@@ -71,7 +71,8 @@ class ProxyNoise(Frozen):
         num_architectures: Architectures that were trained for it.
         num_seeds: Seeds of each.
         macs: Multiply-adds of the cheapest and the dearest of them.
-        noise: Standard deviation of one score between seeds, a fraction of mIoU.
+        criterion: The score.
+        noise: Standard deviation of one score between seeds, in the criterion's own unit.
         seed_tau: Kendall's tau between two seeds, with its interval, as text.
         residual_tau: The same with MACs regressed out.
     """
@@ -81,6 +82,7 @@ class ProxyNoise(Frozen):
     num_architectures: int
     num_seeds: int
     macs: tuple[int, int]
+    criterion: Criterion = "miou"
     noise: float = Field(ge=0)
     seed_tau: str
     residual_tau: str
@@ -109,7 +111,7 @@ class SupernetPlan(Frozen):
     num_classes: int | None
     recipe: Recipe
     supernet: SupernetRecipe
-    cost: Cost = "macs"
+    cost: CostName = "macs"
     seed: int
 
     def load_space(self) -> Space:

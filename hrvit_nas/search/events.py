@@ -7,14 +7,13 @@ full disk can end, and then waits for that thread for ever.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 from tensorboardX import summary
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
+from ..objectives import SCORES
 from ..results import TrialRecord, replacing
-from ..results.records import Criterion
 from .facts import costs, curve, facts
 
 
@@ -37,7 +36,7 @@ def write_events(path: Path, record: TrialRecord) -> None:
         ]
     # TensorBoard takes the columns of its table from one trial, which may have failed.
     known = {"label": "", **facts(record), **costs(record)}
-    table = summary.hparams(known, dict.fromkeys(get_args(Criterion)))
+    table = summary.hparams(known, dict.fromkeys(SCORES))
     events += [Event(wall_time=end, summary=part) for part in table]
     if record.error:
         text = summary.text("error", record.error)

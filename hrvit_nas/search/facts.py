@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
+from ..objectives import SCORES
 from ..results import TrialRecord
-from ..results.records import Criterion
 
 LOGGED = (
     *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),
@@ -39,7 +38,7 @@ def curve(record: TrialRecord) -> Iterator[tuple[int, float, dict[str, float]]]:
     """The learning curve: optimiser steps, time (seconds since 1970) and scores."""
     end = record.finished_at.timestamp()
     for point in record.history:
-        known = {name: getattr(point, name) for name in get_args(Criterion)}
+        known = {name: getattr(point, name) for name in SCORES}
         scores = {name: float(value) for name, value in known.items() if value is not None}
         when = end if point.seconds is None else end - record.seconds + point.seconds
         yield point.step, when, scores

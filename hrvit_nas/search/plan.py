@@ -205,7 +205,7 @@ class SearchTrials(Trials):
     def ended(self, trial: Trial, record: TrialRecord) -> None:
         """See `Trials`; the sampler is told the values of what it proposed."""
         if trial.proposal is not None:
-            values = objective_values(record, self._config.cost, self._config.searched_by)
+            values = objective_values(record, self._config.costs, self._config.searched_by)
             self._sampler.tell(trial.proposal, values)
         super().ended(trial, record)
 
@@ -221,7 +221,7 @@ class SearchTrials(Trials):
             self.notes.append("no trial was completed, so there is no frontier")
             return
         if self._config.finalists is not None:
-            front = finalists(front, self._config.cost, self._config.finalists)
+            front = finalists(front, self._config.costs, self._config.finalists)
         references = {
             reference_label(name): self.references(name, front) for name in self._config.references
         }
@@ -305,7 +305,7 @@ class SupernetSearchTrials(SearchTrials):
         yield from self._proposals()
         yield None
         best = best_inherited(
-            self._store.records(), config.cost, config.retrain, config.searched_by
+            self._store.records(), config.costs, config.retrain, config.searched_by
         )
         yield from self._not_done(best, [config.seed], alone, steps)
         yield None

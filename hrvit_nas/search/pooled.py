@@ -45,14 +45,14 @@ class PooledRuns:
         """Configuration of the first run."""
         return self.configs[0]
 
-    def summary(self, cost: CostName | None = None) -> RunSummary:
+    def summary(self, *costs: CostName) -> RunSummary:
         """The architectures of all runs, and their common frontier.
 
         Args:
-            cost: What to set mIoU against; None = what the first run minimised.
+            costs: What to set the score against; none = what the first run minimised.
         """
         ranking = self.config.ranking
-        return summarise(self.records, **ranking | {"cost": cost or ranking["cost"]})
+        return summarise(self.records, **ranking | {"costs": costs or ranking["costs"]})
 
     def weights(self, row: ArchSummary) -> Path:
         """The file of an architecture as trained with the lowest of the seeds that it is scored by.

@@ -33,7 +33,7 @@ def proxy_noise(directory: Path, config: SpaceConfig) -> ProxyNoise:
                 f" {other.get(name)} there, {mine.get(name)} here"
             )
     try:
-        found = calibrate(TrialStore(directory).records(), theirs.criterion)
+        found = calibrate(TrialStore(directory).records(), theirs.ranked_by)
     except CalibrationError as error:
         raise ConfigError(f"{directory}: {error}") from error
     final = found.final
@@ -43,6 +43,7 @@ def proxy_noise(directory: Path, config: SpaceConfig) -> ProxyNoise:
         num_architectures=found.num_architectures,
         num_seeds=len(found.seeds),
         macs=found.macs,
+        criterion=theirs.recipe.criterion,
         noise=final.components.seeds.value,
         seed_tau=final.seed_tau.describe(),
         residual_tau=final.residual_tau.describe(),

@@ -217,9 +217,10 @@ def sampler_of(run: Run[AnySearch]) -> OptunaSampler:
         population=config.population or default_population(config.trials),
         storage=config.storage or f"sqlite:///{run.layout.study.resolve()}",
         study=config.study,
+        num_costs=len(config.costs),
         presets=config.initial,
         told=[
-            (ArchSpec.from_json(r.arch), objective_values(r, config.cost, config.searched_by))
+            (ArchSpec.from_json(r.arch), objective_values(r, config.costs, config.searched_by))
             for r in run.store.records()
             if r.stage == stage
         ],

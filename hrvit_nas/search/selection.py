@@ -15,69 +15,72 @@ from ..results import (
     pareto_front,
     summarise,
 )
+from ..samplers import Values
 from .config import AnySearch
 
 MARGIN = 0.1
 
 
 def best_inherited(
-    records: Iterable[TrialRecord], cost: CostName, count: int, criterion: Criterion
+    records: Iterable[TrialRecord], costs: Sequence[CostName], count: int, criterion: Criterion
 ) -> list[ArchSpec]:
     """Members of the frontier of inherited scores that dominate most between them.
 
     They are taken one after the other, each for the hypervolume that it adds. The corner lies a
-    tenth of the range beyond the dearest cost and the worst score, so that the ends of the frontier
-    count for something. Where the frontier holds fewer, all of it comes back.
+    tenth of the range beyond the dearest costs and the worst score, so that the ends of the
+    frontier count for something. Where the frontier holds fewer, all of it comes back.
 
     Args:
         records: Of the run; the inherited scores of its search count.
-        cost: Weighed against the score.
+        costs: Weighed against the score.
         count: How many at most.
         criterion: The score.
 
     Returns:
-        The members by rising cost.
+        The members by rising first cost.
     """
-    points: dict[str, tuple[float, float]] = {}
+    points: dict[str, Values] = {}
     specs: dict[str, ArchSpec] = {}
     for record in records:
         if record.stage == Stage("search", "inherited"):
-            values = objective_values(record, cost, criterion)
+            values = objective_values(record, costs, criterion)
             if values is not None:
                 points[record.arch_id] = values
                 specs[record.arch_id] = record.spec
     return [specs[arch_id] for arch_id in _dominating_most(points, count)]
 
 
-def finalists(front: Sequence[ArchSummary], cost: CostName, count: int) -> list[ArchSummary]:
-    """Members of a frontier that dominate most between them, by rising cost.
+def finalists(
+    front: Sequence[ArchSummary], costs: Sequence[CostName], count: int
+) -> list[ArchSummary]:
+    """Members of a frontier that dominate most between them, by rising first cost.
 
     They are chosen as by `best_inherited`, from the scores of the search.
 
     Args:
         front: The frontier of a search.
-        cost: Weighed against the score.
+        costs: Weighed against the score.
         count: How many at most.
     """
     rows = {row.arch_id: row for row in front}
     points = {
-        row.arch_id: (row.search_score, row.cost(cost))
+        row.arch_id: (row.search_score, *row.costs(costs))
         for row in front
         if row.search_score is not None
     }
     return [rows[arch_id] for arch_id in _dominating_most(points, count)]
 
 
-def _dominating_most(points: Mapping[str, tuple[float, float]], count: int) -> list[str]:
-    """Those of the frontier of (score, cost) that add most hypervolume, by rising cost."""
+def _dominating_most(points: Mapping[str, Values], count: int) -> list[str]:
+    """Those of the frontier of score and costs that add most hypervolume, by rising first cost."""
     if not points:
         return []
     on_front = pareto_front(list(points.values()))
     left = [arch_id for arch_id, on in zip(points, on_front, strict=True) if on]
-    scores, costs = zip(*points.values(), strict=True)
+    scores, *costs = zip(*points.values(), strict=True)
     corner = (
         min(scores) - MARGIN * (max(scores) - min(scores) or 1.0),
-        max(costs) + MARGIN * (max(costs) - min(costs) or 1.0),
+        *(max(cost) + MARGIN * (max(cost) - min(cost) or 1.0) for cost in costs),
     )
     chosen: list[str] = []
     while left and len(chosen) < count:
@@ -90,14 +93,14 @@ def _dominating_most(points: Mapping[str, tuple[float, float]], count: int) -> l
 
 
 def objective_values(
-    record: TrialRecord, cost: CostName, criterion: Criterion = "miou"
-) -> tuple[float, float] | None:
-    """Score and cost of a record as a sampler is told them; None where the trial failed."""
+    record: TrialRecord, costs: Sequence[CostName], criterion: Criterion = "miou"
+) -> Values | None:
+    """Score and costs of a record as a sampler is told them; None where the trial failed."""
     score = record.score(criterion)
-    return None if score is None else (score, float(getattr(record, cost)))
+    return None if score is None else (score, *(float(getattr(record, cost)) for cost in costs))
 
 
 def frontier_members(records: Iterable[TrialRecord], config: AnySearch) -> Sequence[ArchSummary]:
-    """Members of the frontier that the search itself found, by rising cost."""
+    """Members of the frontier that the search itself found, by rising first cost."""
     found = (record for record in records if record.stage == Stage("search", "trained"))
-    return summarise(found, cost=config.cost, criterion=config.recipe.criterion).frontier
+    return summarise(found, costs=config.costs, criterion=config.recipe.criterion).frontier

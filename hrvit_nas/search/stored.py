@@ -124,6 +124,8 @@ def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     config: dict[str, Any] = dict(content["config"])
     if "kind" not in config:
         config = _with_kind(config)
+    if "cost" in config:  # it was one
+        config["costs"] = [config.pop("cost")]
     kind = kind_of(config)
     if issubclass(KINDS[kind][0], SpaceConfig) and not isinstance(content.get("space"), dict):
         raise ValueError("it has no space")

@@ -46,7 +46,7 @@ def validity_of(config: AnySearch) -> Validity | None:
 
     Returns:
         None where there is no table, or one of another schedule or data, of too few architectures,
-        or without scores at that step; and of scores with the weights of a supernet.
+        or without such scores at that step; and of scores with the weights of a supernet.
     """
     recipe, data = config.recipe, config.data
     if isinstance(config, SupernetSearchConfig):
@@ -65,7 +65,7 @@ def validity_of(config: AnySearch) -> Validity | None:
     if data.without_root() != DataConfig.rooted(table.study["data"]).without_root():
         return None
     step = recipe.trained_steps
-    if step not in table.steps or len(table.seeds) < 2:
+    if step not in table.steps or recipe.criterion not in table.table or len(table.seeds) < 2:
         return None
     if len(table.arch_ids) < MIN_ARCHITECTURES:
         return None

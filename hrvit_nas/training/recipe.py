@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ..data import AugmentConfig
+from ..objectives import known_criterion
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """Height and width, in pixels."""
@@ -59,7 +60,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    criterion: Literal["miou", "cross_entropy"] = "miou"
+    criterion: Annotated[str, AfterValidator(known_criterion)] = "miou"
     optimizer: Literal["adamw", "muon"] = "adamw"
     steps: int = Field(default=200, ge=1)
     stop_after: int | None = Field(default=None, ge=1)

@@ -65,6 +65,7 @@ def run_dir(make_config, tmp_path):
         (["--space", "no/such.yaml"], "no search space file at"),
         (["--sampler", "cma"], "'cma' is not one of"),
         (["--cost", "joules"], "'joules' is not one of"),
+        (["--cost", "macs", "--cost", "macs"], "--cost: a search weighs its score against 1 to 2"),
         (["--data", "cocostuff"], "'cocostuff' is not one of"),
         (["--profile", "laptpo"], "did you mean 'laptop'?"),
         (["--recipe", "nothing"], "no recipe 'nothing'"),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hrvit_nas.report import ReportError, draw_pareto, pareto_data
-from hrvit_nas.report.pareto import _draw
+from hrvit_nas.report.pareto_drawing import _draw
 from hrvit_nas.results import summarise
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
@@ -46,15 +46,16 @@ def drawn(data):
 
 def test_points_are_in_the_units_of_the_axes(trials):
     data = pareto_data(summarise(trials), dataset="camvid", image_size=(96, 128))
-    assert [(p.arch_id, p.cost, p.miou) for p in data.frontier] == [
+    (panel,) = data.panels
+    assert [(p.arch_id, p.cost, p.score) for p in panel.frontier] == [
         (A, pytest.approx(0.1), pytest.approx(30)),
         (B, pytest.approx(0.4), pytest.approx(40)),
     ]
-    assert [p.arch_id for p in data.searched] == [A, B, C]
-    assert [p.label for p in data.references] == ["b1 scaled"]
-    assert data.confirmed_dominated == ()
-    assert all(math.isnan(p.low) and math.isnan(p.high) for p in data.frontier)
-    assert data.x_label == "Multiply-adds per image at 96\N{MULTIPLICATION SIGN}128\n" + (
+    assert [p.arch_id for p in panel.searched] == [A, B, C]
+    assert [p.label for p in panel.references] == ["b1 scaled"]
+    assert panel.confirmed_dominated == ()
+    assert all(math.isnan(p.low) and math.isnan(p.high) for p in panel.frontier)
+    assert panel.x_label == "Multiply-adds per image at 96\N{MULTIPLICATION SIGN}128\n" + (
         "(GMACs, fvcore convention)"
     )
     assert data.y_label == "mIoU (%)"
@@ -62,21 +63,22 @@ def test_points_are_in_the_units_of_the_axes(trials):
 
 
 def test_the_staircase_climbs_at_the_members_and_ends_at_the_dearest(trials):
-    corners = pareto_data(summarise(trials)).staircase
+    corners = pareto_data(summarise(trials)).panels[0].staircase
     expected = [(0.1, 30), (0.4, 30), (0.4, 40), (0.6, 40)]
     assert [x for corner in corners for x in corner] == pytest.approx(sum(expected, ()))
 
 
 def test_confirmed_members_stand_at_their_means_and_faintly_at_their_search_scores(confirmed):
     data = pareto_data(summarise(confirmed))
-    (member,) = data.frontier
-    assert (member.arch_id, member.miou) == (A, pytest.approx(29))
+    (panel,) = data.panels
+    (member,) = panel.frontier
+    assert (member.arch_id, member.score) == (A, pytest.approx(29))
     # t(0.975, 1) = 12.7062; sample deviation sqrt(2) points, over the root of two seeds.
-    assert member.high - member.miou == pytest.approx(12.7062, abs=1e-4)
-    assert member.miou - member.low == pytest.approx(12.7062, abs=1e-4)
-    assert [(p.arch_id, p.miou) for p in data.confirmed_dominated] == [(B, pytest.approx(28))]
-    assert [p.miou for p in data.searched] == pytest.approx([30, 40, 35])
-    assert data.references[0].miou == pytest.approx(25.5)
+    assert member.high - member.score == pytest.approx(12.7062, abs=1e-4)
+    assert member.score - member.low == pytest.approx(12.7062, abs=1e-4)
+    assert [(p.arch_id, p.score) for p in panel.confirmed_dominated] == [(B, pytest.approx(28))]
+    assert [p.score for p in panel.searched] == pytest.approx([30, 40, 35])
+    assert panel.references[0].score == pytest.approx(25.5)
     assert data.confirmed
     assert data.caption == "3 architectures · 2 confirming seeds · 100 steps"
 
@@ -93,16 +95,18 @@ def with_inherited(trials, record):
 
 def test_inherited_scores_are_points_of_their_own(trials, with_inherited):
     data = pareto_data(summarise(with_inherited), dataset="camvid")
-    assert [(p.arch_id, p.cost, p.miou) for p in data.inherited] == [
+    (panel,) = data.panels
+    assert [(p.arch_id, p.cost, p.score) for p in panel.inherited] == [
         (A, pytest.approx(0.1), pytest.approx(90)),
         (B, pytest.approx(0.4), pytest.approx(85)),
         ("ffffffffffff", pytest.approx(0.3), pytest.approx(95)),
     ]
     without = pareto_data(summarise(trials))
-    assert without.inherited == ()
-    assert [p.arch_id for p in data.frontier] == [p.arch_id for p in without.frontier] == [A, B]
-    assert [p.miou for p in data.searched] == [p.miou for p in without.searched]
-    assert data.staircase == without.staircase
+    (alone,) = without.panels
+    assert alone.inherited == ()
+    assert [p.arch_id for p in panel.frontier] == [p.arch_id for p in alone.frontier] == [A, B]
+    assert [p.score for p in panel.searched] == [p.score for p in alone.searched]
+    assert panel.staircase == alone.staircase
     assert data.caption == (
         "camvid · 3 scored with inherited weights · 3 architectures trained · 1 seed · 100 steps"
     )
@@ -117,21 +121,23 @@ def test_an_inherited_score_without_the_cost_is_left_out(record):
         record(arch_id=A, evaluator="inherited", latency_ms=3.0),
         record(arch_id=B, evaluator="inherited"),
     ]
-    data = pareto_data(summarise(records, cost="latency_ms"))
-    assert [(p.arch_id, p.cost) for p in data.inherited] == [(A, 3.0)]
+    data = pareto_data(summarise(records, costs=["latency_ms"]))
+    (panel,) = data.panels
+    assert [(p.arch_id, p.cost) for p in panel.inherited] == [(A, 3.0)]
 
 
 @pytest.mark.parametrize(("dearest", "log"), [(800_000_000, False), (801_000_000, True)])
 def test_costs_that_span_more_than_a_factor_of_eight_get_a_log_axis(record, dearest, log):
     records = [record(macs=100_000_000), record(arch_id=B, macs=dearest)]
-    assert pareto_data(summarise(records)).log_cost is log
+    assert pareto_data(summarise(records)).panels[0].log_cost is log
 
 
 def test_another_cost_has_another_axis(record):
-    summary = summarise([record(params=8_200_000)], cost="params")
+    summary = summarise([record(params=8_200_000)], costs=["params"])
     data = pareto_data(summary)
-    assert data.frontier[0].cost == pytest.approx(8.2)
-    assert data.x_label == "Parameters (millions)"
+    (panel,) = data.panels
+    assert panel.frontier[0].cost == pytest.approx(8.2)
+    assert panel.x_label == "Parameters (millions)"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ def test_another_cost_has_another_axis(record):
 )
 def test_nothing_to_draw_is_said(record, fields, cost, message):
     with pytest.raises(ReportError, match=f"nothing to draw: {message}"):
-        pareto_data(summarise([record(**each) for each in fields], cost=cost))
+        pareto_data(summarise([record(**each) for each in fields], costs=[cost]))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
@@ -201,8 +207,9 @@ def test_a_likelier_member_is_darker(record):
     ]
     summary = summarise(records, noise=0.02)
     data = pareto_data(summary)
-    chances = [point.probability for point in data.frontier]
-    assert chances == [summary.probabilities[point.arch_id] for point in data.frontier]
+    (panel,) = data.panels
+    chances = [point.probability for point in panel.frontier]
+    assert chances == [summary.probabilities[point.arch_id] for point in panel.frontier]
     axes = drawn(data)
     (members,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
     assert members.get_label().endswith("darker = likelier")
@@ -211,15 +218,21 @@ def test_a_likelier_member_is_darker(record):
         range(6), key=lightness.__getitem__, reverse=True
     )
     unknown = pareto_data(summarise(records))
-    assert all(math.isnan(point.probability) for point in unknown.frontier)
+    (unsure,) = unknown.panels
+    assert all(math.isnan(point.probability) for point in unsure.frontier)
 
 
 def test_a_name_hides_no_marker(confirmed):
     data = pareto_data(summarise(confirmed))
+    (panel,) = data.panels
     axes = drawn(data)
     box = axes.texts[0].get_window_extent()
-    for point in (*data.frontier, *data.confirmed_dominated, *data.references):
-        assert not box.contains(*axes.transData.transform((point.cost, point.miou)))
+    for point in (
+        *panel.frontier,
+        *panel.confirmed_dominated,
+        *panel.references,
+    ):
+        assert not box.contains(*axes.transData.transform((point.cost, point.score)))
 
 
 def test_data_is_frozen(trials):
@@ -230,8 +243,13 @@ def test_data_is_frozen(trials):
 
 def test_scores_with_inherited_weights_are_drawn_before_any_training(record, tmp_path):
     data = pareto_data(summarise([record(evaluator="inherited", miou=0.4)]), dataset="scenes")
-    assert [point.miou for point in data.inherited] == [pytest.approx(40)]
-    assert (data.frontier, data.searched, data.staircase) == ((), (), ())
+    (panel,) = data.panels
+    assert [point.score for point in panel.inherited] == [pytest.approx(40)]
+    assert (panel.frontier, panel.searched, panel.staircase) == (
+        (),
+        (),
+        (),
+    )
     assert data.caption == "scenes · 1 scored with inherited weights · 0 architectures trained"
     draw_pareto(data, tmp_path / "inherited.png")
 
@@ -241,6 +259,36 @@ def test_what_lacks_the_cost_is_counted_in_the_caption(record):
         record(arch_id=f"{n:012x}", latency_ms=None if n else 3.0, miou=0.3 + 0.1 * n)
         for n in range(3)
     ]
-    data = pareto_data(summarise(records, cost="latency_ms"))
-    assert len(data.searched) == 1
+    data = pareto_data(summarise(records, costs=["latency_ms"]))
+    (panel,) = data.panels
+    assert len(panel.searched) == 1
     assert "3 architectures, 2 of them not drawn, for want of a latency" in data.caption
+
+
+def test_two_costs_are_two_sides_of_one_frontier(record, tmp_path):
+    """C is cheap in neither way, but in both at once nothing is as good."""
+    records = [
+        record(arch_id=A, macs=1 * 10**8, params=9_000_000, miou=0.30),
+        record(arch_id=B, macs=9 * 10**8, params=1_000_000, miou=0.31),
+        record(arch_id=C, macs=2 * 10**8, params=2_000_000, miou=0.29),
+        record(arch_id=REF, macs=3 * 10**8, params=3_000_000, miou=0.28),
+    ]
+    data = pareto_data(summarise(records, costs=["macs", "params"]), image_size=(32, 48))
+    first, second = data.panels
+    assert [p.arch_id for p in first.frontier] == [p.arch_id for p in second.frontier] == [A, C, B]
+    assert [p.cost for p in first.frontier] == pytest.approx([0.1, 0.2, 0.9])
+    assert [p.cost for p in second.frontier] == pytest.approx([9, 2, 1])
+    assert (first.cost, second.cost) == ("multiply-adds", "parameters")
+    assert second.x_label == "Parameters (millions)"
+    assert (first.staircase, second.staircase) == ((), ())
+    assert "one frontier of mIoU, multiply-adds, parameters, from 2 sides" in data.caption
+    path = tmp_path / "frontier.png"
+    draw_pareto(data, path)
+    with Image.open(path) as image:
+        assert image.size == (2100, 930)  # two columns of a paper
+    left, right = drawn(data).figure.axes
+    assert left.get_ylabel() == "mIoU (%)"
+    assert right.get_ylabel() == ""
+    for axes, panel in ((left, first), (right, second)):
+        (members,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
+        assert members.get_offsets().tolist() == [[p.cost, p.score] for p in panel.frontier]

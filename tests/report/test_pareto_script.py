@@ -44,7 +44,7 @@ def run_dir(tmp_path, record):
 
 
 def test_it_draws_the_run_with_its_own_cost_and_names(run_dir, configure):
-    configure(cost="params")
+    configure(costs=["params"])
     output = run_dir / "again.svg"
     done = draw(run_dir, "--output", output)
     assert (done.returncode, done.stdout) == (0, f"{output}\n")

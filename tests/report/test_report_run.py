@@ -1,6 +1,8 @@
 """A run directory as a report reads it, and the figures that are made from it."""
 
 import json
+import random
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -13,7 +15,8 @@ from hrvit_nas.report.learning import learning_data
 from hrvit_nas.report.parallel import parallel_data
 from hrvit_nas.report.published import published_results
 from hrvit_nas.report.run import load_run
-from hrvit_nas.results import StoreError, hypervolume
+from hrvit_nas.report.verdict import search_verdict
+from hrvit_nas.results import HistoryPoint, StoreError, hypervolume
 from hrvit_nas.search.config_parts import ConfigError
 
 
@@ -145,13 +148,76 @@ def test_growth_is_the_hypervolume_so_far_and_beside_random_search(write_run, tr
     assert data.words[0].endswith("higher")
 
 
+def by_loss(trials, rng):
+    """Trials whose cross entropy says the contrary of their mIoU."""
+    return [
+        trial.model_copy(
+            update={
+                "history": (
+                    HistoryPoint(3, trial.miou, cross_entropy=1 + trial.miou + rng.gauss(0, 0.01)),
+                )
+            }
+        )
+        for trial in trials
+    ]
+
+
+def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_path, make_config):
+    recipe = make_config().recipe.model_dump() | {"criterion": "cross_entropy"}
+    trials = by_loss(trials_of(16), random.Random(0))
+    noise = {
+        **{"run": "x", "steps": 1, "num_architectures": 6, "num_seeds": 2, "macs": [1, 2]},
+        **{"noise": 0.01, "seed_tau": "0.5", "residual_tau": "0.4"},
+    }
+    settings = {"recipe": recipe, "proxy_noise": noise | {"criterion": "cross_entropy"}}
+    run = load_run(write_run(tmp_path / "loss", trials, **settings))
+    losses = {trial.arch_id: trial.history[-1].cross_entropy for trial in trials}
+    summary = run.summary
+    assert losses[summary.frontier[-1].arch_id] == min(losses.values())
+    assert summary.probabilities[summary.frontier[-1].arch_id] > 0.3
+    data = growth_data([run])
+    (curve,) = data.by_evaluations
+    dearest, worst = max(trial.macs for trial in trials), max(losses.values())
+    points = [(-losses[trial.arch_id], trial.macs) for trial in trials]
+    expected = [
+        worst - hypervolume(points[: n + 1], (-worst, dearest)) / dearest for n in range(16)
+    ]
+    assert curve.mean == pytest.approx(expected)
+    assert all(after <= before for before, after in pairwise(curve.mean))
+    assert data.y_label == "mean attainable cross entropy (nats)"
+    assert f"below the worst cross entropy of all, {worst:.3g}" in data.caption
+    by_miou = load_run(write_run(tmp_path / "miou", trials))
+    ours, theirs = importance_data(run).targets, importance_data(by_miou).targets
+    assert set(ours) == {"cross entropy", "few multiply-adds"}
+    assert ours["few multiply-adds"] == theirs["few multiply-adds"]
+    assert ours["cross entropy"] != theirs["mIoU"]
+    (words,) = [w for w in search_verdict(summary, 0, run.config.proxy_noise) if "stands on" in w]
+    assert "cross entropy has a deviation of 0.01 nats" in words
+
+
+def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path):
+    trials = trials_of(8)
+    costs = ["macs", "peak_activation_bytes"]
+    run = load_run(write_run(tmp_path / "both", trials, costs=costs))
+    data = growth_data([run])
+    points = [(trial.miou, trial.macs, trial.peak_activation_bytes) for trial in trials]
+    _, *dearest = map(max, zip(*points, strict=True))
+    volume = hypervolume(points, (0.0, *dearest)) / (dearest[0] * dearest[1])
+    assert data.by_evaluations[0].mean[-1] == pytest.approx(100 * volume)
+    assert "volume under the frontier from 0 to the highest multiply-adds and peak" in data.caption
+    more = load_run(write_run(tmp_path / "more", trials_of(12), costs=costs))
+    assert set(importance_data(more).targets) == {
+        *("mIoU", "few multiply-adds", "low peak activation memory")
+    }
+
+
 def test_without_a_random_search_nothing_is_claimed(run):
     data = growth_data([run])
     assert "no random search" in data.words[0]
     assert data.by_evaluations[0].seeds == (0,)
 
 
-@pytest.mark.parametrize("change", ["steps", "batch_size", "narrowing", "cost"])
+@pytest.mark.parametrize("change", ["steps", "batch_size", "narrowing", "costs"])
 def test_searches_under_other_conditions_are_not_compared(
     write_run, trials_of, tmp_path, run, change, make_config
 ):
@@ -163,7 +229,7 @@ def test_searches_under_other_conditions_are_not_compared(
         "narrowing": {
             "narrowing": narrowing | {"choices": {**narrowing["choices"], "width_1": (8,)}}
         },
-        "cost": {"cost": "params"},
+        "costs": {"costs": ["params"]},
     }
     other = load_run(write_run(tmp_path / "other", trials_of(2), **changes[change]))
     assert [len(group) for group in comparable([run, other])] == [1, 1]

@@ -72,7 +72,7 @@ def test_table_without_references_or_rows(trials):
 
 
 def test_table_shows_latency_where_it_is_the_cost(record):
-    text = printed(frontier_table(summarise([record(latency_ms=12.34)], cost="latency_ms")))
+    text = printed(frontier_table(summarise([record(latency_ms=12.34)], costs=["latency_ms"])))
     assert "latency ms" in text
     assert "12.3" in text
 
@@ -98,8 +98,33 @@ def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
     assert [str(cell) for cell in column.cells] == ["0.500"]
     data = pareto_data(by_loss, dataset="x")
     assert "frontier by cross entropy" in data.caption
-    assert data.staircase == ()
-    assert pareto_data(by_miou).staircase
+    assert data.y_label == "cross entropy (nats)"
+    (panel,) = data.panels
+    assert [point.score for point in panel.frontier] == [0.5]
+    assert [point.score for point in panel.searched] == [0.5, 0.7]
+    assert panel.staircase == ((pytest.approx(0.1), 0.5), (pytest.approx(0.2), 0.5))
+    confirming = [
+        trial.model_copy(update={"purpose": "confirmation", "seed": 1, "miou": 0.2})
+        for trial in (cheap, dear)
+    ]
+    confirmed = summarise([cheap, dear, *confirming], criterion="cross_entropy")
+    data = pareto_data(confirmed)
+    assert (data.y_label, data.panels[0].frontier[0].score) == ("mIoU (%)", pytest.approx(20))
+
+
+def test_a_table_has_a_column_for_each_cost(record):
+    trials = [
+        record(arch_id=A, macs=10**8, latency_ms=2.0, miou=0.3),
+        record(arch_id=B, macs=3 * 10**8, latency_ms=1.5, miou=0.4),
+        record(arch_id=REF, macs=10**8, latency_ms=3.0, purpose="reference", label="b1 scaled"),
+    ]
+    table = frontier_table(summarise(trials, costs=["macs", "latency_ms"]))
+    cells = {str(c.header): list(map(str, c.cells)) for c in table.columns}
+    assert cells["GMACs"] == ["0.1", "0.1", "0.3"]
+    assert cells["latency ms"] == ["2", "3", "1.5"]
+    beside = cells["against b1 scaled, nearest in cost"]
+    assert beside[0].endswith("(reference +50% latency)")
+    assert beside[2].endswith("(reference -67% multiply-adds, +100% latency)")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Frontier and hypervolume against brute force and against Optuna."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,7 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from optuna._hypervolume import compute_hypervolume
 
-from hrvit_nas.results import hypervolume, hypervolume_curve, pareto_front
+from hrvit_nas.results import (
+    frontier_probability,
+    hypervolume,
+    hypervolume_curve,
+    pareto_front,
+)
 
 # Few distinct values, so that ties are common; now and then no number at all.
 coordinates = st.one_of(st.integers(0, 5).map(float), st.sampled_from([math.nan, math.inf]))
@@ -44,10 +50,39 @@ def test_no_points_have_no_front():
     assert pareto_front([(math.nan, 1.0)]).tolist() == [False]
 
 
-@pytest.mark.parametrize("points", [[1.0, 2.0], [[1.0, 2.0, 3.0]], [[[1.0, 2.0]]]])
-def test_front_refuses_another_shape(points):
-    with pytest.raises(ValueError, match=r"points must have shape \(n, 2\).*got shape"):
-        pareto_front(points)
+@pytest.mark.parametrize(
+    ("points", "maximize", "shape"),
+    [
+        ([1.0, 2.0], None, r"\(n, d\)"),
+        ([[[1.0, 2.0]]], None, r"\(n, d\)"),
+        ([[1.0, 2.0, 3.0]], (True, False), r"\(n, 2\)"),
+    ],
+)
+def test_front_refuses_another_shape(points, maximize, shape):
+    with pytest.raises(ValueError, match=f"points must have shape {shape}.*got shape"):
+        pareto_front(points, maximize)
+
+
+def test_a_score_is_maximised_and_its_costs_are_minimised():
+    points = [(0.5, 10, 3), (0.5, 10, 2), (0.4, 9, 9), (0.4, 9, 8), (0.3, 11, 1), (0.3, 11, 4)]
+    assert pareto_front(points).tolist() == [False, True, False, True, True, False]
+
+
+@given(data=st.data(), count=st.integers(1, 12), num_costs=st.integers(1, 2))
+def test_the_probability_is_the_share_of_fronts(data, count, num_costs):
+    ties = st.integers(0, 3).map(float)
+    draws = data.draw(hnp.arrays(np.float64, (5, count), elements=ties))
+    costs = data.draw(hnp.arrays(np.float64, (count, num_costs), elements=ties))
+    fronts = [pareto_front(np.column_stack([draw, costs])) for draw in draws]
+    expected = np.mean(fronts, axis=0).tolist()
+    assert frontier_probability(draws, costs).tolist() == expected
+    if num_costs == 1:
+        assert frontier_probability(draws, costs[:, 0]).tolist() == expected
+
+
+def test_a_probability_is_of_one_or_two_costs():
+    with pytest.raises(ValueError, match=r"got shapes \(3, 4\) and \(4, 3\)"):
+        frontier_probability(np.zeros((3, 4)), np.zeros((4, 3)))
 
 
 @pytest.mark.parametrize("slope", [1.0, -1.0])
@@ -83,23 +118,63 @@ def test_hypervolume_by_hand():
     assert hypervolume([], (0.0, 20.0)) == 0
 
 
-def test_hypervolume_refuses_other_than_two_finite_objectives():
-    with pytest.raises(ValueError, match="2 objectives, got 3 and 3"):
-        hypervolume([[1, 2, 3]], (0, 0, 0), (True, True, True))
+def by_inclusion_and_exclusion(points, corner):
+    """Volume of a union of boxes: of one each, less of two in common, and so on."""
+    volume = 0.0
+    for count in range(1, len(points) + 1):
+        for some in combinations(points, count):
+            sides = np.maximum(0, corner - np.max(some, axis=0))
+            volume -= (-1) ** count * np.prod(sides)
+    return volume
+
+
+@given(data=st.data(), objectives=st.integers(2, 4), count=st.integers(0, 6))
+def test_hypervolume_is_that_of_a_union_of_boxes(data, objectives, count):
+    points = data.draw(
+        hnp.arrays(np.float64, (count, objectives), elements=st.integers(0, 5).map(float))
+    )
+    corner = np.array(data.draw(st.tuples(*[st.integers(1, 5)] * objectives)), np.float64)
+    expected = by_inclusion_and_exclusion(points, corner)
+    found = hypervolume(points, corner, [False] * objectives)
+    assert found == pytest.approx(expected, abs=1e-9)
+    turned = [-1] + [1] * (objectives - 1)  # a score and its costs
+    assert hypervolume(points * turned, corner * turned) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_volume_of_many_points_is_optunas_and_what_darts_hit():
+    rng = np.random.default_rng(0)
+    points = rng.random((200, 3))
+    found = hypervolume(points, (0.0, 0.9, 0.8))
+    inside = points[(points[:, 1] < 0.9) & (points[:, 2] < 0.8)] * (-1, 1, 1)
+    assert found == pytest.approx(compute_hypervolume(inside, np.array([0.0, 0.9, 0.8])))
+    darts = rng.random((20_000, 3)) * (-1, 0.9, 0.8)
+    hit = (inside[None] <= darts[:, None]).all(axis=2).any(axis=1).mean()
+    assert found == pytest.approx(hit * 0.9 * 0.8, abs=0.01)
+
+
+def test_hypervolume_refuses_other_than_finite_objectives_as_many_as_the_reference_has():
+    with pytest.raises(ValueError, match="2 at least, got 3 and 2"):
+        hypervolume([[1, 2, 3]], (0, 0))
+    with pytest.raises(ValueError, match="2 at least, got 1 and 1"):
+        hypervolume([[1]], (0,))
     with pytest.raises(ValueError, match="must be finite, got"):
         hypervolume([[1, 2]], (0, math.inf))
 
 
 @settings(deadline=None)
 @given(
-    points=hnp.arrays(np.float64, st.tuples(st.integers(0, 25), st.just(2)), elements=coordinates),
-    reference=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    points=hnp.arrays(
+        np.float64, st.tuples(st.integers(0, 25), st.integers(2, 3)), elements=coordinates
+    ),
+    worst=st.integers(1, 6),
 )
-def test_the_curve_is_the_hypervolume_of_each_beginning(points, reference):
+def test_the_curve_is_the_hypervolume_of_each_beginning(points, worst):
     points[np.isinf(points)] = -1.0
-    found = hypervolume_curve(points, reference, (False, False))
+    num = points.shape[1]
+    reference, maximize = [float(worst)] * num, [False] * num
+    found = hypervolume_curve(points, reference, maximize)
     expected = [
-        hypervolume(points[: count + 1], reference, (False, False)) for count in range(len(points))
+        hypervolume(points[: count + 1], reference, maximize) for count in range(len(points))
     ]
     assert found.tolist() == pytest.approx(expected)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrvit_nas.results import mean_interval, pareto_front, summarise
+from hrvit_nas.results import HistoryPoint, mean_interval, pareto_front, summarise
 from hrvit_nas.results.score_noise import variance_components
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
@@ -95,7 +95,7 @@ def test_the_cost_decides_the_frontier(record, cost, members):
             record(arch_id=A, macs=10, params=9, latency_ms=3.0, miou=0.3),
             record(arch_id=B, macs=20, params=5, miou=0.4),
         ],
-        cost=cost,
+        costs=[cost],
     )
     assert [row.arch_id for row in summary.frontier] == members
 
@@ -292,7 +292,7 @@ def test_the_frame_has_units_and_marks_what_is_unknown(confirmed, trials, record
     assert summarise(trials).to_frame()["low"].isna().all()
     assert set(frame).isdisjoint({"latency ms", "P(frontier)"})
     more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2, latency_ms=3) for n in range(6)]
-    frame = summarise([*trials, *more], noise=0.01, cost="latency_ms").to_frame()
+    frame = summarise([*trials, *more], noise=0.01, costs=["latency_ms"]).to_frame()
     assert frame["latency ms"].max() == 3
     assert frame["P(frontier)"].max() > 0
     assert summarise([]).to_frame().empty
@@ -311,3 +311,92 @@ def test_probabilities_of_a_large_run_are_drawn_in_parts(record, monkeypatch):
     assert parts.keys() == whole.keys()
     assert parts != whole
     assert list(parts.values()) == pytest.approx(list(whole.values()), abs=0.06)
+
+
+def by_loss(record, losses, **fields):
+    """Trials whose cross entropy falls with cost, and whose mIoU says the contrary."""
+    return [
+        record(
+            arch_id=f"{n:012x}",
+            macs=10 + n,
+            params=30 - n,
+            miou=0.1 * n if n < 9 else 0.9,
+            history=(HistoryPoint(100, 0.5, cross_entropy=loss),),
+            **fields,
+        )
+        for n, loss in enumerate(losses)
+    ]
+
+
+def test_what_a_search_by_cross_entropy_found_is_by_cross_entropy(record):
+    trials = by_loss(record, [0.9, 0.95, 0.6, 0.65, 1.2, 0.5])
+    summary = summarise(trials, criterion="cross_entropy", noise=0.05)
+    ids = [f"{n:012x}" for n in range(6)]
+    assert [row.arch_id for row in summary.frontier] == [ids[0], ids[2], ids[5]]
+    assert [row.all_scores for row in summary.rows][:2] == [{0: -0.9}, {0: -0.95}]
+    chances = summary.probabilities
+    assert chances.keys() == set(ids)
+    assert chances[ids[0]] == 1.0  # nothing is cheaper
+    assert chances[ids[4]] < 0.01 < chances[ids[3]] < 0.5 < chances[ids[2]]
+    # What no history tells of has no place on that frontier, and no probability.
+    unknown = record(arch_id=A, macs=1, miou=0.9)
+    with_unknown = summarise([*trials, unknown], criterion="cross_entropy", noise=0.05)
+    assert with_unknown.probabilities.keys() == set(ids)
+
+
+def test_confirmed_by_miou_a_frontier_has_no_probability_by_cross_entropy(record):
+    trials = by_loss(record, [0.9, 0.95, 0.6, 0.65, 1.2, 0.5])
+    confirming = by_loss(record, [0.9, 0.95, 0.6, 0.65, 1.2, 0.5], purpose="confirmation", seed=1)
+    some = summarise([*trials, confirming[0]], criterion="cross_entropy", noise=0.05)
+    assert some.frontier_criterion == "cross_entropy", "two of its three members are not confirmed"
+    summary = summarise([*trials, *confirming], criterion="cross_entropy", noise=0.05)
+    assert summary.frontier_criterion == "miou"
+    assert len(summary.frontier) == 6
+    assert summary.probabilities == {}
+    assert summarise([*trials, *confirming], noise=0.05).probabilities.keys() == {
+        row.arch_id for row in summary.rows
+    }
+
+
+def test_noise_of_cross_entropy_is_in_nats(record):
+    rng = random.Random(0)
+    trials = [
+        trial
+        for seed in range(3)
+        for trial in by_loss(record, [n + rng.gauss(0, 0.3) for n in range(6)], seed=seed)
+    ]
+    assert summarise(trials, criterion="cross_entropy").noise == pytest.approx(0.3, rel=0.5)
+    assert summarise(trials).noise == pytest.approx(0, abs=1e-9), "seeds have the same mIoU"
+
+
+@given(
+    scores=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 4)), max_size=15)
+)
+def test_two_costs_make_one_frontier_of_three_objectives(record, scores):
+    records = [
+        record(arch_id=f"{index:012x}", miou=score / 10, macs=macs, params=params)
+        for index, (score, macs, params) in enumerate(scores)
+    ]
+    summary = summarise(records, costs=["params", "macs"])
+    front = pareto_front([(r.miou, r.macs, r.params) for r in records])
+    expected = {r.arch_id for r, on_front in zip(records, front, strict=True) if on_front}
+    assert {row.arch_id for row in summary.frontier} == expected
+    by_cost = [(row.params, row.macs) for row in summary.rows]
+    assert by_cost == sorted(by_cost)
+
+
+def test_probabilities_of_three_objectives(record):
+    trials = [
+        record(arch_id=A, macs=10, params=10, miou=0.30),
+        record(arch_id=B, macs=20, params=20, miou=0.30),
+        record(arch_id=C, macs=30, params=5, miou=0.30),
+        *(record(arch_id=f"{n:012x}", macs=40 + n, params=40 + n * n, miou=0.2) for n in range(4)),
+    ]
+    summary = summarise(trials, costs=["macs", "params"], noise=0.02)
+    chances = summary.probabilities
+    assert (chances[A], chances[C]) == (1.0, 1.0)  # each is the cheapest in one
+    assert 0.1 < chances[B] < 0.9
+    one = summarise(trials, costs=["macs"], noise=0.02).probabilities
+    assert one[C] < 0.9
+    four = summarise(trials[:4], costs=["macs", "params"], noise=0.02)
+    assert four.probabilities == {}, "four are too few for a plane"

@@ -31,9 +31,10 @@ def macs(spec):
     return float(estimate_cost(spec, (32, 48), num_classes=10).macs)
 
 
-def values_of(spec):
-    """A score that is a function of the architecture, and its cost."""
-    return int(spec.id, 16) % 1000 / 1000, macs(spec)
+def values_of(spec, num_costs=1):
+    """A score that is a function of the architecture, and its costs."""
+    params = float(estimate_cost(spec, (32, 48), num_classes=10).params)
+    return int(spec.id, 16) % 1000 / 1000, *(macs(spec), params)[:num_costs]
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +68,14 @@ def study_of(storage):
     return optuna.load_study(study_name="search", storage=storage)
 
 
-def scored(sampler, count):
+def scored(sampler, count, num_costs=1):
     """Asks, scores and tells so many times."""
     found = []
     for _ in range(count):
         number, spec = sampler.ask()
-        sampler.tell(number, values_of(spec))
-        found.append((spec, values_of(spec)))
+        values = values_of(spec, num_costs)
+        sampler.tell(number, values)
+        found.append((spec, values))
     return found
 
 
@@ -81,14 +83,19 @@ def scored(sampler, count):
 class TestContract:
     """What holds of every sampler."""
 
-    def test_proposals_are_new_members_within_the_limits(self, name, tight, start, storage):
+    @pytest.mark.parametrize("num_costs", [1, 2])
+    def test_proposals_are_new_members_within_the_limits(
+        self, name, num_costs, tight, start, storage
+    ):
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a user would read them
-            found = scored(start(name, over=tight), 8 if name == "gp" else 20)
+            sampler = start(name, over=tight, num_costs=num_costs)
+            found = scored(sampler, 8 if name == "gp" else 20, num_costs)
         specs = [spec for spec, _ in found]
         assert len(set(specs)) == len(specs)
         assert [tight.refusal(spec) for spec in specs] == [None] * len(specs)
         study = study_of(storage)
+        assert len(study.directions) == 1 + num_costs
         pruned = study.get_trials(states=(TrialState.PRUNED,))
         assert pruned, "no proposal was outside so tight a limit"
         assert all(trial.user_attrs["refused"] for trial in pruned)
@@ -118,10 +125,11 @@ class TestContract:
         assert run("first", 3) == run("second", 3)
         assert run("other", 4) != run("first again", 3)
 
-    def test_sittings_propose_nothing_twice(self, name, start):
+    @pytest.mark.parametrize("num_costs", [1, 2])
+    def test_sittings_propose_nothing_twice(self, name, num_costs, start):
         told = []
         for _ in range(3):
-            told += scored(start(name, told=told), 3)
+            told += scored(start(name, told=told, num_costs=num_costs), 3, num_costs)
         assert len({spec for spec, _ in told}) == 9
 
     def test_what_is_taken_is_not_proposed(self, name, start):

@@ -21,6 +21,7 @@ from hrvit_nas.results import (
     TrialRecord,
     TrialStore,
     calibrate,
+    hypervolume,
     summarise,
 )
 from hrvit_nas.samplers.first import PRESET_COSTS
@@ -140,8 +141,8 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
 
 @pytest.mark.parametrize("cost", ["macs", "params"])
 def test_each_frontier_member_has_a_reference_of_its_cost(cost, make_config, sit):
-    records = sit(make_config(trials=16, cost=cost)).run()
-    summary = summarise(records, cost=cost)
+    records = sit(make_config(trials=16, costs=[cost])).run()
+    summary = summarise(records, costs=[cost])
     front, references = summary.frontier, summary.references
     assert len(front) >= 3, "the scores were made so that the frontier is wide"
     assert len(references) <= len(front)
@@ -319,8 +320,39 @@ def test_the_best_are_those_that_add_most_to_what_is_dominated(members, record, 
             for spec, (score, cost) in zip(chosen, points, strict=True)
         ]
         at = dict(zip(chosen, points, strict=True))
-        found = [at[spec] for spec in best_inherited(records, "params", count, criterion)]
+        found = [at[spec] for spec in best_inherited(records, ["params"], count, criterion)]
         assert found == greedily(points, count)
+
+
+def test_with_two_costs_the_best_are_those_of_the_greatest_volume(record):
+    """One that is middling in both costs adds more than the second best in either."""
+    points = {  # mIoU, macs, params
+        "0": (0.50, 100, 10),
+        "1": (0.50, 95, 11),
+        "2": (0.50, 10, 100),
+        "3": (0.50, 50, 50),
+        "4": (0.49, 100, 10),  # dominated
+        "5": (0.10, 5, 5),
+    }
+    records = [
+        record(arch_id=name * 12, miou=miou, macs=macs, params=params)
+        for name, (miou, macs, params) in points.items()
+    ]
+    costs = ("macs", "params")
+    front = summarise(records, costs=costs).frontier
+    assert {row.arch_id[0] for row in front} == {"0", "1", "2", "3", "5"}
+    corner = (0.10 - 0.1 * 0.4, 100 + 0.1 * 95, 100 + 0.1 * 95)
+    chosen: list[str] = []
+    for count in range(1, 6):
+        rest = sorted(points.keys() - chosen)
+        taken = [points[name] for name in chosen]
+        chosen.append(max(rest, key=lambda n: hypervolume([*taken, points[n]], corner)))
+        found = [row.arch_id[0] for row in finalists(front, costs, count)]
+        assert sorted(found) == sorted(chosen)
+        assert found == sorted(found, key=lambda name: points[name][1])
+    assert chosen[0] == "3"
+    one = [row.arch_id[0] for row in finalists(front, ("macs",), 9)]
+    assert one == ["5", "2"], "against multiply-adds alone, no other is on the frontier"
 
 
 def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(members, record):
@@ -335,8 +367,8 @@ def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(memb
         scored(broken, state="failed"),
         scored(trained, miou=0.8, evaluator="trained"),
     ]
-    assert best_inherited(records, "macs", 9, "miou") == [own]
-    assert best_inherited(records[1:], "macs", 9, "miou") == []
+    assert best_inherited(records, ["macs"], 9, "miou") == [own]
+    assert best_inherited(records[1:], ["macs"], 9, "miou") == []
 
 
 LONG = {"steps": 3, "batch_size": 2, "warmup_steps": 0, "augment": {"crop_size": SIZE}}
@@ -358,7 +390,7 @@ def test_only_finalists_and_what_is_beside_them_are_confirmed(make_config, sit):
     records = sit(make_config(trials=8, confirm=2, finalists=2, long=LONG)).run()
     front = summarise(r for r in records if r.purpose == "search").frontier
     assert len(front) > 2
-    chosen = {row.arch_id for row in finalists(front, "macs", 2)}
+    chosen = {row.arch_id for row in finalists(front, ["macs"], 2)}
     confirmed = [r for r in records if r.purpose == "confirmation"]
     assert {r.arch_id for r in confirmed if not r.label} == chosen
     assert all(
@@ -373,9 +405,9 @@ def test_the_finalists_are_those_that_add_most(record):
     points = {"a" * 12: (0.2, 10), "b" * 12: (0.21, 11), "c" * 12: (0.4, 50), "d" * 12: (0.1, 60)}
     records = [record(arch_id=a, miou=miou, macs=macs) for a, (miou, macs) in points.items()]
     front = summarise(records).frontier
-    assert [row.arch_id[0] for row in finalists(front, "macs", 1)] == ["b"]
-    assert [row.arch_id[0] for row in finalists(front, "macs", 2)] == ["b", "c"]
-    assert finalists(front, "macs", 9) == list(front)
+    assert [row.arch_id[0] for row in finalists(front, ["macs"], 1)] == ["b"]
+    assert [row.arch_id[0] for row in finalists(front, ["macs"], 2)] == ["b", "c"]
+    assert finalists(front, ["macs"], 9) == list(front)
 
 
 def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_config, sit):
@@ -476,7 +508,7 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
     assert len({record.key for record in records}) == len(records)
     assert Counter(r.stage for r in records)["search", "inherited"] == 8
     assert {r.seed for r in records if r.purpose == "search"} == {5}
-    best = best_inherited(records, "macs", 3, config.searched_by)
+    best = best_inherited(records, ["macs"], 3, config.searched_by)
     assert {r.spec for r in records if r.stage == ("search", "trained")} == set(best)
     assert len(best) == 3
 
@@ -519,7 +551,7 @@ def test_a_supernet_run_goes_on_wherever_it_was_cut(make_config, sit, tmp_path, 
     assert len({record.key for record in records}) == len(records)
     own = [r for r in records if r.stage == ("search", "inherited")]
     assert len(own) == 8
-    best = best_inherited(own, "macs", 3, config.searched_by)
+    best = best_inherited(own, ["macs"], 3, config.searched_by)
     assert {r.spec for r in records if r.stage == ("search", "trained")} == set(best)
     members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
     trained = {(r.arch_id, r.seed) for r in records if r.evaluator == "trained"}

@@ -37,7 +37,13 @@ def calibrated(make_config, tmp_path):
                             seconds=1,
                             steps=1,
                             finished_at="2026-01-01T00:00:00Z",
-                            history=(HistoryPoint(1, arch / 20 + 0.01 * rng.random()),),
+                            history=(
+                                HistoryPoint(
+                                    1,
+                                    arch / 20 + 0.01 * rng.random(),
+                                    cross_entropy=2 - arch / 5 + 0.1 * rng.random(),
+                                ),
+                            ),
                         )
                     )
         content = {"config": config.model_dump(mode="json"), "space": {}}
@@ -54,6 +60,21 @@ def test_the_noise_is_that_of_the_last_fidelity(calibrated, make_config):
     assert found.noise == final.components.seeds.value
     assert found.seed_tau == final.seed_tau.describe()
     assert (found.num_architectures, found.num_seeds, found.macs) == (6, 2, (1000, 1005))
+
+
+def test_the_noise_is_of_what_is_ranked_by(calibrated, make_config):
+    recipe = make_config().recipe.model_dump() | {"criterion": "cross_entropy"}
+    directory = calibrated(recipe=recipe)
+    config = make_config(recipe=recipe)
+    found = proxy_noise(directory, config)
+    records = TrialStore(directory).records()
+    final = calibrate(records, "cross_entropy").final
+    assert (found.criterion, found.noise) == ("cross_entropy", final.components.seeds.value)
+    assert found.noise != calibrate(records).final.components.seeds.value
+    assert config.model_copy(update={"proxy_noise": found}).ranking["noise"] == found.noise
+    # Until it was so, runs kept the noise of mIoU, which says nothing of cross entropy.
+    of_miou = found.model_copy(update={"criterion": "miou"})
+    assert config.model_copy(update={"proxy_noise": of_miou}).ranking["noise"] is None
 
 
 def test_how_often_it_looked_on_the_way_does_not_matter(calibrated, make_config):

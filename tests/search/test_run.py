@@ -26,11 +26,13 @@ from hrvit_nas.evaluation import evaluate
 from hrvit_nas.execution import ExecutionError, Resources
 from hrvit_nas.models import build_segmentor
 from hrvit_nas.report import write_frontier_csv
-from hrvit_nas.results import SCHEMA, StoreError, TrialStore, summarise
+from hrvit_nas.results import SCHEMA, StoreError, TrialStore, pareto_front, summarise
+from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.plan import calibration_members
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.selection import objective_values
+from hrvit_nas.search.stored import read_config
 
 
 @dataclass
@@ -159,7 +161,7 @@ def test_checkpoints_are_those_of_the_frontier_and_the_references(finished):
 def create_summary(store, config):
     from hrvit_nas.results import summarise
 
-    return summarise(store.records(), cost=config.cost)
+    return summarise(store.records(), costs=config.costs)
 
 
 def test_a_checkpoint_scores_again_what_was_recorded(finished):
@@ -450,12 +452,51 @@ def test_a_run_of_the_version_before_opens(make_config, tmp_path):
 
 
 def test_latency_is_searched_for(make_config, tmp_path):
-    records, _ = finish(create_run(make_config(trials=2, cost="latency_ms"), tmp_path / "run"))
+    records, _ = finish(create_run(make_config(trials=2, costs=["latency_ms"]), tmp_path / "run"))
     assert all(record.latency_ms > 0 for record in records)
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/run/study.db")
     latencies = {record.latency_ms for record in records if record.purpose == "search"}
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert {trial.values[1] for trial in complete} == latencies
+
+
+def test_two_costs_are_searched_for_at_once(make_config, tmp_path):
+    config = make_config(trials=5, costs=["macs", "params"], confirm=1, finalists=2)
+    run = create_run(config, tmp_path / "run")
+    records, _ = finish(run)
+    searched = [record for record in records if record.purpose == "search"]
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/run/study.db")
+    assert [direction.name for direction in study.directions] == [
+        "MAXIMIZE",
+        "MINIMIZE",
+        "MINIMIZE",
+    ]
+    told = {tuple(t.values) for t in study.get_trials(states=(TrialState.COMPLETE,))}
+    assert told == {(r.miou, r.macs, r.params) for r in searched}
+    first = summarise(searched, costs=config.costs)
+    on = pareto_front([(r.miou, r.macs, r.params) for r in searched])
+    members = {r.arch_id for r, is_on in zip(searched, on, strict=True) if is_on}
+    assert {row.arch_id for row in first.frontier} == members
+    confirmed = {r.arch_id for r in records if r.purpose == "confirmation" and not r.label}
+    assert len(confirmed) == min(2, len(members))
+    assert confirmed <= members
+    assert run.summary().costs == ("macs", "params")
+
+
+def test_a_search_by_cross_entropy_tells_the_study_of_it(make_config, tmp_path):
+    recipe = make_config().recipe.model_dump() | {"criterion": "cross_entropy"}
+    records, _ = finish(create_run(make_config(trials=4, recipe=recipe), tmp_path / "run"))
+    searched = [record for record in records if record.purpose == "search"]
+    losses = [-record.history[-1].cross_entropy for record in searched]
+    assert max(losses) < 0
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/run/study.db")
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    assert [trial.values[0] for trial in complete] == losses
+    config = read_config(tmp_path / "run", SearchConfig)
+    summary = summarise(records, **config.ranking)
+    points = list(zip(losses, [record.macs for record in searched], strict=True))
+    front = {r.arch_id for r, on in zip(searched, pareto_front(points), strict=True) if on}
+    assert {row.arch_id for row in summary.frontier} == front
 
 
 def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, tmp_path):

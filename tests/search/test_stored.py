@@ -77,6 +77,7 @@ def test_what_is_written_is_read_again(every_kind, tmp_path):
 def as_before(config):
     """The fields as the version before wrote them, which had one configuration for three kinds."""
     old = config.model_dump(mode="json", exclude={"kind", "as_started"})
+    (old["cost"],) = old.pop("costs")
     noise = old.pop("proxy_noise", None)
     own = {"standing": noise, "strategy": "trials", "calibrate": 0, "trust": 0}
     own |= {"calibration_seeds": 2, "wanted_tau": 0.7, "retrain": 4, "supernet": {"steps": 400}}
@@ -118,6 +119,20 @@ def test_a_run_of_the_version_before_is_of_its_kind(every_kind, ablation, tmp_pa
         assert found.model_dump(mode="json") == expected.model_dump(mode="json")
 
 
+def test_a_run_that_knew_of_one_cost_still_has_it(make_config, tmp_path):
+    """After kinds came, and before a search had several costs."""
+    config = make_config(costs=["params"], proxy_noise=NOISE, confirm=1)
+    old = config.model_dump(mode="json", exclude={"as_started"})
+    (old["cost"],) = old.pop("costs")
+    del old["proxy_noise"]["criterion"]
+    content = {"config": old, "image_size": [32, 48], "space": config.load_space().to_dict()}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    found = read_config(tmp_path, SearchConfig)
+    assert (found.costs, found.counted_cost) == (("params",), "params")
+    assert found.proxy_noise.criterion == "miou", "noise was of no other score"
+    assert found.model_dump(mode="json") == started(config).model_dump(mode="json")
+
+
 def declare(space, directory):
     """A space as ablations kept it beside their configuration."""
     content = {
@@ -139,6 +154,7 @@ def test_the_search_in_the_documentation_was_written_by_an_earlier_version():
     config = read_config(directory, SearchConfig)
     assert (config.trials, config.confirm, config.finalists) == (16, 3, 3)
     assert config.initial == ("hrvit_b1",)
+    assert config.costs == ("macs",)
     assert config.resources == Resources()
     assert config.load_space().name == "heterogeneous_branches"
 

@@ -111,7 +111,7 @@ def test_the_supernet_is_trained_before_anything_is_scored(finished):
 def test_the_best_of_the_scored_are_trained_alone(finished):
     run, _ = finished
     records, config = run.store.records(), run.config
-    best = best_inherited(records, config.cost, RETRAIN, config.searched_by)
+    best = best_inherited(records, config.costs, RETRAIN, config.searched_by)
     trained = {record.spec for record in records if record.stage == ("search", "trained")}
     assert trained == set(best)
     assert 1 <= len(best) <= RETRAIN
@@ -178,7 +178,7 @@ def test_a_longer_search_scores_more_and_trains_what_is_best_now(copied, finishe
     counts = Counter(record.stage for record in watcher.records)
     assert counts["search", "inherited"] == 3
     assert counts["ranking_check", "trained"] == 0
-    best = best_inherited(records, run.config.cost, RETRAIN, run.config.searched_by)
+    best = best_inherited(records, run.config.costs, RETRAIN, run.config.searched_by)
     assert {spec.id for spec in best} <= {r.arch_id for r in records if r.evaluator == "trained"}
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from hrvit_nas.objectives import Objective
+
 from ..allocation import AllocationData
 from ..figures import BLUE, GREY, INK, VERMILION, one_line
 from ..forest import ForestData
@@ -23,7 +25,7 @@ from ..growth import GrowthCurve, GrowthData
 from ..importance import MOST_GENES, ImportanceData
 from ..learning import LearningData
 from ..parallel import ParallelData
-from ..pareto import ParetoData, ParetoPoint
+from ..pareto import ParetoData, ParetoPanel, ParetoPoint
 from ..published import FAMILIES, PublishedResult
 from ..trust import TrustData
 
@@ -68,37 +70,40 @@ def plain(text: str, length: int = LONGEST_NAME) -> str:
     return html.escape(one_line(text, length), quote=False)
 
 
-def pareto_figure(data: ParetoData) -> go.Figure:
-    """Frontier, references, and what was searched."""
-    figure = _figure(data.x_label.replace("\n", " "), data.y_label)
-    if len(data.searched) > MOST_POINTS:
-        figure.add_trace(_binned(data.searched, "searched", log=data.log_cost))
-    elif data.searched:
+def pareto_figure(data: ParetoData, panel: ParetoPanel) -> go.Figure:
+    """Frontier, references, and what was searched, against one cost."""
+    figure = _figure(panel.x_label.replace("\n", " "), data.y_label)
+    score, log = data.score, panel.log_cost
+    if len(panel.searched) > MOST_POINTS:
+        figure.add_trace(_binned(panel.searched, "searched", score, log=log))
+    elif panel.searched:
         name = "score in the search" if data.confirmed else "searched"
-        figure.add_trace(_points(data.searched, name, color=FAINT, symbol="circle", size=6))
-    if data.inherited:
-        few = len(data.inherited) <= MOST_POINTS
+        figure.add_trace(_points(panel.searched, name, score, color=FAINT, symbol="circle", size=6))
+    if panel.inherited:
+        name, mark = "inherited weights", "x-thin-open"
         figure.add_trace(
-            _points(data.inherited, "inherited weights", color=GREY, symbol="x-thin-open", size=5)
-            if few
-            else _binned(data.inherited, "inherited weights", log=data.log_cost)
+            _points(panel.inherited, name, score, color=GREY, symbol=mark, size=5)
+            if len(panel.inherited) <= MOST_POINTS
+            else _binned(panel.inherited, name, score, log=log)
         )
-    if data.staircase:
-        xs, ys = zip(*data.staircase, strict=True)
+    if panel.staircase:
+        xs, ys = zip(*panel.staircase, strict=True)
         line = {"color": "#4a8cc4", "width": 2}
         figure.add_trace(
             go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         )
-    has_bars = any(not math.isnan(point.low) for point in (*data.frontier, *data.references))
+    has_bars = any(not math.isnan(point.low) for point in (*panel.frontier, *panel.references))
     bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
     for points, name, color, symbol in (
-        (data.confirmed_dominated, "confirmed, dominated", GREY, "circle-open"),
-        (data.frontier, f"frontier{bars}", BLUE, "circle"),
-        (data.references, f"reference{bars}", VERMILION, "diamond-open"),
+        (panel.confirmed_dominated, "confirmed, dominated", GREY, "circle-open"),
+        (panel.frontier, f"frontier{bars}", BLUE, "circle"),
+        (panel.references, f"reference{bars}", VERMILION, "diamond-open"),
     ):
         if points:
-            figure.add_trace(_points(points, name, color=color, symbol=symbol, size=10, bars=True))
-    if data.log_cost:
+            figure.add_trace(
+                _points(points, name, score, color=color, symbol=symbol, size=10, bars=True)
+            )
+    if log:
         figure.update_xaxes(type="log")
     return figure
 
@@ -154,7 +159,7 @@ def growth_figure(curves: Sequence[GrowthCurve], data: GrowthData, x_label: str)
                 line={"color": color, "dash": _DASHES[number % len(_DASHES)], "shape": "hv"},
                 marker={"symbol": _SYMBOLS[number % len(_SYMBOLS)], "size": 5},
                 meta=[name],
-                hovertemplate="%{meta[0]}<br>%{x:.4g}: %{y:.2f}%<extra></extra>",
+                hovertemplate=f"%{{meta[0]}}<br>%{{x:.4g}}: %{{y:.2f}}{data.unit}<extra></extra>",
             )
         )
     figure.update_yaxes(rangemode="tozero")
@@ -424,6 +429,7 @@ def _figure(x_label: str, y_label: str) -> go.Figure:
 def _points(
     points: Sequence[ParetoPoint],
     name: str,
+    score: Objective,
     *,
     color: str,
     symbol: str,
@@ -440,30 +446,30 @@ def _points(
     error = {
         "type": "data",
         "symmetric": False,
-        "array": [_finite(p.high - p.miou) for p in points],
-        "arrayminus": [_finite(p.miou - p.low) for p in points],
+        "array": [_finite(p.high - p.score) for p in points],
+        "arrayminus": [_finite(p.score - p.low) for p in points],
         "color": color,
         "thickness": 1.2,
     }
     return go.Scatter(
         x=[p.cost for p in points],
-        y=[p.miou for p in points],
+        y=[p.score for p in points],
         mode="markers",
         name=name,
         marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 1.2}},
         error_y=error if known else None,
         customdata=rows,
         hovertemplate="%{customdata[0]}%{customdata[1]}<br>cost %{x:.4g}<br>"
-        "mIoU %{y:.2f}%%{customdata[2]}%{customdata[3]}<extra></extra>",
+        f"{score.word} %{{y:.2f}}{score.level}%{{customdata[2]}}%{{customdata[3]}}<extra></extra>",
     )
 
 
-def _binned(points: Sequence[ParetoPoint], name: str, *, log: bool) -> go.Heatmap:
+def _binned(points: Sequence[ParetoPoint], name: str, score: Objective, *, log: bool) -> go.Heatmap:
     """How many architectures are where, for more than can be drawn one by one."""
     cost = np.array([p.cost for p in points])
-    miou = np.array([p.miou for p in points])
+    scores = np.array([p.score for p in points])
     x = np.log10(cost) if log else cost
-    counts, x_edges, y_edges = np.histogram2d(x, miou, bins=BINS)
+    counts, x_edges, y_edges = np.histogram2d(x, scores, bins=BINS)
     x_middle = (x_edges[:-1] + x_edges[1:]) / 2
     y_middle = (y_edges[:-1] + y_edges[1:]) / 2
     return go.Heatmap(
@@ -475,7 +481,8 @@ def _binned(points: Sequence[ParetoPoint], name: str, *, log: bool) -> go.Heatma
         showscale=False,
         name=f"{name} (counted in bins)",
         showlegend=True,
-        hovertemplate="%{text} architectures<br>about %{x:.4g}, mIoU %{y:.2f}%<extra></extra>",
+        hovertemplate="%{text} architectures<br>about %{x:.4g},"
+        f" {score.word} %{{y:.2f}}{score.level}<extra></extra>",
     )
 
 

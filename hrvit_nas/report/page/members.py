@@ -93,7 +93,7 @@ def beside_reference(run: ReportedRun) -> tuple[Picture, ...]:
     if not frontier:
         return ()
     best = max(frontier, key=lambda row: row.interval.mean)
-    cost = run.summary.cost
+    cost = run.summary.costs[0]
     references = sorted(
         run.summary.references, key=lambda row: abs(row.cost(cost) - best.cost(cost))
     )

@@ -75,14 +75,14 @@
       body.dataset.brushed = stays(body.dataset.id) ? "" : "out";
     }
     show(chapter);
-    const frontier = document.querySelector(`.chart[data-kind="frontier"][data-chapter="${chapter}"]`);
-    if (!frontier) return;
-    draw(frontier);
-    frontier.data.forEach((trace, number) => {
-      if (!trace.customdata) return;
-      const points = ids === null ? null : [trace.customdata.flatMap((row, i) => (stays(row[0]) ? [i] : []))];
-      Plotly.restyle(frontier, { selectedpoints: points }, [number]);
-    });
+    for (const frontier of document.querySelectorAll(`.chart[data-kind="frontier"][data-chapter="${chapter}"]`)) {
+      draw(frontier);
+      frontier.data.forEach((trace, number) => {
+        if (!trace.customdata) return;
+        const points = ids === null ? null : [trace.customdata.flatMap((row, i) => (stays(row[0]) ? [i] : []))];
+        Plotly.restyle(frontier, { selectedpoints: points }, [number]);
+      });
+    }
   }
 
   for (const form of document.querySelectorAll("form.brush")) {

@@ -45,12 +45,13 @@ def frontier(prefix: str, run: ReportedRun, config: AnySearch) -> Section:
         ),
         charts=[
             Chart(
-                id=f"{prefix}-pareto",
-                title="mIoU against cost",
-                figure=charts.pareto_figure(data),
+                id=f"{prefix}-pareto{number or ''}",
+                title=f"{data.score.word} against {panel.cost}",
+                figure=charts.pareto_figure(data, panel),
                 caption=f"{data.caption} \N{MIDDLE DOT} seeds {seeds}",
                 kind="frontier",
             )
+            for number, panel in enumerate(data.panels)
         ],
     )
 

@@ -1,0 +1,289 @@
+"""How the Pareto figure is drawn (matplotlib, on demand)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from .figures import BLUE, FAINT, GREY, INK, VERMILION, one_line, save_figure
+from .pareto import ParetoData, ParetoPanel, ParetoPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
+
+_STEPS = "#86b8e0"
+_LABEL_LENGTH = 32
+_TEXT, _SMALL = 8.0, 7.0
+_MANY_POINTS = 300
+_MIN_SPAN = 0.02
+_CAPTION_WIDTH = 46
+_CLOSE, _ASIDE_POINTS = 0.01, 3.5
+_LABEL_OFFSETS = (
+    *((5, -5), (-5, -5), (5, 5), (-5, 5), (0, -8), (0, 8)),
+    *((5, -16), (-5, -16), (0, -22), (0, -36), (0, -50), (0, 22), (0, 36)),
+)
+
+
+def draw_pareto(data: ParetoData, path: str | Path) -> None:
+    """Draws the figure, a column of a paper a panel (3.5 inches wide, 7 to 8 point text).
+
+    Groups differ in marker and lightness, not in hue alone, so the figure survives greyscale
+    printing and colour blindness.
+
+    Args:
+        data: From `pareto_data`.
+        path: File to write, replaced in one step; its suffix is .png (300 dpi), .pdf or .svg.
+
+    Raises:
+        ReportError: The suffix is none of these.
+        OSError: The file cannot be written.
+    """
+    save_figure(lambda figure: _draw(figure, data), path, (3.5 * len(data.panels), 3.1))
+
+
+def _draw(figure: Figure, data: ParetoData) -> None:
+    panels = figure.subplots(1, len(data.panels), sharey=True, squeeze=False)[0]
+    for axes, panel in zip(panels, data.panels, strict=True):
+        _draw_panel(axes, data, panel)
+    width = _CAPTION_WIDTH * len(data.panels)
+    panels[0].set_title(
+        fill(one_line(data.caption, 120 * len(data.panels)), width).replace("\n· ", "\n"),
+        loc="left",
+        fontsize=_SMALL,
+        color=GREY,
+        parse_math=False,
+    )
+    marks, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        marks,
+        labels,
+        loc="outside lower center",
+        ncols=len(data.panels) if _sure(data) else 2,
+        fontsize=_SMALL,
+        frameon=False,
+        labelcolor=INK,
+        handletextpad=0.4,
+        columnspacing=1.4,
+        labelspacing=0.3,
+        borderpad=0,
+    )
+    for axes, panel in zip(panels, data.panels, strict=True):
+        _label_references(figure, axes, panel)
+
+
+def _sure(data: ParetoData) -> bool:
+    """Whether it is known how likely members are on the frontier."""
+    return any(not math.isnan(point.probability) for point in data.panels[0].frontier)
+
+
+def _draw_panel(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
+    many = len(panel.searched) > _MANY_POINTS
+    if panel.inherited:
+        axes.scatter(
+            [p.cost for p in panel.inherited],
+            [p.score for p in panel.inherited],
+            s=7,
+            marker="x",
+            color=FAINT,
+            linewidths=0.6,
+            zorder=0.8,
+            label="inherited weights",
+        )
+    if panel.searched:
+        axes.scatter(
+            [p.cost for p in panel.searched],
+            [p.score for p in panel.searched],
+            s=4 if many else 13,
+            color=FAINT,
+            alpha=0.6 if many else 0.9,
+            linewidths=0,
+            zorder=1,
+            rasterized=many,
+            label="score in the search" if data.confirmed else "searched",
+        )
+    if panel.staircase:
+        xs, ys = zip(*panel.staircase, strict=True)
+        axes.plot(xs, ys, color=_STEPS, linewidth=1.6, zorder=2)
+    has_bars = any(not math.isnan(point.low) for point in (*panel.frontier, *panel.references))
+    bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
+    likely = ", darker = likelier" if _sure(data) else ""
+    for points, marker, colour, edge, label, zorder in (
+        (panel.confirmed_dominated, "o", "white", GREY, "confirmed, dominated", 3),
+        (panel.frontier, "o", BLUE, BLUE, f"frontier{bars}{likely}", 5),
+        (panel.references, "D", "white", VERMILION, f"reference{bars}", 6),
+    ):
+        where = _aside(axes, points, panel.frontier if points is panel.references else ())
+        _draw_points(
+            axes,
+            points,
+            where=where,
+            marker=marker,
+            colour=colour,
+            edge=edge,
+            label=label,
+            zorder=zorder,
+        )
+    _set_axes(axes, data, panel)
+
+
+def _aside(axes: Axes, points: Sequence[ParetoPoint], others: Sequence[ParetoPoint]) -> Transform:
+    """Where points are drawn: a little to the right where bars would hide those of others."""
+    from matplotlib.transforms import ScaledTranslation
+
+    close = any(
+        abs(point.cost - other.cost) <= _CLOSE * other.cost
+        for point in points
+        for other in others
+        if not math.isnan(point.low) and not math.isnan(other.low)
+    )
+    figure = axes.get_figure()
+    if not close or figure is None:
+        return axes.transData
+    return axes.transData + ScaledTranslation(_ASIDE_POINTS / 72, 0, figure.dpi_scale_trans)
+
+
+def _draw_points(
+    axes: Axes,
+    points: tuple[ParetoPoint, ...],
+    *,
+    where: Transform,
+    marker: str,
+    colour: str,
+    edge: str,
+    label: str,
+    zorder: float,
+) -> None:
+    if not points:
+        return
+    xs, ys = [p.cost for p in points], [p.score for p in points]
+    barred = [p for p in points if not math.isnan(p.low)]
+    if barred:
+        axes.errorbar(
+            [p.cost for p in barred],
+            [p.score for p in barred],
+            yerr=[[p.score - p.low for p in barred], [p.high - p.score for p in barred]],
+            fmt="none",
+            ecolor=edge,
+            elinewidth=0.9,
+            capsize=1.8,
+            capthick=0.9,
+            zorder=zorder - 0.5,
+            transform=where,
+        )
+    axes.scatter(
+        xs,
+        ys,
+        s=(4.2 if marker == "o" else 4.6) ** 2,
+        marker=marker,
+        facecolors=[_shade(colour, point.probability) for point in points],
+        edgecolors=edge,
+        linewidths=1.0,
+        zorder=zorder,
+        label=label,
+        transform=where,
+    )
+
+
+def _shade(color: str, probability: float) -> tuple[float, ...]:
+    """A colour mixed with white by what is missing to certainty."""
+    from matplotlib.colors import to_rgb
+
+    share = 1.0 if math.isnan(probability) else probability
+    return tuple(share * part + (1 - share) for part in to_rgb(color))
+
+
+def _set_axes(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    nice = [1, 2, 2.5, 5, 10]
+    if panel.log_cost:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=nice))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=nice))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axes.margins(x=0.05, y=0.08)
+    # Around one point, or several that agree, the automatic limits would magnify nothing.
+    low, high = axes.get_ylim()
+    if high - low < (least := _MIN_SPAN * data.score.scale):
+        middle = (low + high) / 2
+        axes.set_ylim(middle - least / 2, middle + least / 2)
+    drawn = (*panel.inherited, *panel.searched, *panel.frontier, *panel.references)
+    costs = {point.cost for point in drawn}
+    if len(costs) == 1 and max(costs) > 0:
+        axes.set_xlim(0, 2 * max(costs))
+    axes.set_xlabel(panel.x_label, fontsize=_TEXT, color=INK)
+    if panel is data.panels[0]:
+        axes.set_ylabel(data.y_label, fontsize=_TEXT, color=INK)
+    axes.tick_params(labelsize=_SMALL, color=GREY, labelcolor=INK, width=0.6, length=3)
+    axes.tick_params(which="minor", color=GREY, width=0.4, length=1.5)
+    axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(GREY)
+        spine.set_linewidth(0.6)
+
+
+def _label_references(figure: Figure, axes: Axes, panel: ParetoPanel) -> None:
+    """Writes the references' names where they hide least of what is drawn."""
+    import numpy as np
+    from matplotlib.patheffects import withStroke
+
+    figure.draw_without_rendering()  # settles the layout, without which there are no positions
+    drawn = axes.transData.transform(_drawn_points(panel))
+    frame = axes.get_window_extent()
+    for point in panel.references:
+        if not point.label:
+            continue
+        choices = []
+        for x, y in _LABEL_OFFSETS:
+            text = axes.annotate(
+                one_line(point.label, _LABEL_LENGTH),
+                (point.cost, point.score),
+                xytext=(x, y),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right" if x < 0 else "center",
+                va="top" if y < 0 else "bottom",
+                fontsize=_SMALL,
+                color=VERMILION,
+                parse_math=False,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+                zorder=7,
+                in_layout=False,
+            )
+            box = text.get_window_extent()
+            inside = ((drawn >= box.min) & (drawn <= box.max)).all(axis=1)
+            outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0
+            hidden = np.count_nonzero(inside) + abs(y) + 1000 * outside
+            choices.append((hidden, len(choices), text, box))
+        best = min(choices, key=lambda choice: choice[:2])
+        for choice in choices:
+            if choice is not best:
+                choice[2].remove()
+        # The next name must not cover this one.
+        corners = np.linspace(best[3].min, best[3].max, 20)
+        drawn = np.concatenate([drawn, np.repeat(corners, 10, axis=0)])
+
+
+def _drawn_points(panel: ParetoPanel) -> list[tuple[float, float]]:
+    """Positions (in data units) that stand for all that is drawn, the weightiest most often."""
+    points = [(point.cost, point.score) for point in panel.searched]
+    marked = (*panel.frontier, *panel.confirmed_dominated, *panel.references)
+    for point in marked:
+        points += [(point.cost, point.score)] * 80
+        if not math.isnan(point.low):
+            span = point.high - point.low
+            points += [(point.cost, point.low + span * step / 60) for step in range(61)]
+    for (x0, y0), (x1, y1) in pairwise(panel.staircase):
+        points += [(x0 + (x1 - x0) * t / 60, y0 + (y1 - y0) * t / 60) for t in range(61)]
+    return points
