@@ -191,8 +191,8 @@ def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]
             seconds += record.seconds
             values = [record.score(run.summary.criterion)]
             values += [getattr(record, cost) for cost in run.summary.costs]
-            known = all(value is not None for value in values)
-            points.append([float(value) if known else math.nan for value in values])
+            known = [float(value) for value in values if value is not None]
+            points.append(known if len(known) == len(values) else [math.nan] * len(values))
             spent.append(seconds)
     if np.isnan(points).all():
         return None

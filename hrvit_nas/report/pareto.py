@@ -104,21 +104,23 @@ def pareto_data(
     Raises:
         ReportError: No architecture has both a score and the costs.
     """
-    rows = [row for row in summary.rows if row.has(summary.costs)]
+    score = OBJECTIVES[summary.frontier_criterion]
+    with_costs = [row for row in summary.rows if row.has(summary.costs)]
+    rows = [r for r in with_costs if score.name == "miou" or r.search_score is not None]
     inherited = [
         record
         for record in summary.inherited
-        if record.score(summary.frontier_criterion) is not None
+        if record.score(score.name) is not None
         and all(getattr(record, cost) is not None for cost in summary.costs)
     ]
     if not rows and not inherited:
         what = "no trial is complete"
         if summary.rows:
-            what = f"no complete trial has {' and '.join(summary.costs)}"
+            missing = score.name if with_costs else " and ".join(summary.costs)
+            what = f"no complete trial has {missing}"
         elif summary.num_failed:
             what += f" ({summary.num_failed} failed)"
         raise ReportError(f"there is nothing to draw: {what}")
-    score = OBJECTIVES[summary.frontier_criterion]
     return ParetoData(
         panels=tuple(
             _panel(summary, OBJECTIVES[cost], rows, inherited, image_size) for cost in summary.costs
@@ -145,7 +147,6 @@ def _panel(
         chance = summary.probabilities.get(row.arch_id, math.nan)
         return replace(_point(row, score, cost), probability=chance)
 
-    drawn = [row for row in rows if score.name == "miou" or row.search_score is not None]
     scored = tuple(
         ParetoPoint(
             arch_id=record.arch_id,
@@ -157,75 +158,24 @@ def _panel(
         )
         for record in inherited
     )
-    frontier = tuple(point(row) for row in drawn if row.on_frontier)
-    costs = [row.cost(cost.name) * cost.scale for row in drawn] + [p.cost for p in scored]
+    frontier = tuple(point(row) for row in rows if row.on_frontier)
+    costs = [row.cost(cost.name) * cost.scale for row in rows] + [p.cost for p in scored]
     at = "" if image_size is None else f" at {image_size[0]}{_TIMES}{image_size[1]}"
     return ParetoPanel(
         cost="cost" if len(summary.costs) == 1 else cost.word,
         searched=tuple(
             _point(row, score, cost, before=True)
-            for row in drawn
+            for row in rows
             if row.searched and row.search_miou is not None
         ),
         inherited=scored,
         frontier=frontier,
         confirmed_dominated=tuple(
             point(row)
-            for row in drawn
+            for row in rows
             if row.confirmed and not row.on_frontier and not row.reference
         ),
-        references=tuple(_point(row, score, cost) for row in drawn if row.reference),
-        # From one side, a frontier of several costs is no staircase.
-        staircase=_staircase(frontier, max(costs)) if len(summary.costs) == 1 else (),
-        log_cost=min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN,
-        x_label=cost.axis.format(at=at),
-    )
-
-
-def _panel(
-    summary: RunSummary,
-    cost: Objective,
-    rows: Sequence[ArchSummary],
-    inherited: Sequence[TrialRecord],
-    image_size: tuple[int, int] | None,
-) -> ParetoPanel:
-    """The rows and the inherited scores against one cost."""
-    score = OBJECTIVES[summary.frontier_criterion]
-
-    def point(row: ArchSummary) -> ParetoPoint:
-        chance = summary.probabilities.get(row.arch_id, math.nan)
-        return replace(_point(row, score, cost), probability=chance)
-
-    drawn = [row for row in rows if score.name == "miou" or row.search_score is not None]
-    scored = tuple(
-        ParetoPoint(
-            arch_id=record.arch_id,
-            label="",
-            cost=getattr(record, cost.name) * cost.scale,
-            score=score.scale * score.gain(record.score(score.name) or 0.0),
-            low=math.nan,
-            high=math.nan,
-        )
-        for record in inherited
-    )
-    frontier = tuple(point(row) for row in drawn if row.on_frontier)
-    costs = [row.cost(cost.name) * cost.scale for row in drawn] + [p.cost for p in scored]
-    at = "" if image_size is None else f" at {image_size[0]}{_TIMES}{image_size[1]}"
-    return ParetoPanel(
-        cost="cost" if len(summary.costs) == 1 else cost.word,
-        searched=tuple(
-            _point(row, score, cost, before=True)
-            for row in drawn
-            if row.searched and row.search_miou is not None
-        ),
-        inherited=scored,
-        frontier=frontier,
-        confirmed_dominated=tuple(
-            point(row)
-            for row in drawn
-            if row.confirmed and not row.on_frontier and not row.reference
-        ),
-        references=tuple(_point(row, score, cost) for row in drawn if row.reference),
+        references=tuple(_point(row, score, cost) for row in rows if row.reference),
         # From one side, a frontier of several costs is no staircase.
         staircase=_staircase(frontier, max(costs)) if len(summary.costs) == 1 else (),
         log_cost=min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN,

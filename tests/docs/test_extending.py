@@ -218,7 +218,8 @@ def test_a_sampler_and_an_objective_are_searched_by(copy, profile):
     said = run(
         copy,
         *("-m", "hrvit_nas.cli.search", "--profile", profile, "--trials", "6", "--output", "run"),
-        *("--sampler", "nsga3", "--population", "4", "--cost", "published_macs"),
+        *("--sampler", "nsga3", "--population", "4"),
+        *("--cost", "published_macs", "--cost", "params"),
     )
     assert "sampler nsga3" in said
     assert "published" in said  # its column
@@ -226,7 +227,7 @@ def test_a_sampler_and_an_objective_are_searched_by(copy, profile):
     studied = optuna.load_study(study_name="search", storage=f"sqlite:///{copy}/run/study.db")
     values = {tuple(trial.values) for trial in studied.trials if trial.values}
     assert values == {
-        (record["miou"], record["published_macs"])
+        (record["miou"], record["published_macs"], record["params"])
         for record in records
         if record["purpose"] == "search"
     }

@@ -265,6 +265,11 @@ def test_what_lacks_the_cost_is_counted_in_the_caption(record):
     assert "3 architectures, 2 of them not drawn, for want of a latency" in data.caption
 
 
+def test_a_frontier_by_what_no_trial_has_is_not_drawn(record):
+    with pytest.raises(ReportError, match="no complete trial has cross_entropy"):
+        pareto_data(summarise([record()], criterion="cross_entropy"))
+
+
 def test_two_costs_are_two_sides_of_one_frontier(record, tmp_path):
     """C is cheap in neither way, but in both at once nothing is as good."""
     records = [

@@ -170,27 +170,6 @@ def test_cross_tau_leaves_out_what_two_scores_of_one_run_share():
     assert abs(cross_tau(luck, luck).value) < 0.2
 
 
-def test_noise_is_pooled_from_an_incomplete_table():
-    rng = np.random.default_rng(0)
-    effects = {0: 0.0, 1: 0.5, 2: -0.5}
-    scores = [
-        (f"a{arch}", seed, arch + effects[seed] + 0.1 * rng.standard_normal())
-        for arch in range(200)
-        for seed in ((0,), (0, 1), (1, 2), (0, 1, 2))[arch % 4]
-    ]
-    found, noise, free = pooled_noise(scores)
-    assert noise == pytest.approx(0.1, rel=0.1)
-    assert free == len(scores) - 200 - 2
-    assert found[1] - found[0] == pytest.approx(0.5, abs=0.03)
-    assert found[2] - found[0] == pytest.approx(-0.5, abs=0.03)
-    table = rng.standard_normal((6, 3))
-    listed = [(str(a), s, table[a, s]) for a in range(6) for s in range(3)]
-    assert pooled_noise(listed)[1] == pytest.approx(variance_components(table).seeds.value)
-    alone = pooled_noise([("a", 0, 0.1), ("b", 0, 0.2)])
-    assert math.isnan(alone[1])
-    assert alone[2] == 0
-
-
 @pytest.mark.parametrize("slope", [0.0, 0.02])
 def test_probabilities_of_the_frontier_are_as_often_right_as_they_say(slope):
     rng = np.random.default_rng(0)
@@ -210,27 +189,6 @@ def test_probabilities_of_the_frontier_are_as_often_right_as_they_say(slope):
         bin_ = (said >= low) & (said < high)
         error = math.sqrt(said[bin_].mean() * (1 - said[bin_].mean()) / bin_.sum())
         assert abs(was[bin_].mean() - said[bin_].mean()) < 4 * error + 0.02
-
-
-@pytest.mark.parametrize("cost", [3e7, 0.1, 7.0])
-@pytest.mark.parametrize("num", [4, 10, 33])
-def test_members_of_one_cost_have_no_line(num, cost):
-    rng = np.random.default_rng(0)
-    means = rng.standard_normal(num)
-    draws = score_draws(means, np.ones(num), np.full(num, cost), 0.1)
-    assert np.isfinite(draws).all()
-    np.testing.assert_allclose(draws.mean(0), means, atol=0.1)
-
-
-def test_draws_are_near_the_means_where_seeds_are_many_and_drawn_in_where_they_are_few():
-    costs = np.geomspace(1, 10, 20)
-    means = np.where(np.arange(20) == 7, 0.5, 0.2) + 0.001 * np.arange(20)
-    surely, hardly = (
-        score_draws(means, np.full(20, n), costs, noise).mean(0)[7]
-        for n, noise in ((100, 0.001), (1, 0.5))
-    )
-    assert surely == pytest.approx(means[7], abs=0.001)
-    assert hardly < 0.4
 
 
 @pytest.mark.parametrize(
