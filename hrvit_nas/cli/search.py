@@ -134,7 +134,8 @@ class SearchOptions:
     cost: Annotated[
         list[Cost] | None,
         typer.Option(
-            help="What is minimised beside the score; given twice, both are. Default: macs."
+            metavar=f"<{'|'.join(COSTS)}>",
+            help="What is minimised beside the score; given twice, both are. Default: macs.",
         ),
     ] = None
     max_macs: Annotated[

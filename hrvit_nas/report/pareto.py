@@ -242,8 +242,8 @@ def _caption(summary: RunSummary, dataset: str) -> str:
         parts.append(f"{steps} step" if steps == "1" else f"{steps} steps")
     score, costs = OBJECTIVES[summary.frontier_criterion], summary.costs
     if len(costs) > 1:
-        words = ", ".join(OBJECTIVES[cost].word for cost in costs)
-        parts.append(f"one frontier of {score.word}, {words}, from {len(costs)} sides")
+        words = " and ".join(OBJECTIVES[cost].word for cost in costs)
+        parts.append(f"one frontier of {score.word}, {words}, seen from {len(costs)} sides")
     elif score.name != "miou":
         parts.append(f"frontier by {score.word}")
     return " · ".join(parts)

@@ -78,6 +78,13 @@ def test_the_page_holds_every_part_of_a_search(page):
     assert sum(tag == "img" for tag in page.tags) > 3
 
 
+def test_a_frontier_of_two_costs_is_seen_from_both_sides(write_run, trials_of, tmp_path):
+    page = page_of(write_run(tmp_path / "both", trials_of(12), costs=["macs", "params"]))
+    assert page.attributes.count(("data-kind", "frontier")) == 2
+    assert {"mIoU against multiply-adds", "mIoU against parameters"} <= set(page.texts)
+    assert {"for mIoU", "for few multiply-adds", "for few parameters"} <= set(page.texts)
+
+
 def test_nothing_is_fetched_from_anywhere(page):
     for name, value in page.attributes:
         if name in ("src", "href", "action", "srcset"):

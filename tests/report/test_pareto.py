@@ -286,7 +286,7 @@ def test_two_costs_are_two_sides_of_one_frontier(record, tmp_path):
     assert (first.cost, second.cost) == ("multiply-adds", "parameters")
     assert second.x_label == "Parameters (millions)"
     assert (first.staircase, second.staircase) == ((), ())
-    assert "one frontier of mIoU, multiply-adds, parameters, from 2 sides" in data.caption
+    assert "one frontier of mIoU, multiply-adds and parameters, seen from 2 sides" in data.caption
     path = tmp_path / "frontier.png"
     draw_pareto(data, path)
     with Image.open(path) as image:
