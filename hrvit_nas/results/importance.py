@@ -97,9 +97,8 @@ def gene_importance(
     found: list[GeneImportance] = []
     threshold = 0.0
     if names:
-        values, gains = _divergence(
-            one_hot, _best(y, num_best), np.arange(len(y)), owners, len(names)
-        )
+        best = _best(y, num_best)
+        values, gains = _divergence(one_hot, best, np.arange(len(y)), owners, len(names))
         shuffled, resampled = _resampled(one_hot, y, num_best, owners, len(names), seed)
         tail = (1 - confidence) / 2
         bias = resampled.mean(0) - values
