@@ -9,7 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from hrvit_nas.report import ablation_grid, draw_forest, forest_data
+from hrvit_nas.report.plots import draw_figure
+from hrvit_nas.report.render import markdown
+from hrvit_nas.report.section import sentences
+from hrvit_nas.report.sections.ablation import ablation
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.ablation_config import AblationConfig
 from hrvit_nas.search.ablation_results import found
@@ -33,13 +36,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         config = read_config(options.run_dir, AblationConfig)
         records = TrialStore(options.run_dir).records()
-        ablation = found(options.run_dir, config, records, options.criterion)
-        draw_forest(forest_data(ablation, config.arms, caption=config.title), output)
+        section = ablation(found(options.run_dir, config, records, options.criterion), config)
+        draw_figure(section.figures[0].data, output)
     except OSError as error:
         fail(f"cannot write {output}: {error.strerror}")
     except ValueError as error:
         fail(str(error))
-    print(ablation_grid(ablation, config.arms, title=config.title).to_markdown(), end="")
+    print(markdown(section.grids[0], sentences(section.findings, {})), end="")
 
 
 def fail(message: str) -> None:

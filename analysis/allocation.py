@@ -3,7 +3,8 @@
 python analysis/allocation.py RUN_DIR [--output FILE]
 """
 
-from hrvit_nas.report.allocation import allocation_data, draw_allocation
+from hrvit_nas.report import draw_allocation
+from hrvit_nas.report.allocation import allocation_data
 from hrvit_nas.report.script import draw_from_run
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 python analysis/importance.py RUN_DIR [--output FILE]
 """
 
-from hrvit_nas.report.importance import draw_importance, importance_data
+from hrvit_nas.report import draw_importance
+from hrvit_nas.report.importance import importance_data
 from hrvit_nas.report.script import draw_from_run
 
 if __name__ == "__main__":

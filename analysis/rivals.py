@@ -6,12 +6,13 @@ python analysis/rivals.py
 from __future__ import annotations
 
 from hrvit_nas.report import rivals_grid, savings_grid
+from hrvit_nas.report.render import markdown
 
 
 def main() -> None:
     """Prints both tables as Markdown."""
-    print(rivals_grid().to_markdown())
-    print(savings_grid().to_markdown(), end="")
+    print(markdown(rivals_grid()))
+    print(markdown(savings_grid()), end="")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from hrvit_nas._files import declarations_dir
 from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.report import draw_trust, trust_data, trust_verdict
+from hrvit_nas.report.section import sentences
 from hrvit_nas.results import ScoreTable, TrialStore, Trust, replacing, score_table, trust
 from hrvit_nas.search.config import CalibrationConfig
 from hrvit_nas.search.config_parts import ConfigError
@@ -111,7 +112,8 @@ def report(
         ranked.append(_ranked(content, table))
         print(f"| {' | '.join(map(str, _cells(content, ranked[-1])))} |")
     first = ranked[0]
-    words = [f"{contents[0]['variant']}, by cross entropy:", *trust_verdict(first.by_entropy)]
+    words = [f"{contents[0]['variant']}, by cross entropy:"]
+    words += sentences(trust_verdict(first.by_entropy), {})
     if figure is not None:
         data = trust_data(
             first.by_entropy,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import run_app
+from .hints import HINTS
 from .options import (
     RESOURCES,
     AddressOption,
@@ -36,13 +37,14 @@ from .options import (
 from .running import config_to_resume, go, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
     from ..arch import ArchSpec
     from ..data import SegmentationData
     from ..report.grid import Grid
+    from ..report.section import Records
     from ..search.ablation import AblationPlan
     from ..search.ablation_config import AblationConfig
     from ..search.opened import Run
@@ -50,8 +52,7 @@ if TYPE_CHECKING:
 NAME = "hrvit-ablate"
 FULL_SIZE = (512, 512)
 FILE_WIDTH = 200
-CSV_NAME, MARKDOWN_NAME, LATEX_NAME = "ablation.csv", "ablation.md", "ablation.tex"
-FIGURE_NAME = "ablation.png"
+MARKDOWN_NAME, LATEX_NAME = "ablation.md", "ablation.tex"
 EXAMPLES = """\b
 Examples:
   hrvit-ablate published_components --cost-only
@@ -240,7 +241,8 @@ def _planned(options: AblateOptions) -> tuple[AblationPlan, ArchSpec, bool]:
 def _print_costs(options: AblateOptions) -> int:
     from ..arch import Arch
     from ..cost import Cost, estimate_cost
-    from ..report import COST_COLUMNS, cost_grid, cost_rows, write_cost_csv
+    from ..report import cost_grid, cost_records
+    from ..report.render import write_csv
     from ..search.arms import make_arms
     from ..search.config_parts import ConfigError
 
@@ -265,9 +267,10 @@ def _print_costs(options: AblateOptions) -> int:
             *plan.notes,
         ),
     )
+    records = cost_records(arms)
     if options.output is not None:
-        write_cost_csv(arms, options.output)
-    _show(grid, options.output_format, COST_COLUMNS, cost_rows(arms))
+        write_csv(records, options.output)
+    _show(grid, (), options.output_format, records)
     return 0
 
 
@@ -391,14 +394,9 @@ def _announce(console: Console, run: Run[AblationConfig]) -> None:
 
 def _close(console: Console, run: Run[AblationConfig], options: AblateOptions) -> bool:
     """Writes the files, prints the table; False while there is nothing to compare."""
-    from ..report import (
-        ABLATION_COLUMNS,
-        ablation_grid,
-        ablation_rows,
-        draw_forest,
-        forest_data,
-        write_ablation_csv,
-    )
+    from ..report.render import latex, markdown, write_section
+    from ..report.section import sentences
+    from ..report.sections.ablation import ablation
     from ..results import write_text
     from ..search import ablation_results
 
@@ -407,47 +405,39 @@ def _close(console: Console, run: Run[AblationConfig], options: AblateOptions) -
     if not any(row.effect for row in found.rows):
         say(console, f"nothing can be compared yet ({found.num_failed} trials failed)")
         return False
-    grid = ablation_grid(found, config.arms, title=config.title)
-    write_ablation_csv(found, config.arms, config.conditions, directory / CSV_NAME)
-    write_text(directory / MARKDOWN_NAME, grid.to_markdown())
-    write_text(directory / LATEX_NAME, grid.to_latex())
-    draw_forest(forest_data(found, config.arms, caption=config.title), directory / FIGURE_NAME)
-    _show(
-        grid,
-        options.output_format,
-        ABLATION_COLUMNS,
-        ablation_rows(found, config.arms, config.conditions),
-    )
+    section = ablation(found, config)
+    words = sentences(section.findings, HINTS)
+    (grid,), (records,) = section.grids, section.records
+    figure, table = write_section(section, directory)
+    write_text(directory / MARKDOWN_NAME, markdown(grid, words))
+    write_text(directory / LATEX_NAME, latex(grid, words))
+    _show(grid, words, options.output_format, records)
     say(
         console,
-        f"{directory / FIGURE_NAME}, {CSV_NAME}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"
+        f"{directory / figure}, {table}, {MARKDOWN_NAME}, {LATEX_NAME} and trials.parquet"
         f" are in {directory}",
     )
     return True
 
 
-def _show(
-    grid: Grid, form: Format, columns: Iterable[str], rows: Iterable[Mapping[str, object]]
-) -> None:
-    """Prints a table; as CSV, what it was made of."""
-    import csv
-
+def _show(grid: Grid, words: Sequence[str], form: Format, records: Records) -> None:
+    """Prints a table and what follows from it; as CSV, what it was made of."""
     from rich.console import Console
 
+    from ..report.render import latex, markdown, print_csv, rich_table
+
     if form is Format.CSV:
-        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        print_csv(records, sys.stdout)
     elif form is Format.MARKDOWN:
-        print(grid.to_markdown(), end="")
+        print(markdown(grid, words), end="")
     elif form is Format.LATEX:
-        print(grid.to_latex(), end="")
+        print(latex(grid, words), end="")
     else:
         console = Console()
         if not console.is_terminal:  # a file has no width
             console.width = FILE_WIDTH
-        console.print(grid.to_rich())
-        say(console, *grid.notes)
+        console.print(rich_table(grid))
+        say(console, *grid.notes, *words)
 
 
 def _warn(warnings: Iterable[str]) -> None:

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
 from ..arch import parse_arch
 from ..evaluation.fvcore_count import count_macs
 from ..models import build_segmentor
-from ..report import (
-    calibration_table,
-    calibration_verdict,
-    criteria_table,
-    draw_pareto,
-    draw_trust,
-    frontier_table,
-    pareto_data,
-    search_verdict,
-    trust_by_criterion,
-    trust_table,
-    trust_verdict,
-    write_calibration_csv,
-    write_frontier_csv,
-    write_trust_csv,
-)
-from ..report.calibration import UNITS
-from ..results import ArchSummary, CalibrationError, calibrate_criteria, write_text
-from ..results.trust import MIN_FOR_TRUST
+from ..report import ReportError
+from ..report.render import print_section, write_section
+from ..report.run import ReportedRun
+from ..report.section import Section, sentences
+from ..report.sections import search
+from ..report.units import UNITS
+from ..results import ArchSummary, write_text
 from ..search.config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
 from ..search.opened import Run
-from ..search.plan import outside_space, trust_scores
-from ..search.validity import validity_of
+from .hints import HINTS
 from .running import say
 
-CSV_NAME, FIGURE_NAME, CALIBRATION_NAME = "frontier.csv", "frontier.png", "calibration.csv"
-TRUST_NAME, TRUST_FIGURE_NAME, TRUST_WORDS_NAME = "trust.csv", "trust.png", "trust.txt"
+TRUST_WORDS_NAME = "trust.txt"
 
 
 def announce(console: Console, run: Run[SpaceConfig]) -> None:
@@ -101,31 +86,25 @@ def close(console: Console, run: Run[SpaceConfig], notes: list[str]) -> bool:
             f"{begun}no trial is complete ({summary.num_failed} failed), so there is no frontier",
         )
         return False
+    reported = ReportedRun(
+        directory=run.directory,
+        config=config,
+        store=run.store,
+        records=tuple(run.store.records()),
+        summary=summary,
+        opened_space=run.space,
+    )
     if isinstance(config, CalibrationConfig):
-        _close_calibration(console, run, config)
+        _close_calibration(console, reported, config)
         return True
     assert isinstance(config, AnySearch)
-    assert run.space is not None
-    height, width = config.image_size
-    figure = pareto_data(summary, dataset=run.data.name, image_size=(height, width))
-    draw_pareto(figure, run.directory / FIGURE_NAME)
-    write_frontier_csv(summary, run.directory / CSV_NAME)
-    title = f"frontier on {run.data.name}, multiply-adds per image at {height}x{width}"
-    console.print(frontier_table(summary, title=title))
-    references = (parse_arch(row.arch) for row in summary.references)
-    outside = outside_space(references, run.space)
-    say(
-        console,
-        *search_verdict(
-            summary, config.seed, config.proxy_noise, validity=validity_of(config), outside=outside
-        ),
-    )
-    say(console, recount(summary.frontier, run.data.num_classes, (height, width)))
+    _show(console, reported, search.frontier(reported, config))
+    say(console, recount(summary.frontier, run.data.num_classes, config.image_size))
     if isinstance(config, SupernetSearchConfig):
-        _close_supernet(console, run, config)
+        _close_supernet(console, reported, config)
     say(
         console,
-        f"{run.directory / FIGURE_NAME}, {CSV_NAME}, trials.parquet and the frontier's"
+        f"{run.directory / 'frontier.png'}, frontier.csv, trials.parquet and the frontier's"
         f" checkpoints are in {run.directory}; hrvit-report {run.directory} shows it as a page",
     )
     return True
@@ -149,48 +128,34 @@ def recount(rows: Sequence[ArchSummary], num_classes: int, image_size: tuple[int
     return f"{what}, differ: {'; '.join(off)}" if off else f"{what}, are the same"
 
 
-def _close_supernet(console: Console, run: Run[Any], config: SupernetSearchConfig) -> None:
+def _show(console: Console, run: ReportedRun, section: Section) -> None:
+    """Keeps the files of a section in the run directory, and prints it."""
+    write_section(section, run.directory)
+    print_section(console, section, HINTS)
+
+
+def _close_supernet(console: Console, run: ReportedRun, config: SupernetSearchConfig) -> None:
     """How far the inherited scores can be trusted, as far as this run says."""
-    if not config.ranking_check:
-        say(
-            console,
-            "how far the scores with inherited weights rank as training alone does is unknown"
-            " here; --resume with --trust N measures it",
-        )
-        return
-    scores = trust_scores(run.store.records(), run.space, config)
-    if len(scores.arch_ids) < MIN_FOR_TRUST:
-        say(
-            console,
-            f"there is no trust report yet: {len(scores.arch_ids)} of {config.ranking_check}"
-            f" members are scored and trained with every seed, and it takes {MIN_FOR_TRUST}",
-        )
-        return
-    rows, figure = trust_by_criterion(scores, config.searched_by)
-    name, found = next(iter(rows.items()))
-    write_trust_csv(rows, run.directory / TRUST_NAME)
-    draw_trust(figure, run.directory / TRUST_FIGURE_NAME)
-    title = "scores with inherited weights against mIoU of training alone"
-    console.print(trust_table(rows, title))
-    verdict = [f"by {name}, which this search goes by:", *trust_verdict(found)]
-    write_text(run.directory / TRUST_WORDS_NAME, "\n".join(verdict) + "\n")
-    say(console, *verdict)
-
-
-def _close_calibration(console: Console, run: Run[Any], config: CalibrationConfig) -> None:
     try:
-        calibrations = calibrate_criteria(run.store.records(), config.ranked_by)
-    except CalibrationError as error:
-        say(console, f"there is no calibration yet: {error}")
+        section = search.trust(run, config)
+    except ReportError as error:
+        say(console, str(error))
         return
-    write_calibration_csv(calibrations.values(), run.directory / CALIBRATION_NAME)
-    title = f"calibration of the proxy on {run.data.name}"
-    calibration = calibrations[config.ranked_by]
-    console.print(calibration_table(calibration, title=title))
-    console.print(criteria_table(calibrations))
+    _show(console, run, section)
+    if section.records:
+        words = sentences(section.findings, HINTS)
+        write_text(run.directory / TRUST_WORDS_NAME, "\n".join(words) + "\n")
+
+
+def _close_calibration(console: Console, run: ReportedRun, config: CalibrationConfig) -> None:
+    try:
+        section = search.calibration(run, config)
+    except ReportError as error:
+        say(console, str(error))
+        return
+    _show(console, run, section)
     say(
         console,
-        *calibration_verdict(calibration, config.wanted_tau),
-        f"{CALIBRATION_NAME} and trials.parquet are in {run.directory}; a search stands on this"
+        f"calibration.csv and trials.parquet are in {run.directory}; a search stands on this"
         f" calibration with --calibration {run.directory}",
     )

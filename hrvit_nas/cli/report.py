@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import run_app
+from .hints import HINTS
 from .options import is_given
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _write(directories: list[Path], output: Path) -> int:
         count = len(loaded[-1].records)
         _progress(f"{directory}: {count:,} trial{'' if count == 1 else 's'}")
     gc.freeze()  # what was read is needed to the end; searching it for garbage takes seconds
-    page = build_page(loaded)
+    page = build_page(loaded, hints=HINTS)
     write_text(output, page)
     print(f"{output} ({len(page.encode()) / 2**20:.1f} MiB); it opens in any browser")
     return 0
@@ -170,11 +171,15 @@ def _is_id(name: str) -> bool:
 
 
 def _serve(directories: list[Path], port: int) -> int:
-    from ..report.page import LivePage, make_server
+    from ..report.page import LivePage, PortError, make_server
 
-    page = LivePage(directories)
+    page = LivePage(directories, HINTS)
     page.content()  # a run that cannot be read is told at once
-    with make_server(page, port) as server:
+    try:
+        server = make_server(page, port)
+    except PortError as error:
+        raise _usage(f"{error}; name another with --port") from error
+    with server:
         host, number = server.server_address[:2]
         print(f"http://{host}:{number}/ (Ctrl-C ends it)", flush=True)
         try:

@@ -3,42 +3,42 @@
 from .ablation import (
     ABLATION_COLUMNS,
     ablation_grid,
+    ablation_records,
     ablation_rows,
-    ablation_words,
-    write_ablation_csv,
+    ablation_verdict,
 )
 from .ablation_costs import (
     COST_COLUMNS,
     ArmText,
     cost_grid,
+    cost_records,
     cost_rows,
     paper_macs,
-    write_cost_csv,
 )
 from .calibration import (
     CALIBRATION_COLUMNS,
-    calibration_table,
+    calibration_grid,
+    calibration_records,
     calibration_verdict,
-    criteria_table,
-    write_calibration_csv,
+    criteria_grid,
 )
 from .figures import ReportError
-from .forest import ForestData, ForestRow, draw_forest, forest_data
-from .grid import Grid
+from .forest import ForestData, ForestRow, forest_data
+from .grid import Grid, GridColumn
 from .pareto import ParetoData, ParetoPanel, ParetoPoint, pareto_data
-from .pareto_drawing import draw_pareto
+from .plots import draw_allocation, draw_forest, draw_importance, draw_pareto, draw_trust
 from .rivals import rivals_grid, savings_grid
-from .tables import FRONTIER_COLUMNS, frontier_table, write_frontier_csv
+from .section import Chapter, Figure, Finding, Records, Section
+from .tables import FRONTIER_COLUMNS, frontier_grid, frontier_records
 from .trust import (
     TRUST_COLUMNS,
     TrustData,
     TrustPoint,
-    draw_trust,
     trust_by_criterion,
     trust_data,
-    trust_table,
+    trust_grid,
+    trust_records,
     trust_verdict,
-    write_trust_csv,
 )
 from .verdict import search_verdict
 
@@ -49,28 +49,40 @@ __all__ = [
     "FRONTIER_COLUMNS",
     "TRUST_COLUMNS",
     "ArmText",
+    "Chapter",
+    "Figure",
+    "Finding",
     "ForestData",
     "ForestRow",
     "Grid",
+    "GridColumn",
     "ParetoData",
     "ParetoPanel",
     "ParetoPoint",
+    "Records",
     "ReportError",
+    "Section",
     "TrustData",
     "TrustPoint",
     "ablation_grid",
+    "ablation_records",
     "ablation_rows",
-    "ablation_words",
-    "calibration_table",
+    "ablation_verdict",
+    "calibration_grid",
+    "calibration_records",
     "calibration_verdict",
     "cost_grid",
+    "cost_records",
     "cost_rows",
-    "criteria_table",
+    "criteria_grid",
+    "draw_allocation",
     "draw_forest",
+    "draw_importance",
     "draw_pareto",
     "draw_trust",
     "forest_data",
-    "frontier_table",
+    "frontier_grid",
+    "frontier_records",
     "paper_macs",
     "pareto_data",
     "rivals_grid",
@@ -78,11 +90,7 @@ __all__ = [
     "search_verdict",
     "trust_by_criterion",
     "trust_data",
-    "trust_table",
+    "trust_grid",
+    "trust_records",
     "trust_verdict",
-    "write_ablation_csv",
-    "write_calibration_csv",
-    "write_cost_csv",
-    "write_frontier_csv",
-    "write_trust_csv",
 ]

@@ -1,10 +1,9 @@
-"""What an ablation found: its table, its CSV, and what it decides in words."""
+"""What an ablation found: its table, its records, and what it decides."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hrvit_nas.results import (
     SCHEMA,
@@ -16,12 +15,12 @@ from hrvit_nas.results import (
     Interval,
     format_interval,
     paired_difference,
-    write_csv,
 )
 
 from .ablation_costs import COST_COLUMNS, PUBLISHED, ArmText, percent
-from .calibration import UNITS
-from .grid import Grid
+from .grid import Grid, GridColumn
+from .section import Finding, Records
+from .units import UNITS
 
 Five = tuple[float, float, float, float, float]
 """A mean, the ends of its interval, and those of its adjusted interval."""
@@ -125,119 +124,158 @@ def ablation_rows(
     return rows
 
 
-def write_ablation_csv(
-    ablation: Ablation,
-    texts: Sequence[ArmText],
-    conditions: Mapping[str, object],
-    path: str | Path,
-) -> None:
-    """Writes the rows of `ablation_rows` as CSV, replacing an older file in one step.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    write_csv(path, ABLATION_COLUMNS, ablation_rows(ablation, texts, conditions))
+def ablation_records(
+    ablation: Ablation, texts: Sequence[ArmText], conditions: Mapping[str, object]
+) -> Records:
+    """The rows of `ablation_rows`."""
+    rows = ablation_rows(ablation, texts, conditions)
+    return Records(name="ablation", columns=ABLATION_COLUMNS, rows=rows)
 
 
 def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -> Grid:
     """An ablation as text: costs, score, differences with their verdicts, published figures."""
-    scale, digits, unit = score_scale(ablation)
-    share = f"{ablation.confidence:.0%}"
-    adjusted = f"[{share} for all {ablation.num_comparisons} comparisons together]"
     shown = [
         name
         for name in ("imagenet_top1", "cityscapes_miou", "ade20k_miou")
         if any(name in text.published for text in texts)
     ]
-    rows = []
-    dim = set()
-    for number, (text, arm, row) in enumerate(_arms(ablation, texts)):
-        latency = _latency_change(arm, ablation.base) if row else None
-        cells = [text.name]
-        for name, factor in (("params", 1e-6), ("macs", 1e-6), ("peak_activation_bytes", 2**-20)):
-            change = percent(_change(arm, ablation.base, name))
-            cells.append(f"{getattr(arm, name) * factor:.3g}{change}")
-        mean_latency = _mean(arm.latencies_ms.values())
-        cells.append(
-            "" if mean_latency == "" else f"{mean_latency:.3g}{_interval_percent(latency)}"
-        )
-        cells.append(
-            "" if arm.mean is None else format_interval(arm.mean, scale=scale, digits=digits)
-        )
-        cells.append(_effect_text(row.effect, scale, digits) if row else "")
-        if not ablation.inherited:
-            cells.append(_control_text(row, scale, digits) if row else "")
-        cells += [text.published.get(name, "") for name in shown]
-        rows.append(cells)
-        if row is not None and not any(
-            effect is not None and effect.verdict != "undecided"
-            for effect in (row.effect, row.beside_control)
-        ):
-            dim.add(number)
-    name = UNITS[ablation.criterion][0]
-    headings = [
-        "change",
-        "params M",
-        "MMACs",
-        "activations MiB",
-        "latency ms",
-        f"{name}, {'%' if unit == 'points' else unit} [{share}]",
-        f"change of {name} {adjusted}",
-        *([] if ablation.inherited else [f"at equal MACs {adjusted}"]),
-        *(f"{PUBLISHED[fact]}, full scale" for fact in shown),
-    ]
+    arms = list(_arms(ablation, texts))
     return Grid(
         title=title,
-        headings=headings,
-        rows=rows,
-        notes=ablation_words(ablation),
-        dim=frozenset(dim),
+        columns=_columns(ablation, shown),
+        rows=[_cells(ablation, shown, *arm) for arm in arms],
+        dim=frozenset(number for number, (_, _, row) in enumerate(arms) if row and _open(row)),
     )
 
 
-def ablation_words(ablation: Ablation) -> list[str]:
-    """What an ablation decides and what it cannot, in sentences."""
-    scale, digits, unit = score_scale(ablation)
-    name = UNITS[ablation.criterion][0]
-    failed = [f"{ablation.num_failed} trials failed"] if ablation.num_failed else []
+def _columns(ablation: Ablation, shown: Sequence[str]) -> list[GridColumn]:
+    name, unit, _ = UNITS[ablation.criterion]
+    share = f"{ablation.confidence:.0%}"
+    adjusted = f"[{share} for all {ablation.num_comparisons} comparisons together]"
+    score = "%" if unit == "points" else unit
+    columns = [
+        GridColumn(name="change", align="left"),
+        GridColumn(name="params", unit="M"),
+        GridColumn(name="MMACs"),
+        GridColumn(name="activations", unit="MiB"),
+        GridColumn(name="latency", unit="ms"),
+        GridColumn(name=name, unit=score, detail=f"[{share}]"),
+        GridColumn(name=f"change of {name}", unit=unit, detail=adjusted),
+    ]
+    if not ablation.inherited:
+        columns.append(GridColumn(name="at equal MACs", unit=unit, detail=adjusted))
+    return columns + [GridColumn(name=f"{PUBLISHED[fact]}, full scale") for fact in shown]
+
+
+def _cells(
+    ablation: Ablation,
+    shown: Sequence[str],
+    text: ArmText,
+    arm: ArmScores,
+    row: AblationRow | None,
+) -> list[str]:
+    scale, digits, _ = score_scale(ablation)
+    latency = _latency_change(arm, ablation.base) if row else None
+    cells = [text.name]
+    for name, factor in (("params", 1e-6), ("macs", 1e-6), ("peak_activation_bytes", 2**-20)):
+        change = percent(_change(arm, ablation.base, name))
+        cells.append(f"{getattr(arm, name) * factor:.3g}{change}")
+    mean_latency = _mean(arm.latencies_ms.values())
+    cells.append("" if mean_latency == "" else f"{mean_latency:.3g}{_interval_percent(latency)}")
+    cells.append("" if arm.mean is None else format_interval(arm.mean, scale=scale, digits=digits))
+    cells.append(_effect_text(row.effect, scale, digits) if row else "")
+    if not ablation.inherited:
+        cells.append(_control_text(row, scale, digits) if row else "")
+    return cells + [text.published.get(name, "") for name in shown]
+
+
+def _open(row: AblationRow) -> bool:
+    """Whether nothing is decided of a change."""
+    effects = (row.effect, row.beside_control)
+    return all(effect is None or effect.verdict == "undecided" for effect in effects)
+
+
+def ablation_verdict(ablation: Ablation) -> list[Finding]:
+    """What an ablation decides and what it cannot."""
+    if math.isnan(ablation.detectable):
+        few = "with fewer than two seeds nothing can be told"
+        return [*_missing(ablation), Finding(name="too_few_seeds", text=few)]
+    return [*_missing(ablation), _resolution(ablation), *_decided(ablation)]
+
+
+def _missing(ablation: Ablation) -> Iterator[Finding]:
+    if ablation.num_failed:
+        yield Finding(
+            name="failed",
+            text=f"{ablation.num_failed} trials failed",
+            facts={"num_trials": ablation.num_failed},
+        )
     unpaired = [row.name for row in ablation.rows if row.effect is None]
     if unpaired:
-        failed.append(f"not comparable, for want of a common seed: {', '.join(unpaired)}")
-    if math.isnan(ablation.detectable):
-        return [*failed, "with fewer than two seeds nothing can be told"]
-    trained = f"{' and '.join(map(str, ablation.steps))} steps"
-    words = []
-    if ablation.inherited:
-        trained += " of a supernet a seed"
-        words.append(
-            "scores are with the weights of supernets: trained alone, the arms may differ in"
-            " another way (see docs/supernet.md on how far such scores agree)"
+        yield Finding(
+            name="not_comparable",
+            text=f"not comparable, for want of a common seed: {', '.join(unpaired)}",
+            facts={"changes": unpaired},
         )
-    words.append(
-        f"{len(ablation.seeds)} seeds ({', '.join(map(str, ablation.seeds))}),"
-        f" {trained}: one {name} has a deviation of"
-        f" {scale * ablation.noise:.{digits}f} {unit} beside its architecture and seed, pooled over"
-        f" all architectures ({ablation.free} degrees of freedom), so that differences below"
-        f" {scale * ablation.detectable:.{digits}f} {unit} cannot be told here"
+    if ablation.inherited and not math.isnan(ablation.detectable):
+        yield Finding(
+            name="inherited",
+            text="scores are with the weights of supernets: trained alone, the arms may differ in"
+            " another way (see docs/supernet.md on how far such scores agree)",
+        )
+
+
+def _resolution(ablation: Ablation) -> Finding:
+    scale, digits, unit = score_scale(ablation)
+    of = " of a supernet a seed" if ablation.inherited else ""
+    return Finding(
+        name="resolution",
+        text=f"{len(ablation.seeds)} seeds ({', '.join(map(str, ablation.seeds))}),"
+        f" {' and '.join(map(str, ablation.steps))} steps{of}: one {UNITS[ablation.criterion][0]}"
+        f" has a deviation of {scale * ablation.noise:.{digits}f} {unit} beside its architecture"
+        f" and seed, pooled over all architectures ({ablation.free} degrees of freedom), so that"
+        f" differences below {scale * ablation.detectable:.{digits}f} {unit} cannot be told here",
+        facts={
+            "seeds": ablation.seeds,
+            "steps": ablation.steps,
+            "noise": ablation.noise,
+            "detectable": ablation.detectable,
+        },
     )
+
+
+def _decided(ablation: Ablation) -> Iterator[Finding]:
     for verdict in ("lower", "higher", "undecided"):
         names = [r.name for r in ablation.rows if r.effect and r.effect.verdict == verdict]
         if names:
-            words.append(f"{verdict} against the base: {', '.join(names)}")
-    changed = [
-        f"{r.name} ({r.effect.verdict} against the base, {r.beside_control.verdict} at equal MACs)"
+            yield Finding(
+                name=verdict,
+                text=f"{verdict} against the base: {', '.join(names)}",
+                facts={"changes": names},
+            )
+    changed = {
+        r.name: (r.effect.verdict, r.beside_control.verdict)
         for r in ablation.rows
         if r.effect and r.beside_control and r.effect.verdict != r.beside_control.verdict
-    ]
+    }
     if changed:
-        words.append(f"size makes a difference to the verdict: {', '.join(changed)}")
+        texts = [
+            f"{name} ({base} against the base, {control} at equal MACs)"
+            for name, (base, control) in changed.items()
+        ]
+        yield Finding(
+            name="size_matters",
+            text=f"size makes a difference to the verdict: {', '.join(texts)}",
+            facts={"verdicts": changed},
+        )
     gaps = [abs(r.control.macs / r.arm.macs - 1) for r in ablation.rows if r.control]
     if gaps:
-        words.append(
-            f"at equal MACs: against the base with its widths changed to within {max(gaps):.1%} of"
-            " the multiply-adds, or the base itself where these are the same"
+        yield Finding(
+            name="equal_macs",
+            text="at equal MACs: against the base with its widths changed to within"
+            f" {max(gaps):.1%} of the multiply-adds, or the base itself where these are the same",
+            facts={"largest_gap": max(gaps)},
         )
-    return [*failed, *words]
 
 
 def score_scale(ablation: Ablation) -> tuple[float, int, str]:

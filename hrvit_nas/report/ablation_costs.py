@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from hrvit_nas.arch import PyramidSpec
 from hrvit_nas.cost import Cost
-from hrvit_nas.results import Column, write_csv
+from hrvit_nas.results import Column
 
-from .grid import Grid
+from .grid import Grid, GridColumn
+from .section import Records
 
 PUBLISHED = {
     "params": "published parameters",
@@ -51,12 +51,12 @@ COST_COLUMNS: dict[str, Column] = {
 
 
 _SHOWN_COSTS = (
-    ("params", "params M", 1e-6, 2),
-    ("paper_macs", "GMACs, as published", 1e-9, 2),
-    ("macs", "GMACs, executed", 1e-9, 2),
-    ("peak_activation_bytes", "activations MiB", 2**-20, 1),
+    ("params", "params", "M", 1e-6, 2),
+    ("paper_macs", "GMACs, as published", "", 1e-9, 2),
+    ("macs", "GMACs, executed", "", 1e-9, 2),
+    ("peak_activation_bytes", "activations", "MiB", 2**-20, 1),
 )
-"""Name, heading, factor and digits of the costs in the cost table."""
+"""Name, name of the column, unit, factor and digits of the costs in the cost table."""
 
 
 class ArmText(Protocol):
@@ -116,25 +116,21 @@ def cost_grid(
     rows = []
     for row in cost_rows(arms):
         cells = [str(row["change"])]
-        for name, _, scale, digits in _SHOWN_COSTS:
+        for name, _, _, scale, digits in _SHOWN_COSTS:
             value, change = float(str(row[name])), float(str(row[f"{name}_change_percent"]))
             cells.append(f"{value * scale:.{digits}f}{percent(change)}")
         rows.append(cells + [str(row.get(f"reported_{name}", "")) for name in shown])
-    headings = [
-        "change",
-        *(heading for _, heading, _, _ in _SHOWN_COSTS),
-        *(PUBLISHED[name] for name in shown),
+    columns = [
+        GridColumn(name="change", align="left"),
+        *(GridColumn(name=name, unit=unit) for _, name, unit, _, _ in _SHOWN_COSTS),
+        *(GridColumn(name=PUBLISHED[name]) for name in shown),
     ]
-    return Grid(title=title, headings=headings, rows=rows, notes=notes)
+    return Grid(title=title, columns=columns, rows=rows, notes=notes)
 
 
-def write_cost_csv(arms: Sequence[tuple[ArmText, Cost]], path: str | Path) -> None:
-    """Writes the cost table as CSV, replacing an older file in one step.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    write_csv(path, COST_COLUMNS, cost_rows(arms))
+def cost_records(arms: Sequence[tuple[ArmText, Cost]]) -> Records:
+    """The rows of `cost_rows`."""
+    return Records(name="costs", columns=COST_COLUMNS, rows=cost_rows(arms))
 
 
 def percent(change: float) -> str:

@@ -1,77 +1,67 @@
-"""A table of text, rendered for a terminal, Markdown and LaTeX."""
+"""A table as data: columns with units and alignment, cells of text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from rich.table import Table
-from rich.text import Text
+Align = Literal["left", "right"]
 
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-)
-_MARKDOWN = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;"})
+
+@dataclass(frozen=True, kw_only=True)
+class GridColumn:
+    """One column.
+
+    Attributes:
+        name: What its cells are.
+        unit: That they are in; empty for names, texts, ratios and counts.
+        detail: What else its heading says, such as the coverage of intervals.
+        align: Side that its cells stand at.
+    """
+
+    name: str
+    unit: str = ""
+    detail: str = ""
+    align: Align = "right"
+
+    @property
+    def heading(self) -> str:
+        """Name, unit and detail in one line."""
+        unit = f", {self.unit}" if self.unit and " " in self.name else self.unit
+        between = "" if unit.startswith(",") or not unit else " "
+        detail = f" {self.detail}" if self.detail else ""
+        return f"{self.name}{between}{unit}{detail}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Headings and rows of cells, the first column left-aligned, and what is said below them.
+    """Columns and rows of cells, and what is said below them.
 
     Attributes:
         title: One line; may be empty.
-        headings: One a column.
+        columns: From left to right.
         rows: As many cells each.
         notes: Sentences below the table.
         dim: Numbers of rows that step back, from 0.
     """
 
     title: str
-    headings: Sequence[str]
+    columns: Sequence[GridColumn]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
     dim: frozenset[int] = frozenset()
 
-    def to_rich(self) -> Table:
-        """For a terminal; text is shown as it is, never read as markup."""
-        table = Table(title=Text(self.title), title_justify="left")
-        for number, heading in enumerate(self.headings):
-            table.add_column(
-                Text(heading), justify="right" if number else "left", no_wrap=not number
-            )
-        for number, row in enumerate(self.rows):
-            table.add_row(*map(Text, row), style="dim" if number in self.dim else "")
-        return table
+    @property
+    def headings(self) -> list[str]:
+        """One a column."""
+        return [column.heading for column in self.columns]
 
-    def to_markdown(self) -> str:
-        """A table in GitHub's Markdown, the notes as a list below it."""
-        lines = [
-            f"**{_cell(self.title)}**\n" if self.title else "",
-            _line(self.headings),
-            "|---|" + "---:|" * (len(self.headings) - 1),
-            *map(_line, self.rows),
-            "",
-            *(f"- {_cell(note)}" for note in self.notes),
-        ]
-        return "\n".join(lines).strip() + "\n"
-
-    def to_latex(self) -> str:
-        """A `table` for the package booktabs, with title and notes as its caption."""
-        import pandas as pd
-
-        frame = pd.DataFrame([list(row) for row in self.rows], columns=list(self.headings))
-        form = "l" + "r" * (len(self.headings) - 1)
-        caption = ". ".join(" ".join(text.split()) for text in (self.title, *self.notes) if text)
-        text: str = frame.to_latex(
-            index=False, escape=True, column_format=form, caption=caption.translate(_LATEX)
-        )
-        return text
+    def records(self) -> list[dict[str, str]]:
+        """Rows by heading; where two columns share one, the last counts."""
+        return [dict(zip(self.headings, row, strict=True)) for row in self.rows]
 
 
-def _cell(text: str) -> str:
-    return text.translate(_MARKDOWN)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
+def named(first: str, *names: str) -> list[GridColumn]:
+    """Columns without units: names of rows at the left, then cells at the right."""
+    return [GridColumn(name=first, align="left"), *(GridColumn(name=name) for name in names)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -22,6 +22,7 @@ from hrvit_nas.search.config import AnySearch, SearchConfig
 from hrvit_nas.search.proxy_noise import searched_under
 
 from .run import ReportedRun
+from .section import Finding
 
 MOST_POINTS = 200
 """Points that a curve is drawn with."""
@@ -51,24 +52,37 @@ class GrowthCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthData:
-    """Everything that the two figures show.
+class GrowthPanel:
+    """One figure: curves over one kind of effort.
 
     Attributes:
-        by_evaluations: Curves over trials that ended.
-        by_seconds: Curves over the seconds that workers spent.
-        words: What the curves decide, in sentences.
-        caption: How hypervolume is counted, and on what.
+        curves: One a sampler.
+        x_label: Label of the x axis, with its unit.
         y_label: Label of the y axis, with its unit.
         unit: What stands behind a value.
     """
 
-    by_evaluations: tuple[GrowthCurve, ...]
-    by_seconds: tuple[GrowthCurve, ...]
-    words: tuple[str, ...]
-    caption: str
+    curves: tuple[GrowthCurve, ...]
+    x_label: str
     y_label: str
     unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthData:
+    """Everything that the two figures show.
+
+    Attributes:
+        by_evaluations: Over trials that ended.
+        by_seconds: Over the seconds that workers spent.
+        findings: What the curves decide.
+        caption: How hypervolume is counted, and on what.
+    """
+
+    by_evaluations: GrowthPanel
+    by_seconds: GrowthPanel
+    findings: tuple[Finding, ...]
+    caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,32 +120,44 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
         for track in tracks
     ]
     areas = [score.gain(1.0) * (score.scale * worst + area) for area in areas]
-    words = _words(list(zip(tracks, areas, strict=True)), confidence, score.unit)
+    findings = _findings(list(zip(tracks, areas, strict=True)), confidence, score.unit)
     supernets = [run.name for run in runs if not isinstance(run.config, SearchConfig)]
     if supernets:
-        words.append(
-            f"left out, since scores with a supernet's weights are another quantity:"
-            f" {', '.join(supernets)}"
+        findings.append(
+            Finding(
+                name="left_out",
+                text="left out, since scores with a supernet's weights are another quantity:"
+                f" {', '.join(supernets)}",
+                facts={"runs": supernets},
+            )
         )
     several = "" if len(tracks) == 1 else f"; lines are means, bands {confidence:.0%} intervals"
     seeds = sorted({track.seed for track in tracks})
     costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
     what = "area" if len(summary.costs) == 1 else "volume"
     return GrowthData(
-        by_evaluations=_curves(
-            [
-                (track, np.arange(1, len(area) + 1, dtype=np.float64), area)
-                for track, area in zip(tracks, areas, strict=True)
-            ],
-            confidence,
+        by_evaluations=GrowthPanel(
+            curves=_curves(
+                [
+                    (track, np.arange(1, len(area) + 1, dtype=np.float64), area)
+                    for track, area in zip(tracks, areas, strict=True)
+                ],
+                confidence,
+            ),
+            x_label="trials that ended",
+            y_label=f"mean attainable {score.axis}",
+            unit=score.level,
         ),
-        by_seconds=_curves(
-            [(track, track.seconds, area) for track, area in zip(tracks, areas, strict=True)],
-            confidence,
+        by_seconds=GrowthPanel(
+            curves=_curves(
+                [(track, track.seconds, area) for track, area in zip(tracks, areas, strict=True)],
+                confidence,
+            ),
+            x_label="time of workers (s), wherever they ran",
+            y_label=f"mean attainable {score.axis}",
+            unit=score.level,
         ),
-        words=tuple(words),
-        y_label=f"mean attainable {score.axis}",
-        unit=score.level,
+        findings=tuple(findings),
         caption=f"{runs[0].dataset}; scores of the search, one seed an architecture, which flatter;"
         f" {what} under the frontier from 0 to the highest {costs} of all, over"
         f" that{_from(score, worst)}; n = {len(tracks)} run{'' if len(tracks) == 1 else 's'} with"
@@ -233,16 +259,20 @@ def _curves(
     return tuple(curves)
 
 
-def _words(
+def _findings(
     found: Sequence[tuple[_Track, NDArray[np.float64]]], confidence: float, unit: str
-) -> list[str]:
+) -> list[Finding]:
     baseline = [(track, area) for track, area in found if track.sampler == BASELINE]
     if not baseline:
         return [
-            "no random search of the same space, data and recipe is among the runs, so nothing is"
-            " said of what the sampler is worth; hrvit-search --sampler random makes one"
+            Finding(
+                name="no_baseline",
+                text="no random search of the same space, data and recipe is among the runs, so"
+                " nothing is said of what the sampler is worth",
+                hint="random_search",
+            )
         ]
-    words = []
+    findings = []
     for label in dict.fromkeys(t.label for t, _ in found if t.sampler != BASELINE):
         mine = {track.seed: area for track, area in found if track.label == label}
         theirs = {
@@ -250,19 +280,35 @@ def _words(
             for seed in mine
             if any(track.seed == seed for track, _ in baseline)
         }
-        if not theirs:
-            words.append(f"{label} and random search have no seed in common: not compared")
-            continue
-        lengths = [len(area) for seed in theirs for area in (mine[seed], *theirs[seed])]
-        last = min(lengths) - 1
-        difference = paired_difference(
-            {seed: float(mine[seed][last]) for seed in theirs},
-            {seed: fmean(float(area[last]) for area in areas) for seed, areas in theirs.items()},
-            confidence,
+        findings.append(_beside_baseline(label, mine, theirs, confidence, unit))
+    return findings
+
+
+def _beside_baseline(
+    label: str,
+    mine: Mapping[int, NDArray[np.float64]],
+    theirs: Mapping[int, Sequence[NDArray[np.float64]]],
+    confidence: float,
+    unit: str,
+) -> Finding:
+    """One sampler beside random search, by seeds that both have."""
+    if not theirs:
+        return Finding(
+            name="not_compared",
+            text=f"{label} and random search have no seed in common: not compared",
+            facts={"label": label},
         )
-        words.append(
-            f"{label} less random search after {last + 1} evaluations, paired by seed, {unit}:"
-            f" {difference.describe(scale=1)}"
-            + ("" if difference.interval.known else "; one seed decides nothing")
-        )
-    return words
+    lengths = [len(area) for seed in theirs for area in (mine[seed], *theirs[seed])]
+    last = min(lengths) - 1
+    difference = paired_difference(
+        {seed: float(mine[seed][last]) for seed in theirs},
+        {seed: fmean(float(area[last]) for area in areas) for seed, areas in theirs.items()},
+        confidence,
+    )
+    return Finding(
+        name="beside_baseline",
+        text=f"{label} less random search after {last + 1} evaluations, paired by seed, {unit}:"
+        f" {difference.describe(scale=1)}"
+        + ("" if difference.interval.known else "; one seed decides nothing"),
+        facts={"label": label, "num_evaluations": last + 1, "difference": difference},
+    )

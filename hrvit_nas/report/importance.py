@@ -1,24 +1,34 @@
-"""Importance of genes for the score and for cheapness: what the figure shows, how it is drawn."""
+"""Importance of genes for the score and for cheapness: what the figure shows, what is decided."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Importance, gene_importance
 
-from .figures import BLUE, FAINT, GREY, INK, VERMILION, ReportError, save_figure
+from .figures import ReportError
 from .run import ReportedRun
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .section import Finding
 
 MOST_GENES = 12
 """Genes that a figure has room for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportancePanel:
+    """One target.
+
+    Attributes:
+        target: What the best are best in.
+        importance: Of the genes.
+        x_label: Label of the x axis.
+    """
+
+    target: str
+    importance: Importance
+    x_label: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +39,21 @@ class ImportanceData:
         targets: By what the best are best in: importance of the genes.
         x_label: Label of the x axis.
         caption: Data, numbers of architectures and seeds, what the marks mean.
-        words: What is above chance, in sentences.
+        findings: What is above chance.
     """
 
     targets: Mapping[str, Importance]
     x_label: str
     caption: str
-    words: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def panels(self) -> tuple[ImportancePanel, ...]:
+        """A panel a target."""
+        return tuple(
+            ImportancePanel(target=name, importance=found, x_label=self.x_label)
+            for name, found in self.targets.items()
+        )
 
 
 def importance_data(run: ReportedRun) -> ImportanceData:
@@ -72,60 +90,22 @@ def importance_data(run: ReportedRun) -> ImportanceData:
         f" {run.search_seeds}; the first {min(MOST_GENES, len(found.genes))} of"
         f" {len(found.genes)} genes; lines: {found.confidence:.0%} bootstrap; dashed: largest by"
         f" chance in {found.confidence:.0%} of shufflings",
-        words=tuple(_words(name, importance) for name, importance in targets.items()),
+        findings=tuple(_finding(name, importance) for name, importance in targets.items()),
     )
 
 
-def draw_importance(data: ImportanceData, path: str | Path) -> None:
-    """Draws a panel a target, for one column of a paper.
-
-    Args:
-        data: From `importance_data`.
-        path: File to write, replaced in one step; its suffix is .png (300 dpi), .pdf or .svg.
-
-    Raises:
-        ReportError: The suffix is none of these.
-        OSError: The file cannot be written.
-    """
-    most = max((len(i.genes[:MOST_GENES]) for i in data.targets.values()), default=0)
-    size = (3.5, 1.1 + len(data.targets) * (0.35 + 0.15 * max(1, most)))
-    save_figure(lambda figure: _draw(figure, data), path, size)
-
-
-def _words(target: str, found: Importance) -> str:
-    sure = [f"{gene.gene} (towards {gene.favoured})" for gene in found.genes if gene.above_chance]
-    if not sure:
-        return (
-            f"{target}: no gene is above what chance gives the largest of {len(found.genes)}; their"
-            " order cannot be told"
-        )
-    return f"{target}: above chance: {', '.join(sure)}; the order of the others cannot be told"
-
-
-def _draw(figure: Figure, data: ImportanceData) -> None:
-    panels = figure.subplots(len(data.targets), 1, squeeze=False)[:, 0]
-    for axes, (name, found) in zip(panels, data.targets.items(), strict=True):
-        _draw_target(axes, name, found)
-    panels[-1].set_xlabel(data.x_label, fontsize=7, color=INK)
-    words = data.caption.split("; ")
-    lines = ["; ".join(words[:2]), "; ".join(words[2:])]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=5.4, color=GREY)
-
-
-def _draw_target(axes: Axes, name: str, found: Importance) -> None:
-    genes = found.genes[:MOST_GENES]
-    for number, gene in enumerate(genes):
-        color = BLUE if gene.above_chance else FAINT
-        axes.barh(number, gene.value, height=0.6, color=color)
-        axes.plot([gene.low, gene.high], [number, number], color=INK, linewidth=0.9)
-    if genes:
-        axes.axvline(found.threshold, color=VERMILION, linestyle="--", linewidth=0.9)
-    axes.set_yticks(range(len(genes)), [gene.gene for gene in genes], fontsize=6.5, color=INK)
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)  # names come from users
-    axes.invert_yaxis()
-    axes.set_title(f"for {name}", loc="left", fontsize=7.5, color=INK)
-    axes.tick_params(axis="x", labelsize=6.5, color=GREY, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GREY)
+def _finding(target: str, found: Importance) -> Finding:
+    sure = [gene for gene in found.genes if gene.above_chance]
+    text = (
+        f"{target}: above chance:"
+        f" {', '.join(f'{gene.gene} (towards {gene.favoured})' for gene in sure)}; the order of the"
+        " others cannot be told"
+        if sure
+        else f"{target}: no gene is above what chance gives the largest of {len(found.genes)};"
+        " their order cannot be told"
+    )
+    return Finding(
+        name="above_chance",
+        text=text,
+        facts={"target": target, "genes": {gene.gene: gene.favoured for gene in sure}},
+    )

@@ -1,4 +1,4 @@
-"""The Pareto figure: what it shows, as data that `pareto_drawing` draws."""
+"""What the Pareto figure shows; `plots.pareto` draws it."""
 
 from __future__ import annotations
 

@@ -26,6 +26,16 @@ class PublishedResult(NamedTuple):
     read_off: bool
 
 
+class PublishedData(NamedTuple):
+    """What a figure of published results shows.
+
+    Attributes:
+        results: The networks.
+    """
+
+    results: tuple[PublishedResult, ...]
+
+
 def _of(
     arch: str, params: float, gmacs: float, ade20k: float, cityscapes: float, read_off: str
 ) -> tuple[PublishedResult, PublishedResult]:

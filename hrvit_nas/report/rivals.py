@@ -9,7 +9,7 @@ from hrvit_nas.arch import get_arch
 from hrvit_nas.cost import estimate_cost
 
 from .ablation_costs import paper_macs
-from .grid import Grid
+from .grid import Grid, GridColumn, named
 from .published import published_results
 
 NUM_CLASSES = 150
@@ -49,7 +49,11 @@ def rivals_grid() -> Grid:
         rows.append(cells)
     return Grid(
         title=f"ADE20K models, {IMAGE_SIZE[0]}x{IMAGE_SIZE[1]}, {NUM_CLASSES} classes",
-        headings=["network", "params M", "published", "off", "GMACs", "published", "off"],
+        columns=[
+            GridColumn(name="network", align="left"),
+            GridColumn(name="params", unit="M"),
+            *(GridColumn(name=name) for name in ("published", "off", "GMACs", "published", "off")),
+        ],
         rows=rows,
         notes=(
             "GMACs as published: as fvcore counts, with half of the attention products for HRViT"
@@ -76,7 +80,7 @@ def savings_grid() -> Grid:
     means = [f"{fmean(column):.0%}" for column in zip(*savings, strict=True)]
     return Grid(
         title="saving of HRViT",
-        headings=["pair", "params", "published", "GMACs", "published"],
+        columns=named("pair", "params", "published", "GMACs", "published"),
         rows=rows,
         notes=(
             f"mean of these pairs: {means[0]} of the parameters, {means[1]} of the multiply-adds;"

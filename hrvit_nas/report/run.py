@@ -39,6 +39,7 @@ class ReportedRun:
         store: Its trials; the records hold no texts of architectures.
         records: The trials, in the order in which they ended.
         summary: One row an architecture.
+        opened_space: The space, where who has the run open has loaded it already.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class ReportedRun:
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
+    opened_space: Space | None = None
     _read: dict[str, Arch] = field(default_factory=dict, repr=False)
 
     @property
@@ -107,8 +109,8 @@ class ReportedRun:
     @cached_property
     def space(self) -> Space | None:
         """The space that was searched, as it was then; None for an ablation, or if damaged."""
-        if not isinstance(self.config, SpaceConfig):
-            return None
+        if self.opened_space is not None or not isinstance(self.config, SpaceConfig):
+            return self.opened_space
         try:
             return self.config.load_space()
         except SpaceError:

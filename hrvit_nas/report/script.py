@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 from .run import ReportedRun, load_run
+from .section import Finding, sentences
 
 
-class _Worded(Protocol):
+class _Found(Protocol):
     @property
-    def words(self) -> Sequence[str]: ...
+    def findings(self) -> Sequence[Finding]: ...
 
 
-D = TypeVar("D", bound=_Worded)
+D = TypeVar("D", bound=_Found)
 
 
 def draw_from_run(
@@ -57,4 +58,4 @@ def draw_from_run(
         fail(f"cannot write {output}: {error.strerror}")
     except ValueError as error:
         fail(str(error))
-    print(*data.words, output, sep="\n")
+    print(*sentences(data.findings, {}), output, sep="\n")

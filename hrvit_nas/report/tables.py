@@ -1,16 +1,12 @@
-"""The frontier as a table: for the terminal (rich) and as CSV."""
+"""The frontier as a table, and as records for other programs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from hrvit_nas.objectives import OBJECTIVES
+from hrvit_nas.objectives import OBJECTIVES, Objective
 from hrvit_nas.results import (
     SCHEMA,
     ArchSummary,
@@ -19,10 +15,11 @@ from hrvit_nas.results import (
     PairedDifference,
     RunSummary,
     format_interval,
-    write_csv,
 )
 
-from .calibration import UNITS
+from .grid import Grid, GridColumn
+from .section import Records
+from .units import UNITS
 
 FRONTIER_COLUMNS: dict[str, Column] = {
     "arch_id": SCHEMA["arch_id"],
@@ -58,84 +55,106 @@ _ALWAYS_SHOWN = ("macs", "params")
 """Costs that have a column whatever the frontier is of."""
 
 
-def frontier_table(summary: RunSummary, *, title: str = "") -> Table:
-    """The frontier, what was confirmed beside it and the references, for rich.
+def frontier_grid(summary: RunSummary, *, title: str = "") -> Grid:
+    """The frontier, what was confirmed beside it and the references, by rising first cost.
 
-    Rows are by rising first cost. Multiply-adds, parameters and what else the frontier is of have a
-    column each. With a supernet there is a column of scores with its weights, beside those of
-    training alone. Where the noise of the scores is known there is a column of
-    `RunSummary.probabilities`. With references there is a last column a name of theirs: the
-    difference to the one nearest in cost, over common seeds, what it decides, and how much more or
-    less the reference costs. Names are shown as they are, never read as markup.
+    Multiply-adds, parameters and what else the frontier is of have a column each.
+    With a supernet there is a column of scores with its weights, beside those of training alone.
+    Where the noise of the scores is known there is a column of `RunSummary.probabilities`.
+    With references there is a last column a name of theirs: the difference to the one nearest in
+    cost, over common seeds, what it decides, and how much more or less the reference costs.
     """
     rows = summary.shown
-    compared = {
-        label: [summary.against_reference(row, label) for row in rows]
-        for label in summary.reference_labels
-    }
-    compared = {label: found for label, found in compared.items() if any(found)}
-    mean = f"mIoU % [{summary.confidence:.0%} interval]" if summary.confirmed else "mIoU %"
-    seeds = {row.interval.num_values for row in rows}
-    note = Text("n=1: one seed, so the interval is unknown") if 1 in seeds else None
-    table = Table(
-        title=Text(title) if title else None,
-        title_justify="left",
-        caption=note,
-        caption_justify="left",
+    columns = [
+        *_own_columns(summary),
+        *_score_columns(summary),
+        *_reference_columns(summary),
+    ]
+    single = any(row.interval.num_values == 1 for row in rows)
+    return Grid(
+        title=title,
+        columns=[column for column, _ in columns],
+        rows=[[cell(row) for _, cell in columns] for row in rows],
+        notes=["n=1: one seed, so the interval is unknown"] if single else [],
+        dim=frozenset(number for number, row in enumerate(rows) if not row.on_frontier),
     )
-    table.add_column("architecture")
-    table.add_column("GMACs", justify="right")
-    table.add_column("params M", justify="right")
-    further = [OBJECTIVES[name] for name in summary.costs if name not in _ALWAYS_SHOWN]
-    for cost in further:
-        table.add_column(f"{cost.word} {cost.unit}", justify="right")
-    table.add_column(mean, justify="right")
-    if summary.confirmed:
-        table.add_column("in search", justify="right")
-    ranked = None if summary.criterion == "miou" else UNITS[summary.criterion]
-    if ranked:
-        table.add_column(f"{ranked[0]}, {ranked[1]}: ranked by", justify="right")
-    if summary.inherited:
-        table.add_column("inherited", justify="right")
-    chances = summary.probabilities
-    if chances:
-        table.add_column("P(frontier)", justify="right")
-    for label in compared:
-        table.add_column(Text(f"against {label}, nearest in cost"))
-    for number, row in enumerate(rows):
-        cells = [_name(row), f"{row.macs / 1e9:.4g}", f"{row.params / 1e6:.3g}"]
-        for cost in further:
-            value = row.cost(cost.name) * cost.scale
-            cells.append("" if math.isnan(value) else f"{value:.3g}")
-        cells.append(format_interval(row.interval))
-        if summary.confirmed:
-            cells.append("" if row.search_miou is None else f"{100 * row.search_miou:.2f}")
-        if ranked:
-            score = row.search_score  # a cross entropy is negated there
-            cells.append("" if score is None else f"{abs(ranked[2] * score):.3f}")
-        if summary.inherited:
-            cells.append("" if row.inherited_miou is None else f"{100 * row.inherited_miou:.2f}")
-        if chances:
-            chance = chances.get(row.arch_id)
-            cells.append("" if chance is None else f"{chance:.2f}")
-        for found in compared.values():
-            comparison = found[number]
-            cells.append("" if comparison is None else _against(row, *comparison, summary.costs))
-        table.add_row(*map(Text, cells), style="" if row.on_frontier else "dim")
-    return table
 
 
-def write_frontier_csv(summary: RunSummary, path: str | Path) -> None:
-    """Writes the rows of `frontier_table` as CSV; `FRONTIER_COLUMNS` says what the columns are.
+def frontier_records(summary: RunSummary, texts: Mapping[str, str] | None = None) -> Records:
+    """The rows of `frontier_grid` in full; `FRONTIER_COLUMNS` says what the columns are.
 
     Args:
         summary: From `hrvit_nas.results.summarise`.
-        path: File to write, replaced in one step.
-
-    Raises:
-        OSError: The file cannot be written.
+        texts: Canonical JSON by id, for a summary without texts of architectures.
     """
-    write_csv(path, FRONTIER_COLUMNS, (_csv_row(row, summary) for row in summary.shown))
+    rows = [_record(row, summary) for row in summary.shown]
+    for row in rows:
+        row["arch"] = row["arch"] or (texts or {}).get(row["arch_id"], "")
+    return Records(name="frontier", columns=FRONTIER_COLUMNS, rows=rows)
+
+
+_Columns = Iterator[tuple[GridColumn, Callable[[ArchSummary], str]]]
+
+
+def _own_columns(summary: RunSummary) -> _Columns:
+    """What an architecture is, and what it costs."""
+    yield GridColumn(name="architecture", align="left"), _name
+    yield GridColumn(name="GMACs"), lambda row: f"{row.macs / 1e9:.4g}"
+    yield GridColumn(name="params", unit="M"), lambda row: f"{row.params / 1e6:.3g}"
+    for name in summary.costs:
+        if name in _ALWAYS_SHOWN:
+            continue
+        cost = OBJECTIVES[name]
+
+        def cell(row: ArchSummary, cost: Objective = cost) -> str:
+            value = row.cost(cost.name) * cost.scale
+            return "" if math.isnan(value) else f"{value:.3g}"
+
+        yield GridColumn(name=cost.word, unit=cost.unit), cell
+
+
+def _score_columns(summary: RunSummary) -> _Columns:
+    detail = f"[{summary.confidence:.0%} interval]" if summary.confirmed else ""
+    mean = GridColumn(name="mIoU", unit="%", detail=detail)
+    yield mean, lambda row: format_interval(row.interval)
+    if summary.confirmed:
+        yield GridColumn(name="in search"), lambda row: _percent(row.search_miou)
+    if summary.criterion != "miou":
+        name, unit, scale = UNITS[summary.criterion]
+
+        def ranked(row: ArchSummary) -> str:  # a cross entropy is negated there
+            return "" if row.search_score is None else f"{abs(scale * row.search_score):.3f}"
+
+        yield GridColumn(name=name, unit=unit, detail="(ranked by)"), ranked
+    if summary.inherited:
+        yield GridColumn(name="inherited"), lambda row: _percent(row.inherited_miou)
+    chances = summary.probabilities
+    if chances:
+
+        def chance(row: ArchSummary) -> str:
+            found = chances.get(row.arch_id)
+            return "" if found is None else f"{found:.2f}"
+
+        yield GridColumn(name="P(frontier)"), chance
+
+
+def _reference_columns(summary: RunSummary) -> _Columns:
+    for label in summary.reference_labels:
+        compared = {row.arch_id: summary.against_reference(row, label) for row in summary.shown}
+
+        def cell(
+            row: ArchSummary,
+            compared: Mapping[str, tuple[ArchSummary, PairedDifference] | None] = compared,
+        ) -> str:
+            found = compared[row.arch_id]
+            return "" if found is None else _against(row, *found, summary.costs)
+
+        if any(compared.values()):
+            yield GridColumn(name=f"against {label}, nearest in cost", align="left"), cell
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f}"
 
 
 def _name(row: ArchSummary) -> str:
@@ -158,7 +177,7 @@ def _against(
     return difference.describe() + (f" (reference {shown})" if shown else "")
 
 
-def _csv_row(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:
+def _record(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:
     interval = row.interval
     roles = ["frontier"] * row.on_frontier + ["reference"] * row.reference or ["dominated"]
     return {

@@ -1,7 +1,9 @@
 """Run directories as searches leave them, with made-up scores."""
 
 import json
+import os
 import random
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,23 @@ from hrvit_nas.search.layout import RunLayout
 
 NUM_CLASSES = 8
 IMAGE_SIZE = (32, 48)
+
+
+@pytest.fixture(scope="session")
+def assert_wording():
+    """Compares lines with the file in `golden` that holds the wording of a report.
+
+    With GOLDEN=write in the environment the files are written anew, to be read in the diff.
+    """
+
+    def check(name, lines):
+        path = Path(__file__).parent / "golden" / f"{name}.txt"
+        text = "".join(f"{line.rstrip()}\n" for line in lines)
+        if os.environ.get("GOLDEN") == "write":
+            path.write_text(text, encoding="utf-8")
+        assert text.splitlines() == path.read_text(encoding="utf-8").splitlines()
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,32 @@
 """Tables, words and the forest plot of an ablation."""
 
 import csv
-import io
 import math
 from dataclasses import dataclass
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from hrvit_nas.arch import get_arch
+from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.report import (
     ABLATION_COLUMNS,
     COST_COLUMNS,
-    Grid,
     ReportError,
     ablation_grid,
+    ablation_records,
     ablation_rows,
-    ablation_words,
+    ablation_verdict,
     cost_grid,
+    cost_records,
     cost_rows,
     draw_forest,
     forest_data,
     paper_macs,
-    write_ablation_csv,
-    write_cost_csv,
 )
+from hrvit_nas.report.render import markdown, write_csv
+from hrvit_nas.report.section import sentences
 from hrvit_nas.results import ArmCost, ablate
 from hrvit_nas.search.ablation import load_ablation
 from hrvit_nas.search.arms import make_arms
@@ -128,7 +128,7 @@ def test_paper_macs_hold_half_of_the_attention_products(costs):
 
 
 def test_cost_csv_has_the_announced_columns(costs, tmp_path):
-    write_cost_csv(costs, tmp_path / "costs.csv")
+    write_csv(cost_records(costs), tmp_path / "costs.csv")
     rows = list(csv.DictReader((tmp_path / "costs.csv").open()))
     assert list(rows[0]) == list(COST_COLUMNS)
     assert [row["change"] for row in rows] == [text.name for text, _ in costs]
@@ -138,7 +138,7 @@ def test_cost_csv_has_the_announced_columns(costs, tmp_path):
 
 def test_cost_table_shows_published_figures_as_they_are(costs):
     grid = cost_grid(costs, title="t")
-    row = dict(zip(grid.headings, grid.rows[2], strict=True))
+    row = grid.records()[2]
     assert row["params M"] == "9.93 +22%"
     assert row["GMACs, as published"] == "16.33 +17%"
     assert row["published parameters"] == "+22%"
@@ -147,7 +147,7 @@ def test_cost_table_shows_published_figures_as_they_are(costs):
 
 
 def test_ablation_rows_are_the_numbers_behind_the_table(found, tmp_path):
-    write_ablation_csv(found(), TEXTS, CONDITIONS, tmp_path / "a.csv")
+    write_csv(ablation_records(found(), TEXTS, CONDITIONS), tmp_path / "a.csv")
     base, lost, same = csv.DictReader((tmp_path / "a.csv").open())
     assert list(base) == list(ABLATION_COLUMNS)
     assert base["effect"] == ""
@@ -168,7 +168,7 @@ def test_ablation_rows_are_the_numbers_behind_the_table(found, tmp_path):
 
 def test_the_table_says_undecided_in_words_and_keeps_published_figures_apart(found):
     grid = ablation_grid(found(), TEXTS, title="t")
-    rows = {row[0]: dict(zip(grid.headings, row, strict=True)) for row in grid.rows}
+    rows = {row["change"]: row for row in grid.records()}
     change, beside = (h for h in grid.headings if "all 3 comparisons" in h)
     assert rows["lost"][change].endswith(": lower")
     assert rows["same"][change].endswith(": undecided")
@@ -189,16 +189,28 @@ def test_an_arm_of_another_cost_without_a_control_is_not_called_the_same(record)
     assert found.rows[0].beside_control is None
     grid = ablation_grid(found, TEXTS[:2], title="t")
     beside = next(heading for heading in grid.headings if heading.startswith("at equal MACs"))
-    assert dict(zip(grid.headings, grid.rows[1], strict=True))[beside] == "no control"
+    assert grid.records()[1][beside] == "no control"
 
 
-def test_words_name_every_verdict_and_what_cannot_be_told(found):
-    words = " ".join(ablation_words(found()))
-    assert "lower against the base: lost" in words
-    assert "undecided against the base: same" in words
-    assert "3 seeds (0, 1, 2), 100 steps" in words
-    assert "to within 0.0% of the multiply-adds" in words
-    assert f"{100 * found().detectable:.2f} points cannot be told" in words
+def test_every_verdict_is_a_finding_and_so_is_what_cannot_be_told(found):
+    facts = {finding.name: finding.facts for finding in ablation_verdict(found())}
+    assert facts == {
+        "resolution": {
+            "seeds": (0, 1, 2),
+            "steps": (100,),
+            "noise": found().noise,
+            "detectable": found().detectable,
+        },
+        "lower": {"changes": ["lost"]},
+        "undecided": {"changes": ["same"]},
+        "equal_macs": {"largest_gap": 0.0},
+    }
+
+
+def test_the_wording_of_an_ablation(found, assert_wording):
+    grid = ablation_grid(found(), TEXTS, title="parts of b1")
+    lines = [*markdown(grid).splitlines(), "", *sentences(ablation_verdict(found()), HINTS)]
+    assert_wording("ablation", lines)
 
 
 def test_a_verdict_that_is_size_is_told(record):
@@ -209,13 +221,13 @@ def test_a_verdict_that_is_size_is_told(record):
     ]
     rows[0] = rows[0].model_copy(update={"miou": 0.501})
     found = ablate(arm(0, 1000), [("part", arm(1, 500), arm(2, 500))], rows)
-    words = " ".join(ablation_words(found))
-    assert "part (lower against the base, undecided at equal MACs)" in words
+    (size,) = [finding for finding in ablation_verdict(found) if finding.name == "size_matters"]
+    assert size.facts == {"verdicts": {"part": ("lower", "undecided")}}
+    assert size.text.endswith("part (lower against the base, undecided at equal MACs)")
 
 
 def test_one_seed_tells_nothing_and_says_so(found):
-    words = ablation_words(found(seeds=1))
-    assert words == ["with fewer than two seeds nothing can be told"]
+    assert [finding.name for finding in ablation_verdict(found(seeds=1))] == ["too_few_seeds"]
     assert ablation_rows(found(seeds=1), TEXTS, CONDITIONS)[1]["effect_low"] == ""
 
 
@@ -252,35 +264,6 @@ def test_the_forest_is_drawn(found, tmp_path, suffix, seeds):
         assert path.stat().st_size > 1000
     if suffix == "svg":
         assert "undecided" in path.read_text()
-
-
-HOSTILE = "a|b [red]x[/red] 100% $c_d$ <script>"
-
-
-def test_a_grid_shows_hostile_text_as_text():
-    grid = Grid(title=HOSTILE, headings=["h", "i"], rows=[[HOSTILE, "1"]], notes=[HOSTILE])
-    out = io.StringIO()
-    Console(file=out, width=200).print(grid.to_rich())
-    assert HOSTILE in out.getvalue()
-    row = grid.to_markdown().splitlines()[4]
-    assert row == r"| a\|b [red]x[/red] 100% $c_d$ &lt;script> | 1 |"
-    latex = grid.to_latex()
-    shown = r"a|b [red]x[/red] 100\% \$c\_d\$ <script>"
-    assert rf"\caption{{{shown}. {shown}}}" in latex
-    assert rf"{shown} & 1 \\" in latex
-
-
-def test_latex_is_a_booktabs_table():
-    latex = Grid(title="t", headings=["a", "b"], rows=[["x", "1"], ["y", "2"]]).to_latex()
-    for part in (
-        r"\caption{t}",
-        r"\begin{tabular}{lr}",
-        r"\toprule",
-        r"a & b \\",
-        r"y & 2 \\",
-        r"\bottomrule",
-    ):
-        assert part in latex
 
 
 def test_numbers_that_are_unknown_are_empty_not_nan(found):

@@ -1,21 +1,22 @@
 """A calibration as table, CSV and words."""
 
 import csv
-import io
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
+from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.report import (
     CALIBRATION_COLUMNS,
-    calibration_table,
+    calibration_grid,
+    calibration_records,
     calibration_verdict,
-    criteria_table,
-    write_calibration_csv,
+    criteria_grid,
 )
+from hrvit_nas.report.render import markdown, write_csv
+from hrvit_nas.report.section import sentences
 from hrvit_nas.results import Estimate, HistoryPoint, calibrate
 
 
@@ -51,53 +52,81 @@ def make_calibration(record):
     return make
 
 
+def facts(findings):
+    return {finding.name: finding.facts for finding in findings}
+
+
 def test_table_has_a_row_a_fidelity(make_calibration):
-    console = Console(width=200, record=True, file=io.StringIO())
     calibration = make_calibration(0.001)
-    console.print(calibration_table(calibration, title="of [x]"))
-    text = console.export_text()
-    assert "of [x]" in text
-    row = next(line for line in text.splitlines() if line.startswith("│"))
+    grid = calibration_grid(calibration, title="of [x]")
+    assert grid.title == "of [x]"
+    (row,) = grid.records()
     spreads = calibration.final.components
-    assert spreads.seeds.describe(scale=100) in row
-    assert calibration.final.seed_tau.describe() in row
-    assert [cell.strip() for cell in row.split("│")[1:3]] == ["80", "12"]
+    assert (row["steps"], row["s/trial"]) == ("80", "12")
+    assert row["sd seeds, points"] == spreads.seeds.describe(scale=100)
+    assert row["repeatability: tau of two seeds"] == calibration.final.seed_tau.describe()
 
 
 def test_a_good_proxy_is_recommended_with_its_price(make_calibration):
-    said = calibration_verdict(make_calibration(0.001), 0.7)
-    head, recommended, beyond_size, apart, unknown = said
-    assert head.startswith("10 architectures of 0.1 to 1 GMACs, seeds 0, 1, ranked by mIoU")
-    assert recommended.startswith("recommended: 80 steps (12 s a trial)")
-    assert "without MACs, tau stays above 0" in beyond_size
-    assert "points apart cannot be told apart" in apart
-    assert unknown.startswith("two seeds that agree are repeatable, not valid")
+    calibration = make_calibration(0.001)
+    said = calibration_verdict(calibration, 0.7)
+    found = facts(said)
+    final = calibration.final
+    assert list(found) == [
+        "compared",
+        "recommended",
+        "beyond_size",
+        "resolution",
+        "validity_unknown",
+    ]
+    assert found["compared"] == {
+        "num_architectures": 10,
+        "seeds": (0, 1),
+        "macs": (10**8, 10**9),
+    }
+    assert found["recommended"] == {
+        "steps": 80,
+        "seconds": 12.0,
+        "tau": final.seed_tau,
+        "sure": final.seed_tau.low >= 0.7,
+    }
+    assert found["beyond_size"] == {"tau": final.residual_tau, "side": "above"}
+    assert found["resolution"]["difference"] == pytest.approx(
+        1.96 * 2**0.5 * final.components.seeds.value
+    )
+    assert said[-1].hint == "measure_long"
+
+
+def test_the_wording_of_a_calibration(make_calibration, assert_wording):
+    lines = []
+    for noise, long in ((0.001, 0.0), (0.2, 0.0), (0.0, -1.0), (0.0, 1.0)):
+        calibration = make_calibration(noise, long)
+        lines += [*markdown(calibration_grid(calibration)).splitlines(), ""]
+        lines += [*sentences(calibration_verdict(calibration, 0.7), HINTS), ""]
+    assert_wording("calibration", lines)
 
 
 def test_criteria_stand_beside_what_a_search_ranks_by(make_calibration):
-    console = Console(width=200, record=True, file=io.StringIO())
     calm, noisy = make_calibration(0.001), make_calibration(0.05)
-    console.print(criteria_table({"miou": noisy, "cross_entropy": calm}))
-    heading, miou, loss = (
-        [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
-        for line in console.export_text().splitlines()
-        if line[0] in "┃│"
-    )
-    assert heading == [
+    grid = criteria_grid({"miou": noisy, "cross_entropy": calm})
+    assert grid.headings == [
         "criterion",
         "repeatability: tau of two seeds",
         "without MACs",
         "with mIoU",
     ]
+    miou, loss = grid.rows
     assert miou[:2] == ["mIoU", noisy.final.seed_tau.describe()]
     assert loss[:2] == ["cross entropy", calm.final.seed_tau.describe()]
 
 
 def test_noise_is_called_noise(make_calibration):
-    _, none, beyond_size, *_ = calibration_verdict(make_calibration(0.2), 0.7)
-    assert none.startswith("no fidelity reaches a tau of 0.7 between two seeds; the last has ")
-    assert "seeds would" in none
-    assert beyond_size.endswith("the interval of tau holds 0")
+    calibration = make_calibration(0.2)
+    found = facts(calibration_verdict(calibration, 0.7))
+    assert "recommended" not in found
+    final = calibration.final
+    assert found["none_recommended"] == {"tau": final.seed_tau, "seeds": final.seeds_for(0.7)}
+    assert found["beyond_size"]["side"] == "both"
 
 
 def test_validity_and_repeatability_stand_apart(make_calibration):
@@ -108,46 +137,45 @@ def test_validity_and_repeatability_stand_apart(make_calibration):
     assert final.seed_tau.value == calibration.long_tau.value == 1
     assert final.validity.value == -1
     assert calibration.recommended(0.7) is None
-    console = Console(width=250, record=True, file=io.StringIO())
-    console.print(calibration_table(calibration))
-    text = console.export_text()
-    assert "repeatability: tau of two seeds" in text
-    assert "validity: tau with mIoU after 600" in text
-    said = calibration_verdict(calibration, 0.7)
-    assert sum("a search by these scores finds something else" in line for line in said) == 1
+    (row,) = calibration_grid(calibration).records()
+    assert row["repeatability: tau of two seeds"] == final.seed_tau.describe()
+    assert row["validity: tau with mIoU after 600"] == final.validity.describe()
+    found = facts(calibration_verdict(calibration, 0.7))
+    assert found["none_recommended"] == {"tau": final.validity, "seeds": None}
+    assert found["ceiling"]["tau"] == calibration.long_tau
+    assert "validity_unknown" not in found
     good = make_calibration(0.0, long=1.0)
     assert good.recommended(0.7) == good.final
-    assert (
-        "at which mIoU after 600 steps agrees to a tau of 0.7" in calibration_verdict(good, 0.7)[2]
-    )
+    assert facts(calibration_verdict(good, 0.7))["recommended"]["tau"] == good.final.validity
 
 
 def test_a_part_of_a_schedule_is_no_recipe(make_calibration):
     calibration = make_calibration(0.001)
     part = replace(calibration.final, steps=20, seconds=3.0)
     both = replace(calibration, fidelities=(part, calibration.final))
-    recommended, warning = calibration_verdict(both, 0.7)[1:3]
-    assert recommended.startswith("recommended: 20 steps (3 s a trial)")
-    assert warning.startswith("it is a score on the way: `stop_after: 20`")
+    said = calibration_verdict(both, 0.7)
+    assert facts(said)["recommended"]["steps"] == 20
+    (warning,) = [finding for finding in said if finding.name == "part_of_schedule"]
+    assert (warning.facts, warning.hint) == ({"steps": 20}, "shorter_schedule")
 
 
 @pytest.mark.parametrize(
-    ("estimate", "words"),
+    ("estimate", "side"),
     [
-        (Estimate(value=-0.5, low=-0.8, high=-0.1, confidence=0.95), "tau is below 0"),
-        (Estimate(value=1.0, low=math.nan, high=math.nan, confidence=0.95), "tau is unknown"),
+        (Estimate(value=-0.5, low=-0.8, high=-0.1, confidence=0.95), "below"),
+        (Estimate(value=1.0, low=math.nan, high=math.nan, confidence=0.95), "unknown"),
     ],
 )
-def test_a_residual_tau_is_called_what_it_is(make_calibration, estimate, words):
+def test_a_residual_tau_is_called_what_it_is(make_calibration, estimate, side):
     calibration = make_calibration(0.001)
     final = replace(calibration.final, residual_tau=estimate)
-    said = calibration_verdict(replace(calibration, fidelities=(final,)), 0.7)
-    assert sum(line.endswith(words) for line in said) == 1
+    found = facts(calibration_verdict(replace(calibration, fidelities=(final,)), 0.7))
+    assert found["beyond_size"] == {"tau": estimate, "side": side}
 
 
 def test_csv_has_the_documented_columns(make_calibration, tmp_path):
     calibration = make_calibration(0.01)
-    write_calibration_csv([calibration], tmp_path / "calibration.csv")
+    write_csv(calibration_records([calibration]), tmp_path / "calibration.csv")
     with (tmp_path / "calibration.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert list(row) == list(CALIBRATION_COLUMNS)

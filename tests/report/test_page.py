@@ -170,7 +170,7 @@ def test_published_networks_have_axes_of_their_own(write_run, trials_of, tmp_pat
 
 
 def test_many_points_are_counted_in_bins(write_run, trials_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("hrvit_nas.report.page.charts.MOST_POINTS", 10)
+    monkeypatch.setattr("hrvit_nas.report.page.charts.frontier.MOST_POINTS", 10)
     found = page_of(write_run(tmp_path / "many", trials_of(14)))
     first = found.data["charts"]["run-0-pareto"]["data"][0]
     assert first["type"] == "heatmap"

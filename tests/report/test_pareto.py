@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import random
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 from matplotlib.collections import PathCollection
@@ -9,9 +12,17 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hrvit_nas.report import ReportError, draw_pareto, pareto_data
-from hrvit_nas.report.pareto_drawing import _draw
-from hrvit_nas.results import summarise
+from hrvit_nas.objectives import OBJECTIVES
+from hrvit_nas.report import (
+    ParetoData,
+    ParetoPanel,
+    ParetoPoint,
+    ReportError,
+    draw_pareto,
+    pareto_data,
+)
+from hrvit_nas.report.plots.pareto import _draw
+from hrvit_nas.results import TrialStore, summarise
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
 MACS = {A: 100_000_000, B: 400_000_000, C: 600_000_000, REF: 200_000_000}
@@ -222,17 +233,75 @@ def test_a_likelier_member_is_darker(record):
     assert all(math.isnan(point.probability) for point in unsure.frontier)
 
 
-def test_a_name_hides_no_marker(confirmed):
-    data = pareto_data(summarise(confirmed))
+def point(cost, miou, label="", half=math.nan):
+    return ParetoPoint(
+        arch_id="", label=label, cost=cost, score=miou, low=miou - half, high=miou + half
+    )
+
+
+def crowded(num):
+    """A frontier with a reference close below every other member, each with its interval."""
+    frontier = [point(1 + 0.2 * n, 35 + n, half=1) for n in range(num)]
+    references = [
+        point(1.01 * p.cost, p.score - 0.5, f"reference {n}", half=1.2)
+        for n, p in enumerate(frontier)
+        if n % 2
+    ]
+    rng = random.Random(0)
+    searched = [point(rng.uniform(1, 1 + 0.2 * num), rng.uniform(30, 35 + num)) for _ in range(60)]
+    panel = ParetoPanel(
+        cost="cost",
+        searched=tuple(searched),
+        inherited=(),
+        frontier=tuple(frontier),
+        confirmed_dominated=(point(1.5, 33, half=1),),
+        references=tuple(references),
+        staircase=tuple((p.cost, p.score) for p in frontier),
+        log_cost=False,
+        x_label="GMACs",
+    )
+    return ParetoData(
+        panels=(panel,),
+        score=OBJECTIVES["miou"],
+        confirmed=True,
+        confidence=0.95,
+        y_label="mIoU (%)",
+        caption="crowded",
+    )
+
+
+@pytest.mark.parametrize("num", [6, 14])
+def test_names_hide_neither_marks_nor_each_other_and_stay_inside(num):
+    data = crowded(num)
     (panel,) = data.panels
     axes = drawn(data)
-    box = axes.texts[0].get_window_extent()
-    for point in (
-        *panel.frontier,
-        *panel.confirmed_dominated,
-        *panel.references,
-    ):
-        assert not box.contains(*axes.transData.transform((point.cost, point.score)))
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert len(boxes) == num // 2
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    frame = axes.get_window_extent()
+    for box in boxes:
+        assert frame.x0 <= box.x0 < box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 < box.y1 <= frame.y1
+        for mark in (*panel.frontier, *panel.confirmed_dominated, *panel.references):
+            assert not box.contains(*axes.transData.transform((mark.cost, mark.score)))
+
+
+def test_the_names_of_the_camvid_search_are_apart():
+    """The frontier that is shown in the documentation, with three references of one name."""
+    root = Path(__file__).parents[2] / "docs" / "data" / "camvid"
+    data = pareto_data(summarise(TrialStore(root).records()))
+    axes = drawn(data)
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    points = axes.transData.transform([(p.cost, p.score) for p in data.panels[0].searched])
+    assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_a_name_beside_its_mark_has_no_line_and_one_further_off_has(confirmed):
+    near = drawn(pareto_data(summarise(confirmed))).texts
+    assert [text.arrow_patch for text in near] == [None]
+    assert any(text.arrow_patch for text in drawn(crowded(14)).texts)
 
 
 def test_data_is_frozen(trials):

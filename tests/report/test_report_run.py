@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from hrvit_nas.report import ReportError
-from hrvit_nas.report.allocation import allocation_data, draw_allocation
+from hrvit_nas.report import ReportError, draw_allocation, draw_importance
+from hrvit_nas.report.allocation import allocation_data
 from hrvit_nas.report.growth import comparable, growth_data
-from hrvit_nas.report.importance import draw_importance, importance_data
+from hrvit_nas.report.importance import importance_data
 from hrvit_nas.report.learning import learning_data
 from hrvit_nas.report.parallel import parallel_data
 from hrvit_nas.report.published import published_results
@@ -72,7 +72,7 @@ def test_importance_and_allocation_say_what_they_come_from(run, tmp_path):
     assert "stem_width" not in names  # it has one choice
     allocation = allocation_data(run)
     assert "seeds 0, 1, 2" in allocation.caption
-    assert allocation.words[-1].endswith("no comparison at equal cost")
+    assert allocation.findings[-1].name == "not_at_equal_cost"
     for draw, data, name in (
         (draw_importance, importance, "importance.png"),
         (draw_allocation, allocation, "allocation.png"),
@@ -132,7 +132,7 @@ def test_growth_is_the_hypervolume_so_far_and_beside_random_search(write_run, tr
     runs = samplers(write_run, trials_of, tmp_path)
     assert [len(group) for group in comparable(runs)] == [6]
     data = growth_data(runs)
-    curves = {curve.label: curve for curve in data.by_evaluations}
+    curves = {curve.label: curve for curve in data.by_evaluations.curves}
     assert curves["random"].seeds == (0, 1, 2)
     assert curves["random"].x == (1, 2, 3, 4, 5, 6)  # as far as the shortest goes
     corner = max(record.macs for run in runs for record in run.records)
@@ -142,10 +142,11 @@ def test_growth_is_the_hypervolume_so_far_and_beside_random_search(write_run, tr
     ]
     assert curves["random"].mean[3] == pytest.approx(sum(areas) / 3)
     assert curves["random"].low[3] < curves["random"].mean[3] < curves["random"].high[3]
-    assert [curve.x[0] for curve in data.by_seconds] == [2.0, 2.0]
-    assert len(data.words) == 1
-    assert data.words[0].startswith("nsga2 less random search after 6 evaluations, paired by seed")
-    assert data.words[0].endswith("higher")
+    assert [curve.x[0] for curve in data.by_seconds.curves] == [2.0, 2.0]
+    (found,) = data.findings
+    assert (found.facts["label"], found.facts["num_evaluations"]) == ("nsga2", 6)
+    assert found.facts["difference"].verdict == "higher"
+    assert found.facts["difference"].interval.num_values == 3
 
 
 def by_loss(trials, rng):
@@ -213,8 +214,10 @@ def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path
 
 def test_without_a_random_search_nothing_is_claimed(run):
     data = growth_data([run])
-    assert "no random search" in data.words[0]
-    assert data.by_evaluations[0].seeds == (0,)
+    assert [(found.name, found.hint) for found in data.findings] == [
+        ("no_baseline", "random_search")
+    ]
+    assert data.by_evaluations.curves[0].seeds == (0,)
 
 
 @pytest.mark.parametrize("change", ["steps", "batch_size", "narrowing", "costs"])
@@ -242,11 +245,12 @@ def test_a_run_given_twice_counts_once_and_twins_are_told_apart(write_run, trial
     searched = trials_of(4, 2)
     other = load_run(write_run(tmp_path / "z" / "run", searched, sampler="nsga2"))
     data = growth_data([one, two, other])
-    labels = [curve.label for curve in data.by_evaluations]
+    labels = [curve.label for curve in data.by_evaluations.curves]
     assert len(labels) == len(set(labels)) == 3
     assert "n = 3 runs" in data.caption
-    assert data.words[0].startswith("nsga2 less random search after 4 evaluations")
-    assert data.words[0].endswith("one seed decides nothing")
+    (found,) = [finding for finding in data.findings if finding.name == "beside_baseline"]
+    assert found.facts["num_evaluations"] == 4
+    assert not found.facts["difference"].interval.known
 
 
 def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
@@ -255,7 +259,7 @@ def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
         spec = records[place].spec
         records[place] = trials_of.trial(spec, number=place, state="failed", error="NaN")
     data = growth_data([load_run(write_run(tmp_path / "some", records))])
-    (curve,) = data.by_evaluations
+    (curve,) = data.by_evaluations.curves
     assert curve.x == (1, 2, 3, 4, 5, 6)
     assert curve.mean[1] == curve.mean[0]
 
@@ -264,7 +268,7 @@ def test_a_supernets_search_is_left_out_and_said_to_be(write_run, trials_of, tmp
     scored = trials_of(3, evaluator="inherited")
     other = write_run(tmp_path / "super", scored, "supernet_search")
     data = growth_data([run, load_run(other)])
-    assert data.words[-1].endswith("another quantity: super")
+    assert [f.facts["runs"] for f in data.findings if f.name == "left_out"] == [["super"]]
     assert "with seed 0;" in data.caption or data.caption.endswith("with seed 0")
 
 

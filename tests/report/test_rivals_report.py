@@ -18,7 +18,9 @@ def test_counts_are_within_two_percent_of_the_published_ones(name):
 
 
 def test_the_tables_say_what_was_counted():
-    rows = {row[0]: row for row in rivals_grid().rows}
+    grid = rivals_grid()
+    assert [column.unit for column in grid.columns] == ["", "M", "", "", "", "", ""]
+    rows = {row[0]: row for row in grid.rows}
     assert rows["mit_b4"][:3] == ["mit_b4", "64.11", "64.1"]
     assert rows["cswin_s"][4:6] == ["78.10", "78.1"]
     savings = {row[0]: row[1:] for row in savings_grid().rows}

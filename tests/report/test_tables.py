@@ -1,13 +1,12 @@
 """The closing table and frontier.csv."""
 
 import csv
-import io
 
 import pytest
-from rich.console import Console
 
 from hrvit_nas.arch import ArchSpec, get_arch
-from hrvit_nas.report import FRONTIER_COLUMNS, frontier_table, pareto_data, write_frontier_csv
+from hrvit_nas.report import FRONTIER_COLUMNS, frontier_grid, frontier_records, pareto_data
+from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import HistoryPoint, summarise
 
 A, B, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "dddddddddddd")
@@ -32,49 +31,65 @@ def confirmed(trials, record):
     ]
 
 
-def printed(table):
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table)
-    return console.export_text()
+def rows_of(grid):
+    return {row["architecture"]: row for row in grid.records()}
+
+
+AGAINST = "against [b]b1[/b], nearest in cost"
 
 
 def test_table_before_confirmation(trials):
-    text = printed(frontier_table(summarise(trials), title="frontier [of] x"))
-    assert "frontier [of] x" in text
-    assert "[b]b1[/b] (dddddddddddd)" in text  # not read as markup
-    assert "30.00 (n=1)" in text
-    assert "+2.00 (n=1): undecided (reference +100% cost)" in text
-    assert "one seed, so the interval is unknown" in text
-    assert B not in text  # dominated and unconfirmed
+    grid = frontier_grid(summarise(trials), title="frontier [of] x")
+    assert grid.title == "frontier [of] x"
+    rows = rows_of(grid)
+    assert list(rows) == [A, f"[b]b1[/b] ({REF})"]  # B is dominated and unconfirmed
+    assert rows[A] == {
+        "architecture": A,
+        "GMACs": "0.1",
+        "params M": "2",
+        "mIoU %": "30.00 (n=1)",
+        AGAINST: "+2.00 (n=1): undecided (reference +100% cost)",
+    }
+    assert len(grid.notes) == 1  # on what n=1 means
+    assert grid.dim == {1}
 
 
 def test_table_after_confirmation(confirmed):
-    text = printed(frontier_table(summarise(confirmed)))
-    row = next(line for line in text.splitlines() if A in line)
-    assert "32.00 [19.29, 44.71] (n=2)" in row
-    assert " 30.00 " in row  # its score in the search, beside the mean of the other seeds
-    assert "+4.00 [+4.00, +4.00] (n=2): higher" in row
-    assert "interval is unknown" not in text
+    grid = frontier_grid(summarise(confirmed))
+    row = rows_of(grid)[A]
+    assert row["mIoU % [95% interval]"] == "32.00 [19.29, 44.71] (n=2)"
+    assert row["in search"] == "30.00"  # beside the mean of the other seeds
+    assert row[AGAINST].startswith("+4.00 [+4.00, +4.00] (n=2): higher")
+    assert grid.notes == []
 
 
-@pytest.mark.parametrize(("macs", "said"), [(96_000_000, "-4% cost"), (100_400_000, "")])
+@pytest.mark.parametrize(
+    ("macs", "said"), [(96_000_000, " (reference -4% cost)"), (100_400_000, "")]
+)
 def test_table_says_how_far_the_reference_is_in_cost(record, macs, said):
     member = record(arch_id=A, macs=100_000_000, miou=0.30)
     reference = record(arch_id=REF, macs=macs, miou=0.28, purpose="reference", label="b1 scaled")
-    text = printed(frontier_table(summarise([member, reference])))
-    row = next(line for line in text.splitlines() if A in line)
-    assert row.rstrip("│ ").endswith(f"undecided (reference {said})" if said else "undecided")
+    row = rows_of(frontier_grid(summarise([member, reference])))[A]
+    assert row["against b1 scaled, nearest in cost"] == f"+2.00 (n=1): undecided{said}"
 
 
 def test_table_without_references_or_rows(trials):
-    assert "reference" not in printed(frontier_table(summarise(trials[:2])))
-    assert frontier_table(summarise([])).row_count == 0
+    headings = frontier_grid(summarise(trials[:2])).headings
+    assert headings == ["architecture", "GMACs", "params M", "mIoU %"]
+    assert frontier_grid(summarise([])).rows == []
 
 
 def test_table_shows_latency_where_it_is_the_cost(record):
-    text = printed(frontier_table(summarise([record(latency_ms=12.34)], costs=["latency_ms"])))
-    assert "latency ms" in text
-    assert "12.3" in text
+    (row,) = frontier_grid(summarise([record(latency_ms=12.34)], costs=["latency_ms"])).records()
+    assert row["latency ms"] == "12.3"
+
+
+def test_another_cost_keeps_its_unit_apart_from_its_name(record):
+    summary = summarise([record(peak_activation_bytes=3 * 2**20)], costs=["peak_activation_bytes"])
+    grid = frontier_grid(summary)
+    (column,) = [column for column in grid.columns if column.unit == "MiB"]
+    assert column.name == "peak activation memory"
+    assert grid.records()[0][column.heading] == "3"
 
 
 def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
@@ -90,12 +105,11 @@ def test_a_search_by_cross_entropy_has_its_frontier_and_shows_it(record):
     )
     by_miou = summarise([cheap, dear])
     assert [row.arch_id for row in by_miou.frontier] == [A, REF]
-    assert "ranked by" not in printed(frontier_table(by_miou))
+    assert not any("ranked by" in heading for heading in frontier_grid(by_miou).headings)
     by_loss = summarise([cheap, dear], criterion="cross_entropy")
     assert [row.arch_id for row in by_loss.frontier] == [A]
-    table = frontier_table(by_loss)
-    (column,) = [c for c in table.columns if str(c.header) == "cross entropy, nats: ranked by"]
-    assert [str(cell) for cell in column.cells] == ["0.500"]
+    (row,) = frontier_grid(by_loss).records()
+    assert row["cross entropy, nats (ranked by)"] == "0.500"
     data = pareto_data(by_loss, dataset="x")
     assert "frontier by cross entropy" in data.caption
     assert data.y_label == "cross entropy (nats)"
@@ -118,11 +132,10 @@ def test_a_table_has_a_column_for_each_cost(record):
         record(arch_id=B, macs=3 * 10**8, latency_ms=1.5, miou=0.4),
         record(arch_id=REF, macs=10**8, latency_ms=3.0, purpose="reference", label="b1 scaled"),
     ]
-    table = frontier_table(summarise(trials, costs=["macs", "latency_ms"]))
-    cells = {str(c.header): list(map(str, c.cells)) for c in table.columns}
-    assert cells["GMACs"] == ["0.1", "0.1", "0.3"]
-    assert cells["latency ms"] == ["2", "3", "1.5"]
-    beside = cells["against b1 scaled, nearest in cost"]
+    rows = frontier_grid(summarise(trials, costs=["macs", "latency_ms"])).records()
+    assert [row["GMACs"] for row in rows] == ["0.1", "0.1", "0.3"]
+    assert [row["latency ms"] for row in rows] == ["2", "3", "1.5"]
+    beside = [row["against b1 scaled, nearest in cost"] for row in rows]
     assert beside[0].endswith("(reference +50% latency)")
     assert beside[2].endswith("(reference -67% multiply-adds, +100% latency)")
 
@@ -135,20 +148,15 @@ def with_inherited(trials, record):
 
 
 def test_table_shows_inherited_scores_beside_those_of_training_alone(trials, with_inherited):
-    table = frontier_table(summarise(with_inherited))
-    text = printed(table)
-    headings = [str(column.header) for column in table.columns]
-    assert "inherited" in headings
-    assert "inherited" not in printed(frontier_table(summarise(trials)))
-    cells = dict(zip(headings, [list(column.cells) for column in table.columns], strict=True))
-    assert [str(cell) for cell in cells["mIoU %"]] == ["30.00 (n=1)", "28.00 (n=1)"]
-    assert [str(cell) for cell in cells["inherited"]] == ["90.00", ""]
-    assert "ffffffffffff" not in text
+    assert "inherited" not in frontier_grid(summarise(trials)).headings
+    rows = frontier_grid(summarise(with_inherited)).records()
+    assert [row["mIoU %"] for row in rows] == ["30.00 (n=1)", "28.00 (n=1)"]
+    assert [row["inherited"] for row in rows] == ["90.00", ""]
 
 
 def test_csv_holds_both_scores(with_inherited, tmp_path):
     path = tmp_path / "frontier.csv"
-    write_frontier_csv(summarise(with_inherited), path)
+    write_csv(frontier_records(summarise(with_inherited)), path)
     with path.open(newline="", encoding="utf-8") as file:
         scores = {r["arch_id"]: (r["miou"], r["inherited_miou"]) for r in csv.DictReader(file)}
     assert scores == {A: ("0.3", "0.9"), REF: ("0.28", "")}
@@ -156,7 +164,7 @@ def test_csv_holds_both_scores(with_inherited, tmp_path):
 
 def test_csv_has_the_documented_columns_and_the_architecture(confirmed, tmp_path):
     path = tmp_path / "frontier.csv"
-    write_frontier_csv(summarise(confirmed), path)
+    write_csv(frontier_records(summarise(confirmed)), path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(FRONTIER_COLUMNS)
@@ -173,7 +181,7 @@ def test_csv_has_the_documented_columns_and_the_architecture(confirmed, tmp_path
 
 def test_csv_of_one_seed_leaves_the_interval_empty(trials, tmp_path):
     path = tmp_path / "frontier.csv"
-    write_frontier_csv(summarise(trials), path)
+    write_csv(frontier_records(summarise(trials)), path)
     with path.open(newline="", encoding="utf-8") as file:
         assert {(r["miou_low"], r["miou_high"]) for r in csv.DictReader(file)} == {("", "")}
 
@@ -181,7 +189,7 @@ def test_csv_of_one_seed_leaves_the_interval_empty(trials, tmp_path):
 def test_csv_names_the_confirmed_that_fell_behind(confirmed, record, tmp_path):
     fallen = record(arch_id=B, macs=300_000_000, miou=0.1, purpose="confirmation", seed=1)
     path = tmp_path / "frontier.csv"
-    write_frontier_csv(summarise([*confirmed, fallen]), path)
+    write_csv(frontier_records(summarise([*confirmed, fallen])), path)
     with path.open(newline="", encoding="utf-8") as file:
         roles = {row["arch_id"]: row["role"] for row in csv.DictReader(file)}
     assert roles == {A: "frontier", B: "dominated", REF: "reference"}

@@ -1,24 +1,25 @@
 """Trust as table, CSV, words and figure."""
 
 import csv
-import io
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
+from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.report import (
     TRUST_COLUMNS,
     ReportError,
     draw_trust,
     trust_data,
-    trust_table,
+    trust_grid,
+    trust_records,
     trust_verdict,
-    write_trust_csv,
 )
+from hrvit_nas.report.render import markdown, write_csv
+from hrvit_nas.report.section import sentences
 from hrvit_nas.results import Estimate, trust
 
 NUM = 8
@@ -43,35 +44,26 @@ def interval(value, low, high):
     return Estimate(value=value, low=low, high=high, confidence=0.95)
 
 
-def cells(table):
-    console = Console(width=300, record=True, file=io.StringIO())
-    console.print(table)
-    text = console.export_text()
-    return text, [
-        [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
-        for line in text.splitlines()
-        if line[0] in "┃│"
-    ]
+def facts(trust):
+    return {finding.name: finding.facts for finding in trust_verdict(trust)}
 
 
 def test_table_has_a_column_a_name(found, constant):
-    text, rows = cells(trust_table({"mIoU [x]": found, "nothing": constant}, title="of [x]"))
-    assert "of [x]" in text
-    heading, first, second = zip(*rows, strict=True)
-    assert len(heading) == 10
-    assert first[:5] == (
-        "mIoU [x]",
-        found.tau.describe(),
-        found.mean_tau.describe(),
-        found.rho.describe(),
-        found.residual_tau.describe(),
-    )
-    assert first[5:8] == (
-        found.ceiling.describe(),
-        found.residual_ceiling.describe(),
-        found.size_tau.describe(),
-    )
-    assert second[1] == second[8] == "undefined"
+    grid = trust_grid({"mIoU [x]": found, "nothing": constant}, title="of [x]")
+    assert grid.title == "of [x]"
+    assert grid.headings == ["ranked by", "mIoU [x]", "nothing"]
+    assert [column.align for column in grid.columns] == ["left", "right", "right"]
+    first = {row["ranked by"]: row["mIoU [x]"] for row in grid.records()}
+    assert len(first) == 9
+    assert first["tau"] == found.tau.describe()
+    assert first["with mean of seeds"] == found.mean_tau.describe()
+    assert first["rho"] == found.rho.describe()
+    assert first["tau without MACs"] == found.residual_tau.describe()
+    assert first["noise ceiling"] == found.ceiling.describe()
+    assert first["ceiling without MACs"] == found.residual_ceiling.describe()
+    assert first["tau of MACs alone"] == found.size_tau.describe()
+    second = {row["ranked by"]: row["nothing"] for row in grid.records()}
+    assert second["tau"] == second["top-1 regret"] == "undefined"
 
 
 @pytest.mark.parametrize(
@@ -84,74 +76,68 @@ def test_table_has_a_column_a_name(found, constant):
 )
 def test_regret_has_a_unit(found, criterion, estimate, words):
     changed = replace(found, criterion=criterion, regret={1: estimate, 3: estimate, 5: estimate})
-    _, rows = cells(trust_table({"x": changed}))
-    assert rows[8][1] == rows[9][1] == words
-    assert trust_verdict(changed)[-1].endswith(f"top 5, {words}")
+    rows = {row["ranked by"]: row["x"] for row in trust_grid({"x": changed}).records()}
+    assert rows["top-1 regret"] == rows["top-3 regret"] == words
+    assert facts(changed)["regret"] == {"top_1": estimate, "top_3": estimate, "top_5": estimate}
+    assert trust_verdict(changed)[-1].text.endswith(f"top 5, {words}")
 
 
-def test_what_is_sure_is_said(found):
-    sure = interval(0.5, 0.2, 0.8)
-    said = trust_verdict(
-        replace(found, tau=sure, residual_tau=sure, size_gain=sure, ceiling_gain=sure)
-    )
-    head, ranks, beyond, ceiling, above, size, _ = said
-    assert head == (
-        "8 architectures of 0.2 to 1 GMACs, trained alone with seeds 4, 7 and scored by mIoU;"
-        " 95% intervals"
-    )
-    assert ranks == "inherited scores rank architectures: tau stays above 0: 0.50 [0.20, 0.80]"
-    assert beyond.startswith("they rank more than size: without MACs, tau stays above 0")
-    assert beyond.endswith("a curve wants 16 architectures")
-    assert found.ceiling.describe() in ceiling
-    assert above.startswith("inherited scores agree with a seed better than another seed does")
-    assert size.startswith("they rank better than MACs alone, which earn")
+JUDGED = ("tau", "beyond_size", "beside_ceiling", "beside_size")
 
 
-def test_what_cannot_be_told_is_said(found):
-    unsure, weak = interval(0.1, -0.2, 0.4), interval(0.05, -0.3, 0.3)
-    said = trust_verdict(
-        replace(
-            found,
-            num_architectures=16,
-            tau=unsure,
-            residual_tau=unsure,
-            ceiling=weak,
-            size_gain=unsure,
-            ceiling_gain=interval(math.nan, math.nan, math.nan),
-        )
+@pytest.mark.parametrize(
+    ("estimate", "side"),
+    [
+        (interval(0.5, 0.2, 0.8), "above"),
+        (interval(-0.5, -0.8, -0.2), "below"),
+        (interval(0.1, -0.2, 0.4), "both"),
+        (interval(0.1, math.nan, math.nan), "unknown"),
+    ],
+)
+def test_each_interval_is_judged_by_its_side_of_zero(found, estimate, side):
+    changed = replace(
+        found, tau=estimate, residual_tau=estimate, size_gain=estimate, ceiling_gain=estimate
     )
-    _, ranks, beyond, _, nothing, ceiling, size, _ = said
-    assert ranks == (
-        "whether inherited scores rank architectures at all cannot be told: the interval of tau"
-        " holds 0: 0.10 [-0.20, 0.40]"
-    )
-    assert beyond == (
-        "whether they rank anything but size cannot be told: without MACs, the interval of tau"
-        " holds 0: 0.10 [-0.20, 0.40]"
-    )
-    assert nothing.startswith("whether stand-alone scores rank architectures themselves cannot")
-    assert ceiling.endswith("cannot be told: the interval of the difference is unknown")
-    assert "cannot be told: the interval of the difference holds 0" in size
+    said = facts(changed)
+    assert {name: said[name] for name in JUDGED} == {
+        name: {"estimate": estimate, "side": side} for name in JUDGED
+    }
 
 
-def test_the_wrong_way_round_is_said(found):
-    below = interval(-0.5, -0.8, -0.2)
-    said = trust_verdict(
-        replace(found, tau=below, residual_tau=below, size_gain=below, ceiling_gain=below)
-    )
-    assert "wrong way round: tau stays below 0" in said[1]
-    assert "without MACs, tau stays below 0" in said[2]
-    assert said[4].startswith("inherited scores fall short of the noise ceiling: -0.50")
-    assert said[5].startswith("MACs alone rank better")
+def test_a_ceiling_that_is_not_above_zero_is_told(found):
+    weak = replace(found, ceiling=interval(0.05, -0.3, 0.3))
+    sure = replace(found, ceiling=interval(0.5, 0.3, 0.7))
+    assert "ceiling_unknown" in facts(weak)
+    assert "ceiling_unknown" not in facts(sure)
+    assert facts(sure)["ceiling"]["tau"] == sure.ceiling
 
 
 def test_scores_that_do_not_differ_end_the_verdict(constant):
-    _, last = trust_verdict(constant)
-    assert last == "inherited or stand-alone scores do not differ, and rank nothing"
+    assert list(facts(constant)) == ["compared", "nothing_ranked"]
+
+
+def test_the_wording_of_a_trust_report(found, assert_wording):
+    """Each way that a sentence can go, once."""
+    sure, below, unsure = interval(0.5, 0.2, 0.8), interval(-0.5, -0.8, -0.2), interval(0, -0.2, 0)
+    unknown, regret = interval(math.nan, math.nan, math.nan), interval(0.01, 0.0, 0.02)
+    changed = replace(
+        found,
+        tau=sure,
+        residual_tau=unsure,
+        ceiling=interval(0.05, -0.3, 0.3),
+        residual_ceiling=sure,
+        ceiling_gain=unknown,
+        size_gain=below,
+        size_tau=sure,
+        regret={1: regret, 3: regret, 5: regret},
+    )
+    grid = trust_grid({"mIoU": changed}, "against mIoU of training alone")
+    lines = [*markdown(grid).splitlines(), "", *sentences(trust_verdict(changed), HINTS)]
+    assert_wording("trust", lines)
 
 
 def test_csv_has_the_documented_columns(found, constant, tmp_path):
-    write_trust_csv({"mIoU": found, "nothing": constant}, tmp_path / "trust.csv")
+    write_csv(trust_records({"mIoU": found, "nothing": constant}), tmp_path / "trust.csv")
     with (tmp_path / "trust.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert list(first) == list(TRUST_COLUMNS)

@@ -473,9 +473,11 @@ def test_a_reference_outside_the_space_is_known_as_such(make_config, sit):
     references = [parse_arch(row.arch) for row in summary.references]
     outside = outside_space(references, config.load_space())
     assert outside == {row.arch_id for row in summary.references}  # it has one block a branch
-    said = search_verdict(summary, 0, None, outside=outside)
-    assert any("the reference stands outside the space" in line for line in said)
-    assert not any("outside the space" in line for line in search_verdict(summary, 0, None))
+    beside = [f for f in search_verdict(summary, 0, None, outside=outside) if "label" in f.facts]
+    assert [finding.facts["num_outside"] > 0 for finding in beside] == [True] * len(beside)
+    inside = [f for f in search_verdict(summary, 0, None) if "label" in f.facts]
+    assert beside
+    assert [finding.facts["num_outside"] for finding in inside] == [0] * len(beside)
 
 
 def supernet_config(make_config, **changes):

@@ -25,7 +25,8 @@ from hrvit_nas.data import load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.execution import ExecutionError, Resources
 from hrvit_nas.models import build_segmentor
-from hrvit_nas.report import write_frontier_csv
+from hrvit_nas.report import frontier_records
+from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, pareto_front, summarise
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.layout import RunLayout
@@ -230,7 +231,7 @@ def test_a_finished_run_is_extended_and_confirmed(copied, finished):
     assert {f"{row.arch_id}-s{seed}-1.pt" for row in summary.frontier for seed in (3, 4, 5)} <= set(
         weights(copied)
     )
-    write_frontier_csv(summary, copied / "frontier.csv")
+    write_csv(frontier_records(summary), copied / "frontier.csv")
     rows = list(csv.DictReader((copied / "frontier.csv").open()))
     assert {row["num_seeds"] for row in rows if row["confirmed"] == "True"} == {"2"}
 

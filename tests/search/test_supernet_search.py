@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from hrvit_nas._messages import first_fault
 from hrvit_nas.execution import ExecutionError
-from hrvit_nas.report import write_frontier_csv
+from hrvit_nas.report import frontier_records
+from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import gather_trust
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
@@ -140,7 +141,7 @@ def test_both_scores_stand_side_by_side(finished, tmp_path):
     for arch_id, row in searched.items():
         assert (row.inherited_miou, row.search_miou) == (inherited[arch_id], alone[arch_id])
     assert {row.arch_id for row in summary.frontier} <= alone.keys()
-    write_frontier_csv(summary, tmp_path / "frontier.csv")
+    write_csv(frontier_records(summary), tmp_path / "frontier.csv")
     with (tmp_path / "frontier.csv").open() as file:
         rows = {row["arch_id"]: row for row in csv.DictReader(file)}
     for row in summary.frontier:

@@ -103,13 +103,17 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
 def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
     shipped()
     found = validity_of(recipe)
-    (line,) = [
-        s for s in search_verdict(summarise([record()]), 0, None, validity=found) if "Kendall" in s
-    ]
-    assert line.startswith("cross entropy after 150 of 600 steps")
-    assert found.tau.describe() in line
-    assert "8 architectures of a_space, as profile laptop narrows it, 2 seeds" in line
-    (line,) = [
-        s for s in search_verdict(summarise([record()]), 0, None) if "unknown: no table" in s
-    ]
-    assert "--long-steps" in line
+    summary = summarise([record()])
+    (known,) = [f for f in search_verdict(summary, 0, None, validity=found) if f.name == "validity"]
+    assert known.facts == {
+        "step": 150,
+        "steps": 600,
+        "tau": found.tau,
+        "ceiling": found.ceiling,
+        "num_architectures": 8,
+    }
+    assert found.tau.describe() in known.text
+    assert known.hint is None
+    names = {finding.name: finding.hint for finding in search_verdict(summary, 0, None)}
+    assert "validity" not in names
+    assert names["validity_unknown"] == "measure_validity"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,7 @@ from hrvit_nas.search.layout import RunLayout
 
 from ..figures import ReportError
 from ..run import load_run
+from ..section import Hint
 from .build import build_page
 
 LOCAL = "127.0.0.1"
@@ -23,15 +24,23 @@ IDLE_SHARE = 10
 """A page that took a second to make is made again after ten at the soonest."""
 
 
+class PortError(ReportError):
+    """A page cannot be served at a port."""
+
+
 class LivePage:
     """The page of some runs, made again when one of them has gone on and somebody asks.
 
     Args:
         directories: Run directories.
+        hints: What is added to findings; none without.
     """
 
-    def __init__(self, directories: Sequence[Path]) -> None:
+    def __init__(
+        self, directories: Sequence[Path], hints: Mapping[Hint, str] | None = None
+    ) -> None:
         self._directories = tuple(directories)
+        self._hints = hints or {}
         self._lock = Lock()
         self._version = ""
         self._content = b""
@@ -53,7 +62,7 @@ class LivePage:
             if state != self._version and time.monotonic() >= self._due:
                 start = time.monotonic()
                 runs = [load_run(directory) for directory in self._directories]
-                self._content = build_page(runs, live=state).encode()
+                self._content = build_page(runs, live=state, hints=self._hints).encode()
                 self._version = state
                 end = time.monotonic()
                 self._due = end + IDLE_SHARE * (end - start)
@@ -82,7 +91,7 @@ def make_server(page: LivePage, port: int = 0) -> ThreadingHTTPServer:
         port: 0 = any that is free.
 
     Raises:
-        ReportError: The port is taken or not allowed.
+        PortError: The port is taken or not allowed.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,6 +131,4 @@ def make_server(page: LivePage, port: int = 0) -> ThreadingHTTPServer:
     try:
         return ThreadingHTTPServer((LOCAL, port), Handler)
     except (OSError, OverflowError) as error:
-        raise ReportError(
-            f"cannot serve on port {port}: {error}; name another with --port"
-        ) from error
+        raise PortError(f"cannot serve on port {port}: {error}") from error

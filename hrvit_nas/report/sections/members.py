@@ -1,59 +1,20 @@
-"""The table of architectures of a page: figures, drawing, cost by branch, and the spec to copy."""
+"""Architectures with all that is told of them: figures, drawing, cost by branch, specification."""
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from hrvit_nas.arch import Arch, ArchSpec
 from hrvit_nas.cost import Cost, estimate_cost
 from hrvit_nas.results import Ablation, ArchSummary, format_interval
 
-from ..drawing import DrawingData, difference_data, drawing_data, drawing_svg
+from ..drawing import DrawingData, difference_data, drawing_data
 from ..run import ReportedRun
+from ..section import Member
 
 MOST_DRAWINGS = 24
-"""Architectures of a run that are drawn on a page; `--arch` draws any other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A drawing as an image that needs no file.
-
-    Attributes:
-        source: A `data:` address.
-        text: What it shows, for who does not see it.
-        width: Pixels that it is drawn for.
-    """
-
-    source: str
-    text: str
-    width: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """One row of the table.
-
-    Attributes:
-        arch_id: Id of the architecture.
-        cells: By heading of the table.
-        gmacs: Multiply-adds an image, in billions, to filter by.
-        params: Millions of parameters, to filter by.
-        spec: Canonical JSON, to copy.
-        picture: Its drawing; None beyond the first `MOST_DRAWINGS`.
-        branches: Rows of (branch, MMACs, share of them, parameters).
-    """
-
-    arch_id: str
-    cells: dict[str, str]
-    gmacs: float
-    params: float
-    spec: str
-    picture: Picture | None
-    branches: tuple[tuple[str, str, str, str], ...]
+"""Architectures of a run that are drawn in a report; others are drawn when they are asked for."""
 
 
 def search_members(run: ReportedRun) -> list[Member]:
@@ -87,7 +48,7 @@ def ablation_members(
     return members
 
 
-def beside_reference(run: ReportedRun) -> tuple[Picture, ...]:
+def beside_reference(run: ReportedRun) -> tuple[DrawingData, ...]:
     """The reference, the best member, and their difference; empty where there are no two."""
     frontier = [row for row in run.summary.frontier if not row.reference]
     if not frontier:
@@ -106,14 +67,13 @@ def beside_reference(run: ReportedRun) -> tuple[Picture, ...]:
     assert isinstance(first, ArchSpec)
     names = f"{found[0].label} at the run's scale", f"best member {best.arch_id}"
     size, classes = run.image_size, run.num_classes
-    panels = [
+    return (
         drawing_data(first, names[0], image_size=size, num_classes=classes),
         drawing_data(second, names[1], image_size=size, num_classes=classes),
         difference_data(
             first, second, (found[0].label, "best"), image_size=size, num_classes=classes
         ),
-    ]
-    return tuple(_picture(panel) for panel in panels)
+    )
 
 
 def _cells(run: ReportedRun, row: ArchSummary) -> dict[str, str]:
@@ -143,12 +103,11 @@ def _cells(run: ReportedRun, row: ArchSummary) -> dict[str, str]:
 
 def _member(run: ReportedRun, name: str, spec: Arch, scores: dict[str, str], drawn: bool) -> Member:
     cost = estimate_cost(spec, run.image_size, num_classes=run.num_classes)
-    picture = None
+    drawing = None
     if drawn:
-        panel = drawing_data(
+        drawing = drawing_data(
             spec, name or spec.id, image_size=run.image_size, num_classes=run.num_classes
         )
-        picture = _picture(panel)
     return Member(
         arch_id=spec.id,
         cells={
@@ -161,7 +120,7 @@ def _member(run: ReportedRun, name: str, spec: Arch, scores: dict[str, str], dra
         gmacs=cost.macs / 1e9,
         params=cost.params / 1e6,
         spec=spec.to_json(),
-        picture=picture,
+        drawing=drawing,
         branches=_by_branch(cost),
     )
 
@@ -181,21 +140,3 @@ def _by_branch(cost: Cost) -> tuple[tuple[str, str, str, str], ...]:
         )
         for branch, (macs, params) in sorted(sums.items(), key=lambda item: item[0] or math.inf)
     )
-
-
-def _picture(panel: DrawingData) -> Picture:
-    svg = drawing_svg(panel)
-    return Picture(
-        source=f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}",
-        text=_spoken(panel),
-        width=96 * panel.num_columns + 120,
-    )
-
-
-def _spoken(panel: DrawingData) -> str:
-    """The drawing in words: title, then the cells, branch by branch."""
-    cells: Sequence[str] = [
-        f"branch {cell.row + 1}, {panel.column_name} {cell.column + 1}: {', '.join(cell.lines)}"
-        for cell in sorted(panel.cells, key=lambda cell: (cell.row, cell.column))
-    ]
-    return f"{' '.join(panel.title.split())}. {'; '.join(cells)}"

@@ -1,4 +1,4 @@
-"""How the Pareto figure is drawn (matplotlib, on demand)."""
+"""The figure of `pareto_data`, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from .figures import BLUE, FAINT, GREY, INK, VERMILION, one_line, save_figure
-from .pareto import ParetoData, ParetoPanel, ParetoPoint
+import numpy as np
+from numpy.typing import NDArray
+
+from ..figures import BLUE, FAINT, GREY, INK, VERMILION, one_line, save_figure
+from ..pareto import ParetoData, ParetoPanel, ParetoPoint
+from .labels import place_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +28,9 @@ _MANY_POINTS = 300
 _MIN_SPAN = 0.02
 _CAPTION_WIDTH = 46
 _CLOSE, _ASIDE_POINTS = 0.01, 3.5
-_LABEL_OFFSETS = (
-    *((5, -5), (-5, -5), (5, 5), (-5, 5), (0, -8), (0, 8)),
-    *((5, -16), (-5, -16), (0, -22), (0, -36), (0, -50), (0, 22), (0, 36)),
-)
+_MOST_AVOIDED = 2000
+_LINE_BEYOND = 9.0
+"""Points between mark and name beyond which a line joins them."""
 
 
 def draw_pareto(data: ParetoData, path: str | Path) -> None:
@@ -48,12 +51,14 @@ def draw_pareto(data: ParetoData, path: str | Path) -> None:
 
 
 def _draw(figure: Figure, data: ParetoData) -> None:
-    panels = figure.subplots(1, len(data.panels), sharey=True, squeeze=False)[0]
+    num = len(data.panels)
+    panels = figure.subplots(1, num, sharey=True, squeeze=False)[0]
     for axes, panel in zip(panels, data.panels, strict=True):
-        _draw_panel(axes, data, panel)
-    width = _CAPTION_WIDTH * len(data.panels)
+        _draw_searched(axes, data, panel)
+        _draw_marks(axes, data, panel)
+        _set_axes(axes, data, panel)
     panels[0].set_title(
-        fill(one_line(data.caption, 120 * len(data.panels)), width).replace("\n· ", "\n"),
+        fill(one_line(data.caption, 120 * num), _CAPTION_WIDTH * num).replace("\n· ", "\n"),
         loc="left",
         fontsize=_SMALL,
         color=GREY,
@@ -64,7 +69,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         marks,
         labels,
         loc="outside lower center",
-        ncols=len(data.panels) if _sure(data) else 2,
+        ncols=num if _is_shaded(data.panels[0]) else 2,
         fontsize=_SMALL,
         frameon=False,
         labelcolor=INK,
@@ -77,12 +82,8 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         _label_references(figure, axes, panel)
 
 
-def _sure(data: ParetoData) -> bool:
-    """Whether it is known how likely members are on the frontier."""
-    return any(not math.isnan(point.probability) for point in data.panels[0].frontier)
-
-
-def _draw_panel(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
+def _draw_searched(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
+    """What was scored, without intervals, and the steps of the frontier."""
     many = len(panel.searched) > _MANY_POINTS
     if panel.inherited:
         axes.scatter(
@@ -110,9 +111,13 @@ def _draw_panel(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
     if panel.staircase:
         xs, ys = zip(*panel.staircase, strict=True)
         axes.plot(xs, ys, color=_STEPS, linewidth=1.6, zorder=2)
+
+
+def _draw_marks(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
+    """The groups with intervals and outlines."""
     has_bars = any(not math.isnan(point.low) for point in (*panel.frontier, *panel.references))
     bars = f" ({data.confidence:.0%} interval)" if has_bars else ""
-    likely = ", darker = likelier" if _sure(data) else ""
+    likely = ", darker = likelier" if _is_shaded(panel) else ""
     for points, marker, colour, edge, label, zorder in (
         (panel.confirmed_dominated, "o", "white", GREY, "confirmed, dominated", 3),
         (panel.frontier, "o", BLUE, BLUE, f"frontier{bars}{likely}", 5),
@@ -129,7 +134,10 @@ def _draw_panel(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
             label=label,
             zorder=zorder,
         )
-    _set_axes(axes, data, panel)
+
+
+def _is_shaded(panel: ParetoPanel) -> bool:
+    return any(not math.isnan(point.probability) for point in panel.frontier)
 
 
 def _aside(axes: Axes, points: Sequence[ParetoPoint], others: Sequence[ParetoPoint]) -> Transform:
@@ -235,55 +243,71 @@ def _set_axes(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
 
 
 def _label_references(figure: Figure, axes: Axes, panel: ParetoPanel) -> None:
-    """Writes the references' names where they hide least of what is drawn."""
-    import numpy as np
+    """Writes the references' names where they hide neither marks nor each other."""
     from matplotlib.patheffects import withStroke
 
+    named = [point for point in panel.references if point.label]
+    if not named:
+        return
+    where = _aside(axes, panel.references, panel.frontier)
+    texts = [
+        axes.annotate(
+            one_line(point.label, _LABEL_LENGTH),
+            (point.cost, point.score),
+            xycoords=where,
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=_SMALL,
+            color=VERMILION,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+            zorder=7,
+            in_layout=False,
+        )
+        for point in named
+    ]
     figure.draw_without_rendering()  # settles the layout, without which there are no positions
-    drawn = axes.transData.transform(_drawn_points(panel))
+    pixels = figure.dpi / 72
+    sizes = [text.get_window_extent().size / pixels for text in texts]
+    anchors = where.transform([(p.cost, p.score) for p in named]) / pixels
+    marked = [(p.cost, p.score) for p in (*panel.frontier, *panel.confirmed_dominated)]
+    marks = axes.transData.transform(np.reshape(marked, (-1, 2))) / pixels
+    references = where.transform([(p.cost, p.score) for p in panel.references]) / pixels
+    others = axes.transData.transform(_others(panel)) / pixels
     frame = axes.get_window_extent()
-    for point in panel.references:
-        if not point.label:
-            continue
-        choices = []
-        for x, y in _LABEL_OFFSETS:
-            text = axes.annotate(
-                one_line(point.label, _LABEL_LENGTH),
-                (point.cost, point.score),
-                xytext=(x, y),
+    places = place_labels(
+        anchors,
+        sizes,
+        marks=np.concatenate([marks, references]),
+        others=others,
+        frame=(frame.x0 / pixels, frame.y0 / pixels, frame.x1 / pixels, frame.y1 / pixels),
+    )
+    for text, anchor, size, place in zip(texts, anchors, sizes, places, strict=True):
+        corner = np.array(place.corner) - anchor
+        text.set_position(tuple(corner))
+        if place.gap > _LINE_BEYOND:
+            axes.annotate(
+                "",
+                text.xy,
+                xycoords=where,
+                xytext=tuple(np.clip(0, corner, corner + size)),
                 textcoords="offset points",
-                ha="left" if x > 0 else "right" if x < 0 else "center",
-                va="top" if y < 0 else "bottom",
-                fontsize=_SMALL,
-                color=VERMILION,
-                parse_math=False,
-                path_effects=[withStroke(linewidth=2, foreground="white")],
-                zorder=7,
+                arrowprops={"arrowstyle": "-", "color": VERMILION, "linewidth": 0.5, "shrinkA": 0},
+                zorder=5.5,
                 in_layout=False,
             )
-            box = text.get_window_extent()
-            inside = ((drawn >= box.min) & (drawn <= box.max)).all(axis=1)
-            outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0
-            hidden = np.count_nonzero(inside) + abs(y) + 1000 * outside
-            choices.append((hidden, len(choices), text, box))
-        best = min(choices, key=lambda choice: choice[:2])
-        for choice in choices:
-            if choice is not best:
-                choice[2].remove()
-        # The next name must not cover this one.
-        corners = np.linspace(best[3].min, best[3].max, 20)
-        drawn = np.concatenate([drawn, np.repeat(corners, 10, axis=0)])
 
 
-def _drawn_points(panel: ParetoPanel) -> list[tuple[float, float]]:
-    """Positions (in data units) that stand for all that is drawn, the weightiest most often."""
-    points = [(point.cost, point.score) for point in panel.searched]
-    marked = (*panel.frontier, *panel.confirmed_dominated, *panel.references)
-    for point in marked:
-        points += [(point.cost, point.score)] * 80
+def _others(panel: ParetoPanel) -> NDArray[np.float64]:
+    """(num, 2) positions that stand for what else is drawn, in data units."""
+    small = (*panel.searched, *panel.inherited)
+    points = [(p.cost, p.score) for p in small[:: 1 + len(small) // _MOST_AVOIDED]]
+    for point in (*panel.frontier, *panel.confirmed_dominated, *panel.references):
         if not math.isnan(point.low):
             span = point.high - point.low
             points += [(point.cost, point.low + span * step / 60) for step in range(61)]
     for (x0, y0), (x1, y1) in pairwise(panel.staircase):
         points += [(x0 + (x1 - x0) * t / 60, y0 + (y1 - y0) * t / 60) for t in range(61)]
-    return points
+    return np.reshape(points, (-1, 2))
