@@ -250,6 +250,25 @@ def test_a_phone_shows_all_without_scrolling_sideways(open_page, document):
     assert page.locator("nav a").first.is_visible()
 
 
+@pytest.mark.parametrize("width", [1000, 1400])
+def test_drawings_are_shown_whole_where_there_is_room(open_page, document, width):
+    page = open_page(document.as_uri(), width=width)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for place in (".pictures img", ".inside img"):
+        for image in page.locator(place).all():
+            image.scroll_into_view_if_needed()
+    edges = page.evaluate(
+        """[...document.querySelectorAll('.pictures img, .inside img')].map((image) => {
+          const around = image.closest('.scroll, .pictures');
+          return [image.getBoundingClientRect(), around.getBoundingClientRect()]
+            .flatMap((box) => [box.left, box.right]);
+        })"""
+    )
+    assert len(edges) > 6
+    for left, right, first, last in edges:
+        assert first <= left < left + 600 < right <= last
+
+
 def test_marks_differ_without_colour(open_page, document):
     page = open_page(document.as_uri())
     drawn(page, "run-0-pareto")
