@@ -125,7 +125,7 @@ class MlflowLog:
             raise
         except Exception as error:  # of MLflow, of a database, of the network
             raise ConfigError(
-                f"--mlflow {self._shown} cannot be used: {_reason(error)}; give another URI, or"
+                f"MLflow at {self._shown} cannot be used: {_reason(error)}; give another URI, or"
                 " none"
             ) from error
 
@@ -142,7 +142,7 @@ class MlflowLog:
             self._send()
         if self._pending:
             _log.warning(
-                "%d trials are not in MLflow at %s; --resume sends them",
+                "%d trials are not in MLflow at %s; they are sent when the run is continued",
                 len(self._pending),
                 self._shown,
             )
@@ -155,7 +155,7 @@ class MlflowLog:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is not None and experiment.lifecycle_stage != "active":
             raise ConfigError(
-                f"--mlflow {self._shown} has a deleted experiment {name!r}; restore or purge it"
+                f"MLflow at {self._shown} has a deleted experiment {name!r}; restore or purge it"
                 " there, or name another run directory"
             )
         self._experiment = (
@@ -191,7 +191,7 @@ class MlflowLog:
             if not self._warned:
                 _log.warning(
                     "MLflow at %s does not take trials (%s); the run goes on, and they are sent"
-                    " when it answers again, or on --resume",
+                    " when it answers again, or when the run is continued",
                     self._shown,
                     _reason(error),
                 )
@@ -236,7 +236,7 @@ def _prepare(uri: str) -> None:
     """Refuses what cannot work, and sets what MLflow reads when it is imported."""
     if importlib.util.find_spec("mlflow") is None:
         raise ConfigError(
-            "--mlflow needs the package mlflow-skinny; install it with: pip install"
+            "MLflow needs the package mlflow-skinny; install it with: pip install"
             " 'hrvit_nas[mlflow]'"
         )
     os.environ.update(QUIET)
@@ -244,7 +244,7 @@ def _prepare(uri: str) -> None:
         os.environ.setdefault(name, value)
     if uri.startswith("file:") and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
         raise ConfigError(
-            f"--mlflow {uri} needs MLFLOW_ALLOW_FILE_STORE=true in the environment, without which"
+            f"MLflow at {uri} needs MLFLOW_ALLOW_FILE_STORE=true in the environment, without which"
             " MLflow opens no folder; or give a database, such as sqlite:///mlflow.db"
         )
 

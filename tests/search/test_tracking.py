@@ -225,7 +225,7 @@ def test_a_uri_that_does_not_answer_is_refused_in_one_line(tmp_path, closed_port
     with pytest.raises(ConfigError) as refused:
         tracked(tmp_path, [], f"http://ann:secret@127.0.0.1:{closed_port}")
     assert str(refused.value) == (
-        f"--mlflow http://ann:***@127.0.0.1:{closed_port} cannot be used: Failed to establish a"
+        f"MLflow at http://ann:***@127.0.0.1:{closed_port} cannot be used: Failed to establish a"
         " new connection: [Errno 111] Connection refused; give another URI, or none"
     )
 

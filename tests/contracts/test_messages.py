@@ -1,0 +1,64 @@
+"""What the library says names no option of a command: only `cli` knows which mends what."""
+
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import hrvit_nas
+from hrvit_nas.cli.hints import HINTS
+from hrvit_nas.report.section import Hint
+
+PACKAGE = Path(hrvit_nas.__file__).parent
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+|hrvit-(?:search|ablate|report)\b")
+EXCEPTED = {
+    "report/script.py": "options of the scripts in analysis/",
+    "results/provenance.py": "options of git",
+}
+
+
+def said(tree):
+    """Texts of a module that are no docstrings."""
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    documents = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            documents.add(id(node.value))
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            documents.add(id(node.body[0].value))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documents
+        ):
+            yield node.value
+
+
+def library():
+    paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    return sorted(str(path) for path in paths if path.parts[0] != "cli")
+
+
+@pytest.mark.parametrize("name", [name for name in library() if name not in EXCEPTED])
+def test_the_library_names_no_option(name):
+    tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+    assert [text for text in said(tree) if OPTION.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('"""Not --this."""\nx = "but --this"', ["but --this"]),
+        ('f"run hrvit-search {x} a--b -- c"', ["run hrvit-search "]),
+        ('x = "a -- b, c--d"', []),
+    ],
+)
+def test_options_are_recognised(source, found):
+    assert [text for text in said(ast.parse(source)) if OPTION.search(text)] == found
+
+
+def test_every_hint_has_its_words():
+    assert set(HINTS) == set(get_args(Hint))
