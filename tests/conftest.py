@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -75,11 +75,22 @@ KINDS = {
 }
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """In several processes, a file's tests share its fixtures, and those with Ray one runtime."""
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "with Ray" if needs_ray(config.rootpath / file) else file
+
+    return ByFile(config, log)
+
+
+@cache
+def needs_ray(file):
+    return "mark.ray" in file.read_text()
 
 
 @pytest.fixture(scope="session")

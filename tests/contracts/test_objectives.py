@@ -4,7 +4,7 @@ import pytest
 
 from hrvit_nas.objectives import COSTS, CRITERIA, OBJECTIVES, SCORES, known_costs, known_criterion
 from hrvit_nas.results import SCHEMA, ArchSummary, HistoryPoint
-from hrvit_nas.search.tracking import LOGGED
+from hrvit_nas.search.facts import LOGGED
 
 
 def test_a_score_is_a_field_of_the_learning_curve_and_the_other_way_round():

@@ -152,7 +152,7 @@ def follow(heading, copy):
 
 def run(copy, *command):
     """Runs Python with the package of the copy; returns what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    environment = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, "-P", *command], env=environment, cwd=copy, capture_output=True, text=True
     )

@@ -177,7 +177,7 @@ def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_p
     assert losses[summary.frontier[-1].arch_id] == min(losses.values())
     assert summary.probabilities[summary.frontier[-1].arch_id] > 0.3
     data = growth_data([run])
-    (curve,) = data.by_evaluations
+    (curve,) = data.by_evaluations.curves
     dearest, worst = max(trial.macs for trial in trials), max(losses.values())
     points = [(-losses[trial.arch_id], trial.macs) for trial in trials]
     expected = [
@@ -185,15 +185,15 @@ def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_p
     ]
     assert curve.mean == pytest.approx(expected)
     assert all(after <= before for before, after in pairwise(curve.mean))
-    assert data.y_label == "mean attainable cross entropy (nats)"
+    assert data.by_evaluations.y_label == "mean attainable cross entropy (nats)"
     assert f"below the worst cross entropy of all, {worst:.3g}" in data.caption
     by_miou = load_run(write_run(tmp_path / "miou", trials))
     ours, theirs = importance_data(run).targets, importance_data(by_miou).targets
     assert set(ours) == {"cross entropy", "few multiply-adds"}
     assert ours["few multiply-adds"] == theirs["few multiply-adds"]
     assert ours["cross entropy"] != theirs["mIoU"]
-    (words,) = [w for w in search_verdict(summary, 0, run.config.proxy_noise) if "stands on" in w]
-    assert "cross entropy has a deviation of 0.01 nats" in words
+    (noise,) = [f for f in search_verdict(summary, 0, run.config.proxy_noise) if f.name == "noise"]
+    assert "cross entropy has a deviation of 0.01 nats" in noise.text
 
 
 def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path):
@@ -204,7 +204,7 @@ def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path
     points = [(trial.miou, trial.macs, trial.peak_activation_bytes) for trial in trials]
     _, *dearest = map(max, zip(*points, strict=True))
     volume = hypervolume(points, (0.0, *dearest)) / (dearest[0] * dearest[1])
-    assert data.by_evaluations[0].mean[-1] == pytest.approx(100 * volume)
+    assert data.by_evaluations.curves[0].mean[-1] == pytest.approx(100 * volume)
     assert "volume under the frontier from 0 to the highest multiply-adds and peak" in data.caption
     more = load_run(write_run(tmp_path / "more", trials_of(12), costs=costs))
     assert set(importance_data(more).targets) == {

@@ -47,7 +47,8 @@ def test_the_frontier_is_table_figure_and_records_of_the_same_rows(run, tmp_path
     # A run that is only read holds no texts of architectures; its records do.
     specs = run.specs(shown)
     assert [row["arch"] for row in records.rows] == [specs[key].to_json() for key in shown]
-    assert [point.arch_id for point in figure.data.frontier] == [
+    (panel,) = figure.data.panels
+    assert [point.arch_id for point in panel.frontier] == [
         row.arch_id for row in run.summary.frontier
     ]
     assert write_section(section, tmp_path) == ["frontier.png", "frontier.csv"]

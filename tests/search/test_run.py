@@ -144,7 +144,7 @@ def test_the_study_holds_the_search(finished):
         for trial in study.get_trials(states=(TrialState.COMPLETE,))
     }
     assert told == {
-        record.arch_id: objective_values(record, "macs")
+        record.arch_id: objective_values(record, ("macs",))
         for record in records
         if record.purpose == "search"
     }

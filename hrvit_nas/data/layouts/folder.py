@@ -25,6 +25,6 @@ def find(root: Path, classes: Path) -> FileSet:
 
 
 LAYOUT = Layout(
-    root="as camvid, with `--classes FILE.yaml`: `classes: [names]` and optionally `ignore: 255`",
+    root="as camvid, with a YAML file of `classes: [names]` and optionally `ignore: 255`",
     find=find,
 )

@@ -116,12 +116,12 @@ def _points(
     )
 
 
-def _binned(points: Sequence[ParetoPoint], name: str, *, log: bool) -> go.Heatmap:
+def _binned(points: Sequence[ParetoPoint], name: str, score: Objective, *, log: bool) -> go.Heatmap:
     """How many architectures are where, for more than can be drawn one by one."""
     cost = np.array([p.cost for p in points])
-    miou = np.array([p.miou for p in points])
+    scores = np.array([p.score for p in points])
     x = np.log10(cost) if log else cost
-    counts, x_edges, y_edges = np.histogram2d(x, miou, bins=BINS)
+    counts, x_edges, y_edges = np.histogram2d(x, scores, bins=BINS)
     x_middle = (x_edges[:-1] + x_edges[1:]) / 2
     y_middle = (y_edges[:-1] + y_edges[1:]) / 2
     return go.Heatmap(
@@ -133,5 +133,6 @@ def _binned(points: Sequence[ParetoPoint], name: str, *, log: bool) -> go.Heatma
         showscale=False,
         name=f"{name} (counted in bins)",
         showlegend=True,
-        hovertemplate="%{text} architectures<br>about %{x:.4g}, mIoU %{y:.2f}%<extra></extra>",
+        hovertemplate="%{text} architectures<br>about %{x:.4g},"
+        f" {score.word} %{{y:.2f}}{score.level}<extra></extra>",
     )
