@@ -11,8 +11,8 @@ from .errors import INTERRUPTED, NOTHING_TRAINED
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..search.config import RunConfig
     from ..search.opened import Run
-    from ..search.stored import AnyConfig
 
 _HINT = "interrupted; nothing is lost. Continue with: {} --resume {}"
 
@@ -51,21 +51,23 @@ def go(
     return 0 if found else NOTHING_TRAINED
 
 
-def config_to_resume(directory: Path, command: str) -> AnyConfig:
+def config_to_resume(directory: Path, command: str) -> RunConfig:
     """The configuration of a run that a command is to continue.
 
     Raises:
         ConfigError: There is none, or another command continues it.
     """
     from ..search.config_parts import ConfigError
-    from ..search.stored import KINDS, read_config
+    from ..search.kinds import KINDS
+    from ..search.stored import read_config
 
-    config: AnyConfig = read_config(directory)
-    theirs = "hrvit-ablate" if config.kind == "ablation" else "hrvit-search"
-    if theirs != command:
+    config: RunConfig = read_config(directory)
+    kind = KINDS[config.kind]
+    if kind.command is None:
+        raise ConfigError(f"{directory} holds {kind.words}; continue it from Python")
+    if kind.command != command:
         raise ConfigError(
-            f"{directory} holds {KINDS[config.kind][1]}; continue it with {theirs} --resume"
-            f" {directory}"
+            f"{directory} holds {kind.words}; continue it with {kind.command} --resume {directory}"
         )
     return config
 

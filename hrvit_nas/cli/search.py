@@ -308,9 +308,9 @@ def _fields(kind: str) -> dict[str, str]:
 
 def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[SpaceConfig]:
     from ..search.config_parts import ConfigError
+    from ..search.kinds import KINDS
     from ..search.proxy_noise import proxy_noise
     from ..search.run import open_run
-    from ..search.stored import KINDS
 
     for name in sorted(given - _WITH_RESUME - {"resume"}):
         raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
@@ -319,7 +319,7 @@ def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[Sp
     for name, field in {**_fields(config.kind), "calibration": "proxy_noise"}.items():
         if (value := getattr(options, name)) is not None:
             if field not in type(config).model_fields:
-                what = KINDS[config.kind][1]
+                what = KINDS[config.kind].words
                 raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
             changes[field] = value
     if "ranking_seeds" in changes and not changes.get("ranking_check", config.ranking_check):

@@ -18,8 +18,9 @@ from random import Random
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import RunSummary, Stage, TrialRecord, TrialStore, summarise
-from hrvit_nas.search.config import SpaceConfig
-from hrvit_nas.search.stored import AnyConfig, read_config
+from hrvit_nas.search.config import RunConfig, SpaceConfig
+from hrvit_nas.search.kinds import KINDS
+from hrvit_nas.search.stored import read_config
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.genes import Value
 
@@ -43,7 +44,7 @@ class ReportedRun:
     """
 
     directory: Path
-    config: AnyConfig
+    config: RunConfig
     store: TrialStore
     records: tuple[TrialRecord, ...]
     summary: RunSummary
@@ -108,7 +109,7 @@ class ReportedRun:
 
     @cached_property
     def space(self) -> Space | None:
-        """The space that was searched, as it was then; None for an ablation, or if damaged."""
+        """The space that was searched, as it was then; None for a run over none, or if damaged."""
         if self.opened_space is not None or not isinstance(self.config, SpaceConfig):
             return self.opened_space
         try:
@@ -141,10 +142,11 @@ class ReportedRun:
         """Genes of the sample, by id of the architecture.
 
         Raises:
-            ReportError: The run is an ablation, or its space is damaged.
+            ReportError: The run is not over a space, or it is damaged.
         """
         if not isinstance(self.config, SpaceConfig):
-            raise ReportError(f"{self.directory} holds an ablation, which has no genes")
+            words = KINDS[self.config.kind].words
+            raise ReportError(f"{self.directory} holds {words}, which has no genes")
         if self.space is None:
             raise ReportError(f"{self.directory}: its space is damaged, and genes are of a space")
         try:
@@ -179,7 +181,7 @@ def load_run(directory: str | Path) -> ReportedRun:
         StoreError: Its trials cannot be read.
     """
     directory = Path(directory)
-    config: AnyConfig = read_config(directory)
+    config: RunConfig = read_config(directory)
     with _no_collection():
         store = TrialStore(directory, arches=False)
         records = tuple(store.records())

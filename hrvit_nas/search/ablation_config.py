@@ -150,6 +150,11 @@ class AblationConfig(RunConfig):
             seed=seed,
         )
 
+    @property
+    def named_architectures(self) -> tuple[Arch, ...]:
+        """See `RunConfig`."""
+        return tuple(spec for _, spec in self.architectures())
+
     def architectures(self) -> Iterator[tuple[str, Arch]]:
         """Name and architecture of each arm, and of its control after it."""
         for arm in self.arms:

@@ -11,10 +11,9 @@ from ..results import TrialStore
 from ..space import Space, SpaceError
 from ..training import load_supernet
 from .ablation_config import AblationConfig
-from .config import SpaceConfig, SupernetSearchConfig
+from .config import RunConfig, SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
 from .layout import RunLayout
-from .stored import AnyConfig
 from .supernet import build_from
 
 
@@ -37,20 +36,22 @@ def space_of_arms(config: AblationConfig) -> Space | None:
     return space
 
 
-def stored_space(config: AnyConfig) -> Space | None:
-    """The space of a run, as it was stored with it; None for an ablation without supernets.
+def stored_space(config: RunConfig) -> Space | None:
+    """The space of a run, as it was stored with it; None for one that has none.
 
     Raises:
         SpaceError: It is gone, or damaged.
     """
     if isinstance(config, SpaceConfig):
         return config.load_space()
+    if not isinstance(config, AblationConfig):
+        return None
     if config.supernet is not None and config.as_started is None:
         raise SpaceError("the space of its supernets is gone")
     return None if config.as_started is None else Space.from_dict(config.as_started)
 
 
-def with_supernet(config: AnyConfig, path: Path, num_classes: int) -> SupernetSearchConfig:
+def with_supernet(config: RunConfig, path: Path, num_classes: int) -> SupernetSearchConfig:
     """The search with the steps that a supernet was trained for.
 
     Raises:
@@ -84,7 +85,7 @@ def check_buildable(specs: Iterable[Arch]) -> None:
             raise ConfigError(str(error)) from error
 
 
-def check_seeds_grow(directory: Path, before: AnyConfig, now: AnyConfig) -> None:
+def check_seeds_grow(directory: Path, before: RunConfig, now: RunConfig) -> None:
     """Refuses to take seeds from an ablation, whose differences are paired by seed."""
     if isinstance(before, AblationConfig) and len(now.seeds) < len(before.seeds):
         raise ConfigError(

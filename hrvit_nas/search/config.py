@@ -8,11 +8,11 @@ mean something to it, and no other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ..arch import ArchSpec, get_arch, get_hrvit, scale_widths
+from ..arch import Arch, ArchSpec, get_arch, get_hrvit, scale_widths
 from ..data import DataConfig
 from ..execution import Resources
 from ..objectives import OBJECTIVES
@@ -82,6 +82,17 @@ class RunConfig(Frozen):
     def with_latency(self) -> bool:
         """Whether every trial measures its network's latency."""
         return False
+
+    def with_num_classes(self, num_classes: int) -> Self:
+        """The same, for networks of the data set's number of classes."""
+        if self.num_classes is not None:
+            return self
+        return self.model_copy(update={"num_classes": num_classes})
+
+    @property
+    def named_architectures(self) -> tuple[Arch, ...]:
+        """Architectures that it names, which must be such as can be built here."""
+        return ()
 
     @property
     def first_stage(self) -> Stage:
@@ -164,7 +175,7 @@ class SpaceConfig(RunConfig):
         """An architecture's `counted_cost` at the run's image size and number of classes."""
         return counted_cost(spec, self.counted_cost, self.image_size, self.num_classes)
 
-    def with_num_classes(self, num_classes: int) -> SpaceConfig:
+    def with_num_classes(self, num_classes: int) -> Self:
         """The same, its limits too, for networks of the data set's number of classes."""
         if self.num_classes is not None:
             return self
@@ -175,7 +186,7 @@ class SpaceConfig(RunConfig):
             for limit in self.narrowing.limits
         )
         narrowing = self.narrowing.model_copy(update={"limits": limits})
-        return self.model_copy(update={"narrowing": narrowing, "num_classes": num_classes})
+        return super().with_num_classes(num_classes).model_copy(update={"narrowing": narrowing})
 
     def load_space(self) -> Space:
         """The space as the run was started with, else as declared, narrowed as this run asks.
@@ -251,6 +262,11 @@ class AnySearch(SpaceConfig):
         fits = known is not None and known.criterion == self.recipe.criterion
         noise = known.noise if known is not None and fits else None
         return {**super().ranking, "noise": noise, "finalists": self.finalists}
+
+    @property
+    def named_architectures(self) -> tuple[Arch, ...]:
+        """See `RunConfig`."""
+        return tuple(get_arch(name) for name in self.references)
 
     @property
     def num_trials(self) -> int:

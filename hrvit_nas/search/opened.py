@@ -43,7 +43,7 @@ class Run(Generic[C]):
         config: What it is to do.
         data: The data set, loaded once to check it and to fill the node's copy.
         store: The trials.
-        space: Its space, narrowed; None for an ablation without supernets.
+        space: Its space, narrowed; None for a run that has none.
         new: Whether this sitting made the run.
         resources_changed: Whether this sitting asks for other resources than those on record, which
             they replace once they are found to be there.

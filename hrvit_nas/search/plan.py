@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Generic, TypeVar
 
 from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
@@ -27,27 +29,54 @@ from ..space import Space, SpaceError
 from ..space.allocation import scaled_member
 from ..space.by_cost import spread_members
 from .ablation_config import AblationConfig
-from .config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
+from .config import (
+    AnySearch,
+    CalibrationConfig,
+    RunConfig,
+    SpaceConfig,
+    SupernetSearchConfig,
+)
 from .selection import best_inherited, finalists, frontier_members, objective_values
-from .stored import AnyConfig
+
+C = TypeVar("C", bound=RunConfig)
+S = TypeVar("S", bound=AnySearch)
 
 CALIBRATION_DRAWS = 2000
 REFERENCE_GAP = 0.03
 """Share of its cost within which a frontier member makes do with its neighbour's reference."""
 
 
-class Trials(ABC):
-    """Hands out the trials of a run, and knows when to wait for those still running.
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What a plan may need beside the configuration of its run.
+
+    Attributes:
+        seeds: Those of the run's seeds that are wanted now.
+        num_classes: Classes of the data set.
+        space: The run's space, narrowed, where there is one.
+        sampler: What proposes architectures to a search, and is told what came of them.
+    """
+
+    seeds: Sequence[int]
+    num_classes: int
+    space: Space | None = None
+    sampler: Sampler | None = None
+
+
+class Trials(ABC, Generic[C]):
+    """A plan: hands out the trials of a run, and knows when to wait for those still running.
 
     Args:
+        config: Of the run.
         store: Trials done so far; the caller appends to it.
+        resolved: What else there is to go by.
 
     Attributes:
         notes: What the user should know of how it went.
     """
 
-    def __init__(self, store: TrialStore) -> None:
-        self._store = store
+    def __init__(self, config: C, store: TrialStore, resolved: Resolved) -> None:
+        self._config, self._store, self._resolved = config, store, resolved
         self._running: set[TrialKey] = set()
         self._handed_out: set[TrialKey] = set()
         self._number = 1 + max((record.number for record in store.records()), default=-1)
@@ -58,6 +87,12 @@ class Trials(ABC):
     @abstractmethod
     def _all(self) -> Iterator[Trial | None]:
         """Trials in order; None where what comes is made from the results of what came before."""
+
+    @property
+    def _space(self) -> Space:
+        """The run's space; for plans over one."""
+        assert self._resolved.space is not None
+        return self._resolved.space
 
     @property
     def finished(self) -> bool:
@@ -118,19 +153,10 @@ class Trials(ABC):
                     yield trial
 
 
-class AblationTrials(Trials):
+class AblationTrials(Trials[AblationConfig]):
     """Every architecture of an ablation with every seed. Seeds come one after the other, so that an
     unfinished run has whole pairs of the first ones.
-
-    Args:
-        config: The ablation.
-        store: See `Trials`.
-        seeds: Those of its seeds that are wanted.
     """
-
-    def __init__(self, config: AblationConfig, store: TrialStore, seeds: Iterable[int]) -> None:
-        self._config, self._seeds = config, tuple(seeds)
-        super().__init__(store)
 
     def _all(self) -> Iterator[Trial | None]:
         config = self._config
@@ -149,22 +175,12 @@ class AblationTrials(Trials):
                 if trial.key in numbered:  # an arm may be another's control
                     continue
                 numbered.add(trial.key)
-                if seed in self._seeds and trial.key not in done:
+                if seed in self._resolved.seeds and trial.key not in done:
                     yield trial
 
 
-class CalibrationTrials(Trials):
-    """Architectures spread over the cost range, by each recipe with each seed.
-
-    Args:
-        config: The calibration.
-        space: Its space, narrowed.
-        store: See `Trials`.
-    """
-
-    def __init__(self, config: CalibrationConfig, space: Space, store: TrialStore) -> None:
-        self._config, self._space = config, space
-        super().__init__(store)
+class CalibrationTrials(Trials[CalibrationConfig]):
+    """Architectures spread over the cost range, by each recipe with each seed."""
 
     def _all(self) -> Iterator[Trial | None]:
         config, stage = self._config, self._config.first_stage
@@ -174,33 +190,17 @@ class CalibrationTrials(Trials):
             yield from self._not_done(specs, config.seeds, stage, recipe.trained_steps)
 
 
-class SearchTrials(Trials):
+class SearchTrials(Trials[S]):
     """What a search trains: what its sampler proposes, the references of the frontier, and the
     confirming seeds.
 
     Each stage waits for the one before, since it is made from its results.
-
-    Args:
-        config: The search.
-        space: Its space, narrowed.
-        store: See `Trials`.
-        sampler: What proposes architectures, and is told what came of them.
-        num_classes: Classes of the data set.
     """
 
-    def __init__(
-        self,
-        config: AnySearch,
-        space: Space,
-        store: TrialStore,
-        sampler: Sampler,
-        num_classes: int,
-    ) -> None:
-        self._config = config
-        self._space = space
-        self._sampler = sampler
-        self._num_classes = num_classes
-        super().__init__(store)
+    @property
+    def _sampler(self) -> Sampler:
+        assert self._resolved.sampler is not None
+        return self._resolved.sampler
 
     def ended(self, trial: Trial, record: TrialRecord) -> None:
         """See `Trials`; the sampler is told the values of what it proposed."""
@@ -274,7 +274,9 @@ class SearchTrials(Trials):
         metric = self._config.counted_cost
 
         def cost(spec: Arch) -> float:
-            estimate = estimate_cost(spec, self._config.image_size, num_classes=self._num_classes)
+            estimate = estimate_cost(
+                spec, self._config.image_size, num_classes=self._resolved.num_classes
+            )
             return float(getattr(estimate, metric))
 
         preset = get_arch(name)
@@ -290,14 +292,12 @@ class SearchTrials(Trials):
         return list(dict.fromkeys(found))
 
 
-class SupernetSearchTrials(SearchTrials):
+class SupernetSearchTrials(SearchTrials[SupernetSearchConfig]):
     """What a search with a supernet does: what its sampler proposes is scored with the supernet's
     weights, and the best are trained alone before the references. In the end, if asked for, subnets
     spread over the cost range are scored and trained, to tell how far the former ranks as the
     latter.
     """
-
-    _config: SupernetSearchConfig
 
     def _all(self) -> Iterator[Trial | None]:
         config = self._config
@@ -320,34 +320,6 @@ class SupernetSearchTrials(SearchTrials):
             )
             yield from self._not_done(specs, seeds[:1], inherited, config.supernet.steps)
             yield from self._not_done(specs, seeds, trained, steps)
-
-
-def trials_of(
-    config: AnyConfig,
-    space: Space | None,
-    store: TrialStore,
-    sampler: Sampler | None,
-    num_classes: int,
-    seeds: Iterable[int],
-) -> Trials:
-    """What a run is to do, by its kind.
-
-    Args:
-        config: Of the run.
-        space: Its space, where there is one.
-        store: Its trials so far.
-        sampler: What proposes architectures to a search.
-        num_classes: Classes of the data set.
-        seeds: Those of an ablation's seeds that are wanted now.
-    """
-    if isinstance(config, AblationConfig):
-        return AblationTrials(config, store, seeds)
-    assert space is not None
-    if isinstance(config, CalibrationConfig):
-        return CalibrationTrials(config, space, store)
-    assert sampler is not None
-    kind = SupernetSearchTrials if isinstance(config, SupernetSearchConfig) else SearchTrials
-    return kind(config, space, store, sampler, num_classes)
 
 
 def reference_label(preset: str) -> str:

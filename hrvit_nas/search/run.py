@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..arch import ArchSpec, get_arch
+from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
 from ..execution import make_executor
 from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
 from ..samplers import default_population
 from ..samplers.optuna_sampler import OptunaSampler
-from ..space import Space, SpaceError
+from ..space import SpaceError
 from .ablation_config import AblationConfig
 from .ablation_results import measure_latencies
 from .checks import (
@@ -31,20 +31,21 @@ from .checks import (
     stored_space,
     with_supernet,
 )
-from .config import AnySearch
+from .config import AnySearch, RunConfig, SpaceConfig
 from .config_parts import ConfigError
+from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
-from .plan import trials_of
+from .plan import Resolved, Trials
 from .selection import frontier_members, objective_values
-from .stored import AnyConfig, read_config, write_config
+from .stored import read_config, write_config
 from .supernet import ensure_supernet
 from .timeshare import TimeShare
 from .worker import TrialWorker, shared_by_trials
 
 
 def create_run(
-    config: AnyConfig,
+    config: RunConfig,
     directory: Path,
     *,
     data: SegmentationData | None = None,
@@ -66,17 +67,12 @@ def create_run(
     """
     layout = RunLayout(directory)
     check_new(layout)
-    space: Space | None
-    if isinstance(config, AblationConfig):
-        check_buildable(spec for _, spec in config.architectures())
-        space = space_of_arms(config)
-        data = data or load_data(config.data)
-    else:
-        if isinstance(config, AnySearch):
-            check_buildable(get_arch(name) for name in config.references)
-        config.load_space()  # before a data set, which may be large, is read
-        data = data or load_data(config.data)
-        config = config.with_num_classes(data.num_classes)
+    check_buildable(config.named_architectures)
+    # Before a data set, which may be large, is read.
+    space = space_of_arms(config) if isinstance(config, AblationConfig) else stored_space(config)
+    data = data or load_data(config.data)
+    config = config.with_num_classes(data.num_classes)
+    if isinstance(config, SpaceConfig):
         space = config.load_space()
         space.sample(random.Random(config.seed))
         config = config.model_copy(update={"as_started": space.to_dict()})
@@ -113,8 +109,8 @@ def open_run(
         DataError: The data set is at fault.
     """
     layout = RunLayout(directory)
-    recorded: AnyConfig = read_config(directory)
-    config: AnyConfig = read_config(
+    recorded: RunConfig = read_config(directory)
+    config: RunConfig = read_config(
         directory, changes={**(changes or {}), "resources": resources or {}}
     )
     check_seeds_grow(directory, recorded, config)
@@ -182,9 +178,12 @@ def continue_run(
                     observer.supernet,
                 )
             seeds = config.seeds if seed is None else (seed,)
-            trials = trials_of(config, run.space, run.store, sampler, run.data.num_classes, seeds)
+            resolved = Resolved(
+                seeds=seeds, num_classes=run.data.num_classes, space=run.space, sampler=sampler
+            )
+            trials = KINDS[config.kind].trials(config, run.store, resolved)
 
-            def ended(trial: Trial, result: TrialResult, trials: Any = trials) -> None:
+            def ended(trial: Trial, result: TrialResult, trials: Trials[Any] = trials) -> None:
                 record = run.keep(trial, result)
                 trials.ended(trial, record)
                 observer.ended(record, overview.do(partial(_look_over, run)))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,21 +14,12 @@ from .._messages import first_fault
 from ..execution import merged_resources
 from ..results import write_text
 from ..space import SpaceError, load_space
-from .ablation_config import AblationConfig
-from .config import CalibrationConfig, RunConfig, SearchConfig, SpaceConfig, SupernetSearchConfig
+from .config import RunConfig, SpaceConfig
 from .config_parts import ConfigError
+from .kinds import KINDS
 from .layout import RunLayout
 
 C = TypeVar("C", bound=RunConfig)
-AnyConfig: TypeAlias = SearchConfig | SupernetSearchConfig | CalibrationConfig | AblationConfig
-
-KINDS: dict[str, tuple[type[AnyConfig], str]] = {
-    "search": (SearchConfig, "a search"),
-    "supernet_search": (SupernetSearchConfig, "a search with a supernet"),
-    "calibration": (CalibrationConfig, "a calibration"),
-    "ablation": (AblationConfig, "an ablation"),
-}
-"""Configuration of each kind of run, and what a message calls it."""
 _BEFORE_KINDS = {
     *("strategy", "trials", "inherited_criterion", "retrain", "trust", "sampler", "population"),
     *("references", "confirm", "finalists", "initial", "calibrate", "calibration_seeds"),
@@ -49,15 +40,14 @@ def kind_of(content: Mapping[str, Any]) -> str:
     return kind
 
 
-def parse_config(content: Mapping[str, Any]) -> AnyConfig:
+def parse_config(content: Mapping[str, Any]) -> RunConfig:
     """A configuration from plain data.
 
     Raises:
         ConfigError: Its kind is none.
         ValidationError: A field is at fault.
     """
-    model, _ = KINDS[kind_of(content)]
-    return model.model_validate(content)
+    return KINDS[kind_of(content)].config.model_validate(content)
 
 
 def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | None = None) -> C:
@@ -82,16 +72,17 @@ def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | 
         raise ConfigError(f"{directory} holds no run ({path.name} is missing)") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: {_short(error)}") from error
-    model, name = KINDS[content["kind"]]
-    allowed = [kind for kind, _ in KINDS.values() if not wanted or issubclass(kind, wanted)]
-    if model not in allowed:
-        names = " or ".join(name for kind, name in KINDS.values() if kind in allowed)
-        raise ConfigError(f"{directory} holds {name}, not {names}")
+    kind = KINDS[content["kind"]]
+    model = kind.config
+    allowed = [one for one in KINDS.values() if not wanted or issubclass(one.config, wanted)]
+    if kind not in allowed:
+        names = " or ".join(one.words for one in allowed)
+        raise ConfigError(f"{directory} holds {kind.words}, not {names}")
     changes = dict(changes or {})
     given = changes.pop("resources", {})
     for field in changes:
         if field not in model.model_fields:
-            raise ConfigError(f"{directory} holds {name}, which has no {field}")
+            raise ConfigError(f"{directory} holds {kind.words}, which has no {field}")
     config: Any
     try:
         config = model.model_validate(content)
@@ -127,7 +118,7 @@ def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     if "cost" in config:  # it was one
         config["costs"] = [config.pop("cost")]
     kind = kind_of(config)
-    if issubclass(KINDS[kind][0], SpaceConfig) and not isinstance(content.get("space"), dict):
+    if issubclass(KINDS[kind].config, SpaceConfig) and not isinstance(content.get("space"), dict):
         raise ValueError("it has no space")
     return config | ({"as_started": content["space"]} if "space" in content else {})
 
@@ -150,7 +141,7 @@ def _with_kind(config: Mapping[str, Any]) -> dict[str, Any]:
                 "ranking_check": old.get("trust", 0),
                 "ranking_seeds": old.get("calibration_seeds", 2),
             }
-    fields = KINDS[str(new["kind"])][0].model_fields
+    fields = KINDS[str(new["kind"])].config.model_fields
     kept = {
         name: value for name, value in old.items() if name not in _BEFORE_KINDS or name in fields
     }

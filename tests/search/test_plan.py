@@ -25,8 +25,9 @@ from hrvit_nas.results import (
     summarise,
 )
 from hrvit_nas.samplers.first import PRESET_COSTS
+from hrvit_nas.search.kinds import KINDS
 from hrvit_nas.search.layout import RunLayout
-from hrvit_nas.search.plan import calibration_members, outside_space, trials_of
+from hrvit_nas.search.plan import Resolved, calibration_members, outside_space
 from hrvit_nas.search.profiles import load_profile
 from hrvit_nas.search.run import sampler_of
 from hrvit_nas.search.selection import best_inherited, finalists
@@ -42,7 +43,10 @@ class Sitting:
         self.layout, self.space = RunLayout(folder), config.load_space()
         self.store = TrialStore(folder, write=True)
         sampler = None if config.kind == "calibration" else sampler_of(self)
-        self.plan = trials_of(config, self.space, self.store, sampler, CLASSES, config.seeds)
+        resolved = Resolved(
+            seeds=config.seeds, num_classes=CLASSES, space=self.space, sampler=sampler
+        )
+        self.plan = KINDS[config.kind].trials(config, self.store, resolved)
         self.running = []
 
     def hand_out(self, most):

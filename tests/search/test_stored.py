@@ -15,8 +15,9 @@ from hrvit_nas.search.ablation_space import plan_space
 from hrvit_nas.search.arms import make_arms
 from hrvit_nas.search.config import AnySearch, CalibrationConfig, SearchConfig, SupernetSearchConfig
 from hrvit_nas.search.config_parts import ConfigError
+from hrvit_nas.search.kinds import KINDS
 from hrvit_nas.search.layout import RunLayout
-from hrvit_nas.search.stored import KINDS, parse_config, read_config, write_config
+from hrvit_nas.search.stored import parse_config, read_config, write_config
 
 REPOSITORY = Path(__file__).parents[2]
 NOISE = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from hrvit_nas.search.ablation_config import AblationConfig
-from hrvit_nas.search.config import CalibrationConfig, SupernetSearchConfig
+from hrvit_nas.search.config import AnySearch, CalibrationConfig, SupernetSearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 
 from ..figures import ReportError
@@ -54,7 +54,9 @@ def _builders(run: ReportedRun) -> dict[str, Builder]:
     curves: dict[str, Builder] = {"learning": partial(learning, run, shown)}
     if isinstance(config, CalibrationConfig):
         return {"calibration": partial(search.calibration, run, config), **curves}
-    builders = {
+    if not isinstance(config, AnySearch):
+        return {"learning": partial(learning, run, [row.arch_id for row in rows])}
+    builders: dict[str, Builder] = {
         # The rows of its table stand, with all that belongs to them, in the next section.
         "frontier": lambda: replace(search.frontier(run, config), grids=()),
         "members": partial(search.members, run),

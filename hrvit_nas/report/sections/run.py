@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hrvit_nas.search.ablation_config import AblationConfig
-from hrvit_nas.search.config import AnySearch, SupernetSearchConfig
-from hrvit_nas.search.stored import KINDS
+from hrvit_nas.search.config import AnySearch, SpaceConfig, SupernetSearchConfig
+from hrvit_nas.search.kinds import KINDS
 
 from ..grid import Grid, named
 from ..learning import learning_data
@@ -24,10 +24,10 @@ def facts(run: ReportedRun) -> Section:
     failed = len(run.records) - complete
     height, width = run.image_size
     seconds = sum(record.seconds for record in run.records)
-    facts = {"kind": KINDS[config.kind][1]}
+    facts = {"kind": KINDS[config.kind].words}
     if isinstance(config, AblationConfig):
         facts |= {"plan": config.plan, "base": f"{config.base}, widths times {config.factor:g}"}
-    else:
+    elif isinstance(config, SpaceConfig):
         facts |= {"space": config.space, "seed": str(config.seed)}
     if isinstance(config, AnySearch):
         facts |= {"sampler": config.sampler}
