@@ -113,7 +113,7 @@ def blocks(text, heading):
     file = None
     for found in re.finditer(r"(.*?)```python\n(.*?)```", section, re.DOTALL):
         words, code = found.groups()
-        named = re.findall(r"`(hrvit_nas/[\w/]+\.py)`", words)
+        named = re.findall(r"`(hrvit_nas/[\w/]+\.py|replicate\.py)`", words)
         file = named[-1] if named else file
         table = re.findall(r"\bin `([A-Z_]+)`", words)
         yield file, table[-1] if table else None, code
@@ -232,3 +232,27 @@ def test_a_sampler_and_an_objective_are_searched_by(copy, profile):
         if record["purpose"] == "search"
     }
     assert (copy / "run" / "frontier.png").stat().st_size > 10_000
+
+
+def test_a_plan_is_a_module_and_an_entry(copy):
+    assert follow("A plan", copy) == [None, None, "KINDS", None]
+    said = run(copy, "replicate.py").splitlines()
+    records = [json.loads(line) for line in (copy / "replication" / "trials.jsonl").open()]
+    assert len(said) == len(records) == 4
+    assert {record["state"] for record in records} == {"complete"}
+    assert {record["purpose"] for record in records} == {"confirmation"}
+    assert {record["evaluator"] for record in records} == {"trained"}
+    arches = {record["arch_id"] for record in records}
+    pairs = {(record["arch_id"], record["seed"]) for record in records}
+    assert len(arches) == 2
+    assert pairs == {(arch, seed) for arch in arches for seed in (0, 1)}
+    stored = json.loads((copy / "replication" / "config.json").read_text())["config"]
+    assert (stored["kind"], stored["num_classes"]) == ("replication", 10)
+    again = "from pathlib import Path\nfrom types import SimpleNamespace\n"
+    again += "from hrvit_nas.search.run import continue_run, open_run\n"
+    again += "none = SimpleNamespace(started=None, ended=None, supernet=None)\n"
+    again += "run = open_run(Path('replication'))\ncontinue_run(run, none)\nrun.close()"
+    run(copy, "-c", again)  # nothing is left to do
+    run(copy, "-m", "hrvit_nas.cli.report", "replication")
+    page = (copy / "replication" / "report.html").read_text(encoding="utf-8")
+    assert "a replication" in page
