@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from ..search.config import RunConfig
     from ..search.opened import Run
 
+_COMMANDS = {
+    **dict.fromkeys(("search", "supernet_search", "calibration"), "hrvit-search"),
+    "ablation": "hrvit-ablate",
+}
+"""The command that makes and continues each kind of run; of a kind without one, that is Python."""
 _HINT = "interrupted; nothing is lost. Continue with: {} --resume {}"
 
 
@@ -62,13 +67,10 @@ def config_to_resume(directory: Path, command: str) -> RunConfig:
     from ..search.stored import read_config
 
     config: RunConfig = read_config(directory)
-    kind = KINDS[config.kind]
-    if kind.command is None:
-        raise ConfigError(f"{directory} holds {kind.words}; continue it from Python")
-    if kind.command != command:
-        raise ConfigError(
-            f"{directory} holds {kind.words}; continue it with {kind.command} --resume {directory}"
-        )
+    theirs = _COMMANDS.get(config.kind)
+    if theirs != command:
+        how = "from Python" if theirs is None else f"with {theirs} --resume {directory}"
+        raise ConfigError(f"{directory} holds {KINDS[config.kind].words}; continue it {how}")
     return config
 
 

@@ -18,13 +18,11 @@ class Kind:
         config: Its configuration.
         words: What a message calls it.
         trials: Its plan: what is trained, in order.
-        command: The command that makes and continues it; None = Python alone.
     """
 
     config: type[RunConfig]
     words: str
     trials: type[Trials[Any]]
-    command: str | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -32,25 +30,21 @@ KINDS: dict[str, Kind] = {
         config=SearchConfig,
         words="a search",
         trials=SearchTrials,
-        command="hrvit-search",
     ),
     "supernet_search": Kind(
         config=SupernetSearchConfig,
         words="a search with a supernet",
         trials=SupernetSearchTrials,
-        command="hrvit-search",
     ),
     "calibration": Kind(
         config=CalibrationConfig,
         words="a calibration",
         trials=CalibrationTrials,
-        command="hrvit-search",
     ),
     "ablation": Kind(
         config=AblationConfig,
         words="an ablation",
         trials=AblationTrials,
-        command="hrvit-ablate",
     ),
 }
 """By the `kind` of their configurations."""
