@@ -195,9 +195,10 @@ class StrategyRun:
     Attributes:
         strategy: Its name.
         seed: Its seed.
-        attainable: By criterion, mean over cost ceilings, from 0 to the corner, of the best score
-            to be had below them, of the frontier as trained anew: its hypervolume with a corner of
-            the dearest cost and the score of guessing, divided by that cost. mIoU as a fraction,
+        normalised_hypervolume: By criterion, mean over cost ceilings, from 0 to the corner, of the
+            best score to be had below them, of the frontier as trained anew: its hypervolume with a
+            corner of the dearest cost and the score of guessing, divided by that cost.
+            mIoU as a fraction,
             cross entropy in nats (less being better), which for guessing are 0 and the logarithm
             of the number of classes.
         num_retrained: Architectures that were trained anew.
@@ -206,7 +207,7 @@ class StrategyRun:
 
     strategy: str
     seed: int
-    attainable: dict[Criterion, float]
+    normalised_hypervolume: dict[Criterion, float]
     num_retrained: int
     seconds: float
 
@@ -252,7 +253,7 @@ def strategy_run(
     return StrategyRun(
         strategy=name,
         seed=seed,
-        attainable={
+        normalised_hypervolume={
             "miou": area("miou", 0.0),
             "cross_entropy": guessing - area("cross_entropy", -guessing),
         },
@@ -264,10 +265,10 @@ def strategy_run(
 def strategy_scores(
     runs: Iterable[StrategyRun], criterion: Criterion
 ) -> dict[str, dict[int, float]]:
-    """Attainable score by strategy and seed, in the order of the runs."""
+    """Normalised hypervolume by strategy and seed, in the order of the runs."""
     scores: dict[str, dict[int, float]] = {}
     for run in runs:
-        scores.setdefault(run.strategy, {})[run.seed] = run.attainable[criterion]
+        scores.setdefault(run.strategy, {})[run.seed] = run.normalised_hypervolume[criterion]
     return scores
 
 
@@ -286,8 +287,8 @@ def strategy_differences(
 def strategies_markdown(runs: Sequence[StrategyRun]) -> str:
     """A row a strategy, then the differences in words."""
     lines = [
-        "| strategy | seeds | core-seconds a run | trained anew | mean attainable mIoU, % |"
-        " mean attainable cross entropy, nats |",
+        "| strategy | seeds | core-seconds a run | trained anew | normalised hypervolume: mIoU, % |"
+        " normalised hypervolume: cross entropy, nats |",
         "|---|---|---|---|---|---|",
     ]
     entropies = _intervals(runs, "cross_entropy")
@@ -335,8 +336,10 @@ def _intervals(runs: Iterable[StrategyRun], criterion: Criterion) -> dict[str, I
 
 def _draw(figure: Figure, runs: Sequence[StrategyRun], caption: str) -> None:
     left, right = figure.subplots(1, 2)
-    _draw_criterion(left, runs, "miou", 100.0, "mean attainable mIoU (%)")
-    _draw_criterion(right, runs, "cross_entropy", 1.0, "mean attainable cross entropy (nats)")
+    _draw_criterion(left, runs, "miou", 100.0, "normalised hypervolume: mIoU (%)")
+    _draw_criterion(
+        right, runs, "cross_entropy", 1.0, "normalised hypervolume: cross entropy (nats)"
+    )
     counts = sorted({len(by_seed) for by_seed in strategy_scores(runs, "miou").values()})
     seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
     figure.suptitle(
@@ -353,7 +356,9 @@ def _draw_criterion(
 ) -> None:
     intervals = _intervals(runs, criterion)
     for position, (name, interval) in enumerate(intervals.items()):
-        values = [scale * run.attainable[criterion] for run in runs if run.strategy == name]
+        values = [
+            scale * run.normalised_hypervolume[criterion] for run in runs if run.strategy == name
+        ]
         axes.scatter(
             [position - 0.15] * len(values),
             values,

@@ -1,8 +1,8 @@
-"""The published architectures, their rivals, and an allocation brought to another size.
+"""The published architectures, their baselines, and an allocation brought to another size.
 
 HRViT's widths, block counts, strip widths, ratios and head dims are those of Gu et al. (CVPR 2022),
 table of configurations; MiT's those of Xie et al. (NeurIPS 2021), CSWin's those of Dong et al.
-(CVPR 2022). Rivals have the head widths of the HRViT that they are published beside.
+(CVPR 2022). Baselines have the head widths of the HRViT that they are published beside.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ REFERENCES: tuple[str, ...] = tuple(_REFERENCES)
 
 
 def get_arch(name: str) -> Arch:
-    """Returns a preset or a rival by name.
+    """Returns a preset or a baseline by name.
 
     Raises:
         ArchError: None has that name.

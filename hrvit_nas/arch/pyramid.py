@@ -1,4 +1,4 @@
-"""Rivals of HRViT: pyramids of four stages, one resolution after the other.
+"""Baselines of HRViT: pyramids of four stages, one resolution after the other.
 
 `mit` is the encoder of SegFormer (Xie et al., NeurIPS 2021), `cswin` CSWin Transformer (Dong et
 al., CVPR 2022). Both take HRViT's segmentation head here, on the maps of their four stages.
@@ -68,7 +68,7 @@ class PyramidStage:
 @final
 @dataclass(frozen=True, kw_only=True)
 class PyramidSpec(Identified):
-    """One rival, complete: a network can be built from this and a number of classes.
+    """One baseline, complete: a network can be built from this and a number of classes.
 
     Attributes:
         family: `mit` or `cswin`.

@@ -60,7 +60,7 @@ Examples:
   hrvit-ablate published_components --data camvid --data-root DIR
   hrvit-ablate published_components --only des,mix_cfn --seeds 5
   hrvit-ablate components_on_searched --base runs/heterogeneous_branches-20260101-120000
-  hrvit-ablate rivals --only mit_b0,cswin_ti --data camvid --data-root DIR
+  hrvit-ablate baselines --only mit_b0,cswin_ti --data camvid --data-root DIR
   hrvit-ablate published_components --cheap --supernet-steps 300
   hrvit-ablate --resume runs/published_components-20260101-120000 --seeds 5
 """
@@ -92,7 +92,7 @@ class AblateOptions:
         str | None,
         typer.Argument(
             help="Name of a plan, or path of a YAML file. Shipped: published_components,"
-            " strip_width, branch_allocation, components_on_searched, rivals.",
+            " strip_width, branch_allocation, components_on_searched, baselines.",
             show_default=False,
         ),
     ] = None

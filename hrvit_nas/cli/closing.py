@@ -21,7 +21,7 @@ from ..search.opened import Run
 from .hints import HINTS
 from .running import say
 
-TRUST_WORDS_NAME = "trust.txt"
+CONSISTENCY_WORDS_NAME = "ranking_consistency.txt"
 
 
 def announce(console: Console, run: Run[SpaceConfig]) -> None:
@@ -50,12 +50,12 @@ def _plan(config: SpaceConfig) -> str:
         )
     if isinstance(config, SupernetSearchConfig):
         count = config.ranking_check
-        trust = f", {count} members to tell how far to trust that" if count else ""
+        check = f", {count} architectures to check that ranking" if count else ""
         return (
             f"a supernet of {config.supernet.steps} steps, {config.trials} architectures scored by"
             f" {UNITS[config.searched_by][0]} with its weights, sampler {config.sampler}, the best"
             f" {config.retrain} trained alone for"
-            f" {steps}{trust}, seed {config.seed}, {_confirming(config)}"
+            f" {steps}{check}, seed {config.seed}, {_confirming(config)}"
         )
     assert isinstance(config, AnySearch)
     return (
@@ -135,16 +135,16 @@ def _show(console: Console, run: ReportedRun, section: Section) -> None:
 
 
 def _close_supernet(console: Console, run: ReportedRun, config: SupernetSearchConfig) -> None:
-    """How far the inherited scores can be trusted, as far as this run says."""
+    """Ranking consistency of the inherited scores, as far as this run says."""
     try:
-        section = search.trust(run, config)
+        section = search.ranking_consistency(run, config)
     except ReportError as error:
         say(console, str(error))
         return
     _show(console, run, section)
     if section.records:
         words = sentences(section.findings, HINTS)
-        write_text(run.directory / TRUST_WORDS_NAME, "\n".join(words) + "\n")
+        write_text(run.directory / CONSISTENCY_WORDS_NAME, "\n".join(words) + "\n")
 
 
 def _close_calibration(console: Console, run: ReportedRun, config: CalibrationConfig) -> None:

@@ -13,7 +13,7 @@ HINTS: Mapping[Hint, str] = {
     "calibrate": "--calibrate-proxy N makes one, and --calibration names it, also with --resume",
     "measure_validity": "--calibrate-proxy N --long-steps M measures it for training alone",
     "measure_long": "--long-steps N measures it",
-    "measure_ranking": "--resume with --trust N measures it",
+    "measure_ranking": "--resume with --ranking-check N measures it",
     "shorter_schedule": "--steps {steps} would be another, shorter schedule",
     "random_search": "hrvit-search --sampler random makes one",
 }

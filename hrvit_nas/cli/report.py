@@ -67,9 +67,9 @@ def report(
     """Shows runs as one HTML page that needs no network, or draws architectures.
 
     The page holds frontiers with intervals over seeds, hypervolume over evaluations and compute,
-    genes with brushing and importance, allocation over branches, learning curves, trust in a
-    supernet, ablations, and every frontier member with its drawing and its ArchSpec to copy. The
-    runs are only read, and may still go on.
+    genes with brushing and importance, allocation over branches, learning curves, ranking
+    consistency of a supernet, ablations, and every frontier member with its drawing and its
+    ArchSpec to copy. The runs are only read, and may still go on.
     """
     directories = runs or []
     if arch:

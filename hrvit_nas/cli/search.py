@@ -54,7 +54,7 @@ Examples:
   hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
   hrvit-search --space heterogeneous_branches --initial hrvit_b1 --confirm 3
   hrvit-search --space heterogeneous_branches --calibrate-proxy 12 --long-steps 600
-  hrvit-search --space heterogeneous_branches --strategy supernet --trust 6
+  hrvit-search --space heterogeneous_branches --strategy supernet --ranking-check 6
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
   hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
@@ -118,7 +118,7 @@ class SearchOptions:
         int | None,
         typer.Option(help="Of the scored, how many of the best to train alone. Default: 4."),
     ] = None
-    trust: Annotated[
+    ranking_check: Annotated[
         int | None,
         typer.Option(
             min=1,
@@ -151,7 +151,7 @@ class SearchOptions:
         typer.Option(
             help="Architectures, separated by commas, to train beside the frontier, each scaled to"
             " its members' costs: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
-            " `rivals`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
+            " `baselines`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
         ),
     ] = None
     initial: Annotated[
@@ -194,7 +194,9 @@ class SearchOptions:
     ] = None
     calibration_seeds: Annotated[
         int | None,
-        typer.Option(help="Seeds of each member of a calibration or trust report. Default: 2."),
+        typer.Option(
+            help="Seeds of each architecture of a calibration or ranking check. Default: 2."
+        ),
     ] = None
     wanted_tau: Annotated[
         float | None,
@@ -225,9 +227,9 @@ class SearchOptions:
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --trials, --confirm, --finalists,"
-            " --retrain, --trust, --calibration, --calibration-seeds, --wanted-tau, --mlflow,"
-            " --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may be"
-            " given with it."
+            " --retrain, --ranking-check, --calibration, --calibration-seeds, --wanted-tau,"
+            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
+            " be given with it."
         ),
     ] = None
 
@@ -258,12 +260,12 @@ _FIELDS = {
     "confirm": "confirm",
     "finalists": "finalists",
     "retrain": "retrain",
-    "trust": "ranking_check",
+    "ranking_check": "ranking_check",
     "calibration_seeds": "num_seeds",
     "wanted_tau": "wanted_tau",
 }
 """Fields of configurations by the options that set them, which may also be given on resume."""
-_OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "trust"}
+_OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "ranking_check"}
 _OF_SEARCH = {
     *("strategy", "trials", "sampler", "population", "references", "initial", "confirm"),
     "finalists",
@@ -290,8 +292,8 @@ def _check_kind(given: set[str], strategy: Strategy) -> None:
         misplaced |= dict.fromkeys(_OF_SEARCH, why)
     else:
         misplaced["wanted_tau"] = "needs --calibrate-proxy"
-        if "trust" not in given:
-            misplaced["calibration_seeds"] = "needs --calibrate-proxy or --trust"
+        if "ranking_check" not in given:
+            misplaced["calibration_seeds"] = "needs --calibrate-proxy or --ranking-check"
         if strategy is not Strategy.SUPERNET:
             misplaced |= dict.fromkeys(_OF_SUPERNET, "needs --strategy supernet")
     if "supernet" in given:
@@ -323,7 +325,7 @@ def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[Sp
                 raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
             changes[field] = value
     if "ranking_seeds" in changes and not changes.get("ranking_check", config.ranking_check):
-        raise ConfigError("--calibration-seeds needs --trust: no ranking is checked so far")
+        raise ConfigError("--calibration-seeds needs --ranking-check: no ranking is checked so far")
     if options.calibration is not None:
         changes["proxy_noise"] = proxy_noise(options.calibration, config)
     return open_run(directory, changes, given_resources(options))

@@ -1,4 +1,4 @@
-"""Closed-form work, parameters and peak activations of the rivals.
+"""Closed-form work, parameters and peak activations of the baselines.
 
 Mirrors `hrvit_nas.models.cswin` and `hrvit_nas.models.mit`, an operator at a time, as `terms` does
 for HRViT. Stage i of a pyramid stands as branch i of module i in a breakdown.

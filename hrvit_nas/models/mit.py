@@ -1,6 +1,6 @@
 """MiT, the encoder of SegFormer (Xie et al., NeurIPS 2021), as Hugging Face `transformers` has it.
 
-Needs the extra `rivals`. Nothing is downloaded: networks start from our own initialisation.
+Needs the extra `baselines`. Nothing is downloaded: networks start from our own initialisation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MiT(nn.Module):
             from transformers import SegformerConfig, SegformerModel
         except ImportError as error:
             raise MissingExtraError(
-                "mit needs Hugging Face transformers; pip install 'hrvit_nas[rivals]'"
+                "mit needs Hugging Face transformers; pip install 'hrvit_nas[baselines]'"
             ) from error
         stages = spec.stages
         config = SegformerConfig(

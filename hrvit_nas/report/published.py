@@ -1,4 +1,4 @@
-"""Published results of HRViT and its rivals, each with the SegFormer head, at full scale."""
+"""Published results of HRViT and its baselines, each with the SegFormer head, at full scale."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ RESULTS: tuple[PublishedResult, ...] = (
     *_of("cswin_s", 37.3, 78.1, 49.93, 82.58, "c"),
 )
 """Gu et al. (CVPR 2022); Xie et al. (NeurIPS 2021) for MiT. Parameters and multiply-adds of the
-rivals were counted for ADE20K, and those of CSWin and MiT-B0 read off charts."""
+baselines were counted for ADE20K, and those of CSWin and MiT-B0 read off charts."""
 FAMILIES = {"hrvit": "HRViT", "mit": "MiT", "cswin": "CSWin"}
 """Families of networks, by the start of a preset's name."""
 

@@ -12,6 +12,12 @@ from .calibration import (
     calibrate_criteria,
     score_table,
 )
+from .consistency import (
+    ConsistencyScores,
+    RankingConsistency,
+    gather_consistency,
+    ranking_consistency,
+)
 from .estimates import Estimate
 from .files import replacing, write_csv, write_text
 from .frontier import (
@@ -47,7 +53,6 @@ from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
 from .store import StoreError, TrialStore
 from .summary import RunSummary, summarise
-from .trust import Trust, TrustScores, gather_trust, trust
 
 __all__ = [
     "SCHEMA",
@@ -63,6 +68,7 @@ __all__ = [
     "Calibration",
     "CalibrationError",
     "Column",
+    "ConsistencyScores",
     "CostName",
     "Criterion",
     "Effect",
@@ -75,6 +81,7 @@ __all__ = [
     "Interval",
     "PairedDifference",
     "Purpose",
+    "RankingConsistency",
     "RunSummary",
     "ScoreTable",
     "Stage",
@@ -85,8 +92,6 @@ __all__ = [
     "TrialRecord",
     "TrialResult",
     "TrialStore",
-    "Trust",
-    "TrustScores",
     "VarianceComponents",
     "ablate",
     "branch_traits",
@@ -95,7 +100,7 @@ __all__ = [
     "compare_allocation",
     "format_interval",
     "frontier_probability",
-    "gather_trust",
+    "gather_consistency",
     "gene_importance",
     "hypervolume",
     "hypervolume_curve",
@@ -105,10 +110,10 @@ __all__ = [
     "paired_difference",
     "pareto_front",
     "provenance",
+    "ranking_consistency",
     "replacing",
     "score_table",
     "summarise",
-    "trust",
     "write_csv",
     "write_text",
 ]

@@ -132,7 +132,7 @@ def hypervolume_curve(
         ValueError: As `hypervolume`.
     """
     losses, corner = _losses_and_corner(points, reference, maximize)
-    return _growth(losses, corner)
+    return _increments(losses, corner)
 
 
 def _volume(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
@@ -148,13 +148,13 @@ def _volume(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
     # In slices along the last objective, a point is there from its own value on.
     losses = losses[np.argsort(losses[:, -1], kind="stable")]
     heights = np.diff(np.append(losses[:, -1], corner[-1]))
-    return float(heights @ _growth(losses[:, :-1], corner[:-1]))
+    return float(heights @ _increments(losses[:, :-1], corner[:-1]))
 
 
-def _growth(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
+def _increments(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
     """`_volume` of the first point, of the first two, and so on."""
     if len(corner) == 2:
-        return _growth_2d(losses, corner)
+        return _increments_2d(losses, corner)
     volumes = np.empty(len(losses))
     front = losses[:0]
     volume = 0.0
@@ -166,7 +166,7 @@ def _growth(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray
     return volumes
 
 
-def _growth_2d(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
+def _increments_2d(losses: NDArray[np.float64], corner: NDArray[np.float64]) -> NDArray[np.float64]:
     edge, floor = (float(value) for value in corner)
     lefts: list[float] = []  # rising first losses of the frontier so far
     levels: list[float] = []  # its second losses, which fall

@@ -190,7 +190,7 @@ class RunSummary:
             inherited=tuple(record for record in self.inherited if record.arch_id in left),
         )
 
-    def rivals(self, row: ArchSummary) -> tuple[tuple[ArchSummary, PairedDifference], ...]:
+    def alternatives(self, row: ArchSummary) -> tuple[tuple[ArchSummary, PairedDifference], ...]:
         """Compares a row with every other one that was trained under its conditions.
 
         These are confirmed where it is, and share a seed with it. References are among them: one
@@ -200,7 +200,7 @@ class RunSummary:
             row: What is compared.
 
         Returns:
-            Each rival, the highest mean first, and the difference (row minus rival, fraction of
+            Each, the highest mean first, and the difference (row minus it, fraction of
             mIoU).
         """
         others = [
@@ -270,17 +270,17 @@ class RunSummary:
             The reference, and the difference (row minus reference, fraction of mIoU); `None`
             if the row is a reference itself or no reference shares a seed with it.
         """
-        rivals = [
+        others = [
             reference
             for reference in self.references
             if reference.label == label
             and reference.confirmed == row.confirmed
             and reference.scores.keys() & row.scores.keys()
         ]
-        if row.reference or not rivals:
+        if row.reference or not others:
             return None
         cost = self.costs[0]
-        nearest = min(rivals, key=lambda rival: abs(rival.cost(cost) - row.cost(cost)))
+        nearest = min(others, key=lambda other: abs(other.cost(cost) - row.cost(cost)))
         return nearest, paired_difference(row.scores, nearest.scores, self.confidence)
 
 

@@ -219,7 +219,7 @@ class AnySearch(SpaceConfig):
             score and the least `costs`.
         sampler: Optuna sampler that proposes them.
         population: NSGA-II's population; None = from the number of trials.
-        references: Presets, rivals among them, whose allocation, scaled to the cost of each
+        references: Presets, baselines among them, whose allocation, scaled to the cost of each
             frontier member, is trained beside it.
         confirm: Further seeds that the finalists and the references are trained with.
         finalists: How many of the frontier's members those are: the ones that dominate most

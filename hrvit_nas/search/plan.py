@@ -15,13 +15,13 @@ from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
 from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
+    ConsistencyScores,
     Stage,
     Trial,
     TrialKey,
     TrialRecord,
     TrialStore,
-    TrustScores,
-    gather_trust,
+    gather_consistency,
 )
 from ..results.records import CALIBRATING
 from ..samplers import Sampler, SpaceExhaustedError
@@ -362,9 +362,9 @@ def calibration_members(space: Space, config: SpaceConfig, count: int) -> list[A
     return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
 
 
-def trust_scores(
+def consistency_scores(
     records: Iterable[TrialRecord], space: Space, config: SupernetSearchConfig
-) -> TrustScores:
-    """Both kinds of score of the members that tell how far to trust a supernet's."""
+) -> ConsistencyScores:
+    """Both kinds of score of the architectures that check the ranking of a supernet."""
     members = calibration_members(space, config, config.ranking_check)
-    return gather_trust(records, [spec.id for spec in members], ranking_seeds(config))
+    return gather_consistency(records, [spec.id for spec in members], ranking_seeds(config))

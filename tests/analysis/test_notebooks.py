@@ -128,7 +128,7 @@ def test_pareto(execute, searched):
     )
     assert shown.errors == ""
     assert f"{best.arch_id}: highest mean of what was searched within" in shown.text
-    assert f"of {len(summary.rivals(best))} rivals" in shown.text
+    assert f"of {len(summary.alternatives(best))} others" in shown.text
     assert "seeds [1, 2], confirmed" in shown.text
     score = f"{100 * best.scores[1]:.2f} %"
     assert (

@@ -29,7 +29,7 @@ def run(strategy, seed, miou, entropy=1.0):
     return StrategyRun(
         strategy=strategy,
         seed=seed,
-        attainable={"miou": miou, "cross_entropy": entropy},
+        normalised_hypervolume={"miou": miou, "cross_entropy": entropy},
         num_retrained=3,
         seconds=100.0,
     )
@@ -44,9 +44,11 @@ def test_of_trials_the_confirming_scores_count_and_their_area_is_the_mean_over_c
     ]
     found = strategy_run("trials", 3, rows, corner_macs=100, num_classes=10)
     # Of 100 ceilings the first 20 leave nothing, the next 40 the first and the rest the second.
-    assert found.attainable["miou"] == pytest.approx((40 * 0.2 + 40 * 0.4) / 100)
+    assert found.normalised_hypervolume["miou"] == pytest.approx((40 * 0.2 + 40 * 0.4) / 100)
     worst = math.log(10)
-    assert found.attainable["cross_entropy"] == pytest.approx((20 * worst + 40 * 1.5 + 20) / 100)
+    assert found.normalised_hypervolume["cross_entropy"] == pytest.approx(
+        (20 * worst + 40 * 1.5 + 20) / 100
+    )
     assert (found.seed, found.num_retrained, found.seconds) == (3, 2, 1.5 * 3)
 
 
@@ -58,7 +60,7 @@ def test_of_a_supernet_what_was_trained_alone_counts(record):
     found = strategy_run(
         "supernet", 0, rows, corner_macs=100, num_classes=10, supernet_seconds=40.0
     )
-    assert found.attainable["miou"] == pytest.approx(0.15)
+    assert found.normalised_hypervolume["miou"] == pytest.approx(0.15)
     assert found.seconds == 43.0
 
 
@@ -87,7 +89,7 @@ def test_the_figure_says_what_it_shows(tmp_path):
     draw_strategies([run("a", 0, 0.2), run("a", 1, 0.3)], path, caption="CamVid")
     text = path.read_text()
     assert "mean of 2 seeds, 95% interval" in text
-    assert "mean attainable mIoU (%)" in text
+    assert "normalised hypervolume: mIoU (%)" in text
     with pytest.raises(ReportError, match="nothing to draw"):
         draw_strategies([], path, caption="")
 

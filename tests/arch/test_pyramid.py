@@ -1,4 +1,4 @@
-"""The specs of the rivals, and their scaling."""
+"""The specs of the baselines, and their scaling."""
 
 import json
 
@@ -91,7 +91,7 @@ def test_a_scaled_pyramid_keeps_all_but_its_widths(spec, factor):
 
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("target", [4e7, 2e8])
-def test_a_rival_is_brought_to_a_cost(name, target):
+def test_a_baseline_is_brought_to_a_cost(name, target):
     def macs(spec):
         return float(estimate_cost(spec, (96, 128)).macs)
 

@@ -124,14 +124,14 @@ def test_ids_are_frozen():
     assert get_arch("hrvit_b2").id == "39f906374b09"
     assert get_arch("hrvit_b3").id == "e4b6bc78f4de"
     assert scale_widths(B1, 0.25).id == "72e8368f78b3"
-    rivals = {
+    baselines = {
         "hrnet_cswin": "3927fbc54427",
         "mit_b0": "45f86e1c95d7",
         "mit_b4": "3520f93d009b",
         "cswin_ti": "39c94d1b39ee",
         "cswin_s": "0c61029a0491",
     }
-    assert {name: get_arch(name).id for name in rivals} == rivals
+    assert {name: get_arch(name).id for name in baselines} == baselines
 
 
 def test_a_field_added_later_stands_in_the_json_only_where_it_is_set():

@@ -304,7 +304,7 @@ def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan):
     ("arguments", "message"),
     [
         (("branch_allocation", "--cheap"), "a supernet cannot bring arms to equal MACs"),
-        (("rivals", "--cheap", "--only", "cswin_ti"), "'cswin_ti' is another architecture"),
+        (("baselines", "--cheap", "--only", "cswin_ti"), "'cswin_ti' is another architecture"),
         (("strip_width", "--supernet-steps", 3), "--supernet-steps needs --cheap"),
         (("strip_width", "--cheap", "--supernet-steps", 0), "steps"),
     ],

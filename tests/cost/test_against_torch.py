@@ -42,7 +42,7 @@ def test_macs_of_a_preset_are_fvcores():
 
 
 @pytest.mark.parametrize("name", ["mit_b0", "cswin_ti", "hrnet_cswin"])
-def test_macs_of_rivals_are_fvcores(name):
+def test_macs_of_baselines_are_fvcores(name):
     spec, size = scale_widths(get_arch(name), 0.25), (101, 75)
     model = build_segmentor(spec, CLASSES)
     cost = estimate_cost(spec, size)
@@ -77,7 +77,7 @@ def test_macs_of_every_head_are_fvcores(kind):
 
 @pytest.mark.parametrize("size", [(128, 192), (101, 75)])
 @pytest.mark.parametrize("name", REFERENCES)
-def test_rivals_cost_what_they_do(name, size):
+def test_baselines_cost_what_they_do(name, size):
     spec = get_arch(name)
     model = build_segmentor(spec, CLASSES)
     assert estimate_cost(spec, size).by("operator") == count_macs(model, size)
@@ -204,5 +204,5 @@ def test_every_head_holds_what_is_estimated(kind, num_modules, head_width, size)
 @pytest.mark.parametrize("size", [(128, 192), (101, 75)])
 @pytest.mark.parametrize("task", ["segmentation", "backbone"])
 @pytest.mark.parametrize("name", REFERENCES)
-def test_rivals_hold_what_is_estimated(name, task, size):
+def test_baselines_hold_what_is_estimated(name, task, size):
     check_peak(scale_widths(get_arch(name), 0.5), size, task)

@@ -1,4 +1,4 @@
-"""analysis/ablation.py and analysis/rivals.py, run as a user runs them."""
+"""analysis/ablation.py and analysis/baselines.py, run as a user runs them."""
 
 import json
 import os
@@ -93,8 +93,8 @@ def test_bad_input_is_one_line(run_dir, tmp_path):
         assert done.stderr.count("\n") == 1
 
 
-def test_rivals_are_printed():
-    done = run("rivals")
+def test_baselines_are_printed():
+    done = run("baselines")
     assert done.returncode == 0, done.stderr
     assert "| mit_b0 | 3.75 | 3.8 |" in done.stdout
     assert "hrvit_b3 over cswin_s" in done.stdout

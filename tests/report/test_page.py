@@ -222,7 +222,9 @@ def test_names_are_no_templates_of_charts(write_run, trials_of, tmp_path):
     assert not any("one" in template or "two" in template for template in templates)
 
 
-def test_a_supernets_trust_stands_on_its_page(write_run, trials_of, tmp_path, make_config):
+def test_a_supernets_ranking_consistency_stands_on_its_page(
+    write_run, trials_of, tmp_path, make_config
+):
     settings = {"kind": "supernet_search", "ranking_check": 6, "ranking_seeds": 2}
     config = make_config(**settings)
     records = []
@@ -239,8 +241,8 @@ def test_a_supernets_trust_stands_on_its_page(write_run, trials_of, tmp_path, ma
                 miou=score,
             )
             records.append(record.model_copy(update={"history": history}))
-    found = page_of(write_run(tmp_path / "trust", records, **settings))
-    chart = found.data["charts"]["run-0-trust-chart"]["data"][0]
+    found = page_of(write_run(tmp_path / "supernet", records, **settings))
+    chart = found.data["charts"]["run-0-consistency-chart"]["data"][0]
     assert len(chart["x"]) == 6
     assert any(words.startswith("6 architectures of") for words in found.texts)
     assert {"cross entropy", "mIoU"} <= set(found.texts)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hrvit_nas.report import ReportError, draw_allocation, draw_importance
 from hrvit_nas.report.allocation import allocation_data
-from hrvit_nas.report.growth import comparable, growth_data
+from hrvit_nas.report.hypervolume_history import comparable, hypervolume_history
 from hrvit_nas.report.importance import importance_data
 from hrvit_nas.report.learning import learning_data
 from hrvit_nas.report.parallel import parallel_data
@@ -128,10 +128,12 @@ def samplers(write_run, trials_of, folder, **settings):
     return runs
 
 
-def test_growth_is_the_hypervolume_so_far_and_beside_random_search(write_run, trials_of, tmp_path):
+def test_the_history_is_the_hypervolume_so_far_and_beside_random_search(
+    write_run, trials_of, tmp_path
+):
     runs = samplers(write_run, trials_of, tmp_path)
     assert [len(group) for group in comparable(runs)] == [6]
-    data = growth_data(runs)
+    data = hypervolume_history(runs)
     curves = {curve.label: curve for curve in data.by_evaluations.curves}
     assert curves["random"].seeds == (0, 1, 2)
     assert curves["random"].x == (1, 2, 3, 4, 5, 6)  # as far as the shortest goes
@@ -176,7 +178,7 @@ def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_p
     summary = run.summary
     assert losses[summary.frontier[-1].arch_id] == min(losses.values())
     assert summary.probabilities[summary.frontier[-1].arch_id] > 0.3
-    data = growth_data([run])
+    data = hypervolume_history([run])
     (curve,) = data.by_evaluations.curves
     dearest, worst = max(trial.macs for trial in trials), max(losses.values())
     points = [(-losses[trial.arch_id], trial.macs) for trial in trials]
@@ -185,7 +187,7 @@ def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_p
     ]
     assert curve.mean == pytest.approx(expected)
     assert all(after <= before for before, after in pairwise(curve.mean))
-    assert data.by_evaluations.y_label == "mean attainable cross entropy (nats)"
+    assert data.by_evaluations.y_label == "normalised hypervolume: cross entropy (nats)"
     assert f"below the worst cross entropy of all, {worst:.3g}" in data.caption
     by_miou = load_run(write_run(tmp_path / "miou", trials))
     ours, theirs = importance_data(run).targets, importance_data(by_miou).targets
@@ -200,7 +202,7 @@ def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path
     trials = trials_of(8)
     costs = ["macs", "peak_activation_bytes"]
     run = load_run(write_run(tmp_path / "both", trials, costs=costs))
-    data = growth_data([run])
+    data = hypervolume_history([run])
     points = [(trial.miou, trial.macs, trial.peak_activation_bytes) for trial in trials]
     _, *dearest = map(max, zip(*points, strict=True))
     volume = hypervolume(points, (0.0, *dearest)) / (dearest[0] * dearest[1])
@@ -213,7 +215,7 @@ def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path
 
 
 def test_without_a_random_search_nothing_is_claimed(run):
-    data = growth_data([run])
+    data = hypervolume_history([run])
     assert [(found.name, found.hint) for found in data.findings] == [
         ("no_baseline", "random_search")
     ]
@@ -244,7 +246,7 @@ def test_a_run_given_twice_counts_once_and_twins_are_told_apart(write_run, trial
     assert [len(group) for group in comparable([one, one])] == [1]
     searched = trials_of(4, 2)
     other = load_run(write_run(tmp_path / "z" / "run", searched, sampler="nsga2"))
-    data = growth_data([one, two, other])
+    data = hypervolume_history([one, two, other])
     labels = [curve.label for curve in data.by_evaluations.curves]
     assert len(labels) == len(set(labels)) == 3
     assert "n = 3 runs" in data.caption
@@ -258,7 +260,7 @@ def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
     for place in (1, 4):
         spec = records[place].spec
         records[place] = trials_of.trial(spec, number=place, state="failed", error="NaN")
-    data = growth_data([load_run(write_run(tmp_path / "some", records))])
+    data = hypervolume_history([load_run(write_run(tmp_path / "some", records))])
     (curve,) = data.by_evaluations.curves
     assert curve.x == (1, 2, 3, 4, 5, 6)
     assert curve.mean[1] == curve.mean[0]
@@ -267,7 +269,7 @@ def test_failed_trials_are_evaluations_too(write_run, trials_of, tmp_path):
 def test_a_supernets_search_is_left_out_and_said_to_be(write_run, trials_of, tmp_path, run):
     scored = trials_of(3, evaluator="inherited")
     other = write_run(tmp_path / "super", scored, "supernet_search")
-    data = growth_data([run, load_run(other)])
+    data = hypervolume_history([run, load_run(other)])
     assert [f.facts["runs"] for f in data.findings if f.name == "left_out"] == [["super"]]
     assert "with seed 0;" in data.caption or data.caption.endswith("with seed 0")
 

@@ -17,7 +17,7 @@ def run(whole_run):
 
 
 def test_a_search_has_its_sections_in_order(run):
-    first, growth = chapters_of([run])
+    first, history = chapters_of([run])
     assert [section.name for section in first.sections] == [
         "facts",
         "frontier",
@@ -28,7 +28,7 @@ def test_a_search_has_its_sections_in_order(run):
         "allocation",
         "learning",
     ]
-    assert (first.name, growth.name) == ("run-0", "growth")
+    assert (first.name, history.name) == ("run-0", "hypervolume-history")
     assert all(section.findings or section.grids or section.figures for section in first.sections)
 
 
@@ -71,5 +71,5 @@ def test_what_cannot_be_shown_is_a_section_that_says_so(write_run, trials_of, tm
 def test_a_ranking_that_was_not_checked_says_how_to_come_by_it(write_run, trials_of, tmp_path):
     scored = trials_of(3, evaluator="inherited")
     unchecked = load_run(write_run(tmp_path / "unchecked", scored, "supernet_search"))
-    (finding,) = search.trust(unchecked, unchecked.config).findings
+    (finding,) = search.ranking_consistency(unchecked, unchecked.config).findings
     assert (finding.name, finding.hint) == ("ranking_unknown", "measure_ranking")

@@ -113,13 +113,13 @@ def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
 
     # One of the same name far off, and one of another name close by.
     near = by_id(summarise(confirmed))[A].macs
-    summary = summarise([*confirmed, *beside("d", 1000, label), *beside("e", near, "rival")])
-    assert set(summary.reference_labels) == {label, "rival"}
+    summary = summarise([*confirmed, *beside("d", 1000, label), *beside("e", near, "other")])
+    assert set(summary.reference_labels) == {label, "other"}
     reference, difference = summary.against_reference(by_id(summary)[A], label)
     assert reference.arch_id == REF
     assert difference.interval.mean == pytest.approx((0.03 + 0.04) / 2)
-    rival, _ = summary.against_reference(by_id(summary)[A], "rival")
-    assert rival.arch_id == C[:-1] + "e"
+    other, _ = summary.against_reference(by_id(summary)[A], "other")
+    assert other.arch_id == C[:-1] + "e"
     assert summary.against_reference(reference, label) is None
     # C was not confirmed and shares no condition with a confirmed reference.
     assert summary.against_reference(by_id(summary)[C], label) is None
@@ -270,15 +270,15 @@ def test_a_budget_that_is_none_is_refused(trials, budget):
         summarise(trials).within(params=budget)
 
 
-def test_rivals_are_those_of_the_same_conditions_the_best_first(confirmed, trials):
+def test_alternatives_are_those_of_the_same_conditions_the_best_first(confirmed, trials):
     summary = summarise(confirmed)
-    found = summary.rivals(by_id(summary)[A])
-    assert [rival.arch_id for rival, _ in found] == [B, REF]  # C was not confirmed
+    found = summary.alternatives(by_id(summary)[A])
+    assert [other.arch_id for other, _ in found] == [B, REF]  # C was not confirmed
     assert found[0][1].interval.mean == pytest.approx(0.01)
     assert found[0][1].interval.num_values == 2
     alone = summarise(trials)
-    found = alone.rivals(by_id(alone)[B])
-    assert [rival.arch_id for rival, _ in found] == [REF, C, A]  # a reference may be better
+    found = alone.alternatives(by_id(alone)[B])
+    assert [other.arch_id for other, _ in found] == [REF, C, A]  # a reference may be better
     assert {difference.verdict for _, difference in found} == {"undecided"}  # one seed
 
 

@@ -102,7 +102,7 @@ def test_a_sweep_takes_each_value():
     assert made.warnings == ("change 'strip_width=7' has no effect on the base and is left out",)
 
 
-@pytest.mark.parametrize("name", ["published_components", "strip_width", "rivals"])
+@pytest.mark.parametrize("name", ["published_components", "strip_width", "baselines"])
 @pytest.mark.parametrize("factor", [1.0, 0.25])
 def test_an_arm_of_another_cost_has_the_base_at_its_cost_as_control(name, factor):
     base, *arms = arms_of(load_ablation(name), factor=factor).arms
@@ -154,8 +154,8 @@ def test_published_figures_are_of_the_plans_own_base():
     assert list(plan.changes) == list(load_ablation("published_components").changes)
 
 
-def test_rivals_are_the_references():
-    arms = arms_of(load_ablation("rivals"), controls=False).arms
+def test_baselines_are_the_references():
+    arms = arms_of(load_ablation("baselines"), controls=False).arms
     assert [arm.spec for arm in arms[1:]] == [get_arch(arm.name) for arm in arms[1:]]
     assert sum(isinstance(arm.spec, PyramidSpec) for arm in arms) == 8
 
@@ -170,8 +170,8 @@ REFUSED = {
         "design sweep, and no other",
     ),
     "neither edits nor an architecture": ({"changes": {"des": {}}}, "'set' with at least one"),
-    "an unknown rival": ({"changes": {"x": {"arch": "mit_b9"}}}, "mit_b9"),
-    "a rival among combined changes": (
+    "an unknown baseline": ({"changes": {"x": {"arch": "mit_b9"}}}, "mit_b9"),
+    "a baseline among combined changes": (
         {"design": "factorial", "changes": {"x": {"arch": "mit_b0"}}},
         "cannot be another architecture",
     ),

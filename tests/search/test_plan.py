@@ -364,10 +364,10 @@ def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(memb
         values = {"arch_id": spec.id, "arch": spec.to_json(), "evaluator": "inherited", "macs": 100}
         return record(**(values | fields))
 
-    own, trusted, broken, trained = members[:4]
+    own, checked, broken, trained = members[:4]
     records = [
         scored(own, miou=0.2),
-        scored(trusted, miou=0.9, purpose="ranking_check"),
+        scored(checked, miou=0.9, purpose="ranking_check"),
         scored(broken, state="failed"),
         scored(trained, miou=0.8, evaluator="trained"),
     ]
@@ -519,7 +519,7 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
     assert len(best) == 3
 
 
-def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
+def test_a_ranking_check_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
     config = supernet_config(make_config, ranking_check=6, ranking_seeds=3)
     records = sit(config).run()
     members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
@@ -532,16 +532,16 @@ def test_trust_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
     assert checked == members - proposed
 
 
-def test_trust_members_are_not_what_an_extended_search_chooses(make_config, sit):
+def test_checked_members_are_not_what_an_extended_search_chooses(make_config, sit):
     first = sit(supernet_config(make_config, trials=3, retrain=2, ranking_check=8)).run()
     more = sit(supernet_config(make_config, trials=6, retrain=6, ranking_check=8)).run()
     assert more[: len(first)] == first
     assert len({record.key for record in more}) == len(more)
     scored = [record for record in more if record.evaluator == "inherited"]
     proposed = {record.arch_id for record in scored if record.purpose == "search"}
-    trusted = {record.arch_id for record in scored if record.purpose == "ranking_check"}
+    checked = {record.arch_id for record in scored if record.purpose == "ranking_check"}
     assert len(proposed) == 6
-    assert proposed.isdisjoint(trusted)
+    assert proposed.isdisjoint(checked)
     assert {record.arch_id for record in more if record.purpose == "search"} <= proposed
     assert {row.arch_id for row in summarise(more).frontier} <= proposed
 

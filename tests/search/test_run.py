@@ -500,7 +500,7 @@ def test_a_search_by_cross_entropy_tells_the_study_of_it(make_config, tmp_path):
     assert {row.arch_id for row in summary.frontier} == front
 
 
-def test_rivals_are_trained_beside_each_member_at_its_cost(make_config, tmp_path):
+def test_baselines_are_trained_beside_each_member_at_its_cost(make_config, tmp_path):
     names = ("hrvit_b1", "mit_b0", "cswin_ti")
     config = make_config(trials=2, references=names)
     records, _ = finish(create_run(config, tmp_path / "run"))

@@ -14,7 +14,7 @@ from hrvit_nas._messages import first_fault
 from hrvit_nas.execution import ExecutionError
 from hrvit_nas.report import frontier_records
 from hrvit_nas.report.render import write_csv
-from hrvit_nas.results import gather_trust
+from hrvit_nas.results import gather_consistency
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.plan import calibration_members
@@ -23,7 +23,7 @@ from hrvit_nas.search.selection import best_inherited
 from hrvit_nas.search.supernet import CURVE_COLUMNS
 from hrvit_nas.training import CheckpointError
 
-SEED, TRIALS, RETRAIN, TRUST, STEPS = 3, 7, 3, 6, 6
+SEED, TRIALS, RETRAIN, CHECKED, STEPS = 3, 7, 3, 6, 6
 
 
 @dataclass
@@ -68,7 +68,8 @@ def supernet_config(make_config):
 def finished(supernet_config, tmp_path_factory):
     """A finished run and what it told; tests that go on copy its directory."""
     run = create_run(
-        supernet_config(ranking_check=TRUST), tmp_path_factory.mktemp("supernet-runs") / "finished"
+        supernet_config(ranking_check=CHECKED),
+        tmp_path_factory.mktemp("supernet-runs") / "finished",
     )
     return run, finish(run)
 
@@ -150,12 +151,12 @@ def test_both_scores_stand_side_by_side(finished, tmp_path):
         assert float(shown["miou"]) == alone[row.arch_id]
 
 
-def test_trust_has_both_scores_of_members_of_all_costs(finished):
+def test_a_ranking_check_has_both_scores_of_members_of_all_costs(finished):
     run, _ = finished
-    members = [spec.id for spec in calibration_members(run.space, run.config, TRUST)]
-    scores = gather_trust(run.store.records(), members, (SEED, SEED + 1))
+    members = [spec.id for spec in calibration_members(run.space, run.config, CHECKED)]
+    scores = gather_consistency(run.store.records(), members, (SEED, SEED + 1))
     assert scores.arch_ids == tuple(members)
-    assert scores.trust().num_architectures == TRUST
+    assert scores.ranking_consistency().num_architectures == CHECKED
     assert scores.inherited.keys() == {"miou", "cross_entropy"}
 
 

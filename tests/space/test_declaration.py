@@ -133,9 +133,9 @@ def test_a_mistake_is_reported_in_one_line_with_its_place(case, declare):
 
 
 def test_a_base_in_a_file_is_no_pyramid(declare, tmp_path):
-    (tmp_path / "rival.json").write_text(get_arch("cswin_ti").to_json())
+    (tmp_path / "baseline.json").write_text(get_arch("cswin_ti").to_json())
     with pytest.raises(SpaceError, match=r"^mine\.yaml:3: base: an HRViT has .* family 'cswin'$"):
-        load_space(declare(GOOD.replace("base: hrvit_b1", "base: rival.json")))
+        load_space(declare(GOOD.replace("base: hrvit_b1", "base: baseline.json")))
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "hello", "{1: 2}"])

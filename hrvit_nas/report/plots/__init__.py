@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from ..allocation import AllocationData
+from ..consistency import ConsistencyData
 from ..forest import ForestData
 from ..importance import ImportanceData
 from ..pareto import ParetoData
-from ..trust import TrustData
 from .allocation import draw_allocation
+from .consistency import draw_consistency
 from .forest import draw_forest
 from .importance import draw_importance
 from .pareto import draw_pareto
-from .trust import draw_trust
 
 _DRAWERS: Mapping[type, Callable[[Any, str | Path], None]] = {
     AllocationData: draw_allocation,
     ForestData: draw_forest,
     ImportanceData: draw_importance,
     ParetoData: draw_pareto,
-    TrustData: draw_trust,
+    ConsistencyData: draw_consistency,
 }
 
 
@@ -41,9 +41,9 @@ def draw_figure(data: object, path: str | Path) -> None:
 
 __all__ = [
     "draw_allocation",
+    "draw_consistency",
     "draw_figure",
     "draw_forest",
     "draw_importance",
     "draw_pareto",
-    "draw_trust",
 ]

@@ -22,9 +22,11 @@ Builder = Callable[[], Section | None]
 def chapters_of(runs: Sequence[ReportedRun]) -> list[Chapter]:
     """A chapter a run, and one that sets the searches among them side by side."""
     chapters = [_chapter(number, run) for number, run in enumerate(runs)]
-    grown = comparison.growth(runs)
-    if grown:
-        beside = Chapter(name="growth", title="How hypervolume grew", sections=grown)
+    histories = comparison.hypervolume_histories(runs)
+    if histories:
+        beside = Chapter(
+            name="hypervolume-history", title="Hypervolume history", sections=histories
+        )
         # Of several runs, what sets them side by side comes first.
         chapters.insert(0 if len(runs) > 1 else 1, beside)
     return chapters
@@ -68,7 +70,7 @@ def _builders(run: ReportedRun) -> dict[str, Builder]:
         **curves,
     }
     if isinstance(config, SupernetSearchConfig):
-        builders["trust"] = partial(search.trust, run, config)
+        builders["consistency"] = partial(search.ranking_consistency, run, config)
     return builders
 
 

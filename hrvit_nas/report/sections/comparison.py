@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..growth import comparable, growth_data
+from ..hypervolume_history import comparable, hypervolume_history
 from ..run import ReportedRun
 from ..section import Figure, Section
 
 
-def growth(runs: Sequence[ReportedRun]) -> list[Section]:
+def hypervolume_histories(runs: Sequence[ReportedRun]) -> list[Section]:
     """Hypervolume of all searches that may be compared, a section a group of them."""
     sections = []
     for number, group in enumerate(comparable(runs)):
-        data = growth_data(group)
+        data = hypervolume_history(group)
         if data is None:
             continue
         config = group[0].config

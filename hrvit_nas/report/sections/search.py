@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hrvit_nas.results import CalibrationError, calibrate_criteria
-from hrvit_nas.results.trust import MIN_FOR_TRUST
+from hrvit_nas.results.consistency import MIN_FOR_CONSISTENCY
 from hrvit_nas.search.config import AnySearch, CalibrationConfig, SupernetSearchConfig
-from hrvit_nas.search.plan import outside_space, trust_scores
+from hrvit_nas.search.plan import consistency_scores, outside_space
 from hrvit_nas.search.validity import validity_of
 
 from ..allocation import allocation_data
@@ -15,6 +15,12 @@ from ..calibration import (
     calibration_verdict,
     criteria_grid,
 )
+from ..consistency import (
+    consistency_by_criterion,
+    consistency_grid,
+    consistency_records,
+    consistency_verdict,
+)
 from ..figures import ReportError
 from ..importance import importance_data
 from ..parallel import parallel_data
@@ -23,7 +29,6 @@ from ..published import PublishedData, published_results
 from ..run import ReportedRun
 from ..section import Figure, Finding, Section
 from ..tables import frontier_grid, frontier_records
-from ..trust import trust_by_criterion, trust_grid, trust_records, trust_verdict
 from ..verdict import search_verdict
 from .members import beside_reference, search_members
 
@@ -193,13 +198,13 @@ def allocation(run: ReportedRun) -> Section:
     )
 
 
-def trust(run: ReportedRun, config: SupernetSearchConfig) -> Section:
+def ranking_consistency(run: ReportedRun, config: SupernetSearchConfig) -> Section:
     """How far inherited scores rank as training alone does.
 
     Raises:
         ReportError: Too few architectures have both kinds of score so far.
     """
-    title = "Trust in the supernet's scores"
+    title = "Ranking consistency of the supernet's scores"
     if not config.ranking_check or run.space is None:
         unknown = Finding(
             name="ranking_unknown",
@@ -207,17 +212,17 @@ def trust(run: ReportedRun, config: SupernetSearchConfig) -> Section:
             " here",
             hint=None if config.ranking_check else "measure_ranking",
         )
-        return Section(name="trust", title=title, findings=[unknown])
-    scores = trust_scores(run.records, run.space, config)
-    if len(scores.arch_ids) < MIN_FOR_TRUST:
+        return Section(name="consistency", title=title, findings=[unknown])
+    scores = consistency_scores(run.records, run.space, config)
+    if len(scores.arch_ids) < MIN_FOR_CONSISTENCY:
         raise ReportError(
-            f"there is no trust report yet: {len(scores.arch_ids)} of {config.ranking_check}"
-            f" members are scored and trained with every seed, and it takes {MIN_FOR_TRUST}"
+            f"there is no ranking consistency yet: {len(scores.arch_ids)} of {config.ranking_check}"
+            f" subnets are scored and trained with every seed, and it takes {MIN_FOR_CONSISTENCY}"
         )
-    rows, data = trust_by_criterion(scores, config.searched_by)
+    rows, data = consistency_by_criterion(scores, config.searched_by)
     name, first = next(iter(rows.items()))
     return Section(
-        name="trust",
+        name="consistency",
         title=title,
         findings=[
             Finding(
@@ -225,19 +230,21 @@ def trust(run: ReportedRun, config: SupernetSearchConfig) -> Section:
                 text=f"by {name}, which this search goes by:",
                 facts={"criterion": config.searched_by},
             ),
-            *trust_verdict(first),
+            *consistency_verdict(first),
         ],
         figures=[
             Figure(
-                name="trust-chart",
+                name="consistency-chart",
                 title="inherited scores against training alone",
                 data=data,
                 caption=f"{data.caption}; seeds {', '.join(map(str, first.seeds))}",
-                file="trust",
+                file="ranking_consistency",
             )
         ],
-        grids=[trust_grid(rows, "scores with inherited weights against mIoU of training alone")],
-        records=[trust_records(rows)],
+        grids=[
+            consistency_grid(rows, "scores with inherited weights against mIoU of training alone")
+        ],
+        records=[consistency_records(rows)],
     )
 
 

@@ -12,17 +12,17 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ...allocation import AllocationPanel
+from ...consistency import ConsistencyData
 from ...forest import ForestData
-from ...growth import GrowthPanel
+from ...hypervolume_history import HistoryPanel
 from ...importance import ImportancePanel
 from ...learning import LearningData
 from ...parallel import ParallelData
 from ...pareto import ParetoData
 from ...published import PublishedData
 from ...section import Figure
-from ...trust import TrustData
-from .comparisons import forest_figure, trust_figure
-from .curves import growth_figure, learning_figure
+from .comparisons import consistency_figure, forest_figure
+from .curves import history_figure, learning_figure
 from .frontier import pareto_figure, published_figure
 from .genes import allocation_figure, importance_figure, parallel_figure
 
@@ -31,12 +31,12 @@ AXIS_WIDTH = 62
 _DRAWERS: Mapping[type, Callable[[Any], go.Figure]] = {
     AllocationPanel: allocation_figure,
     ForestData: forest_figure,
-    GrowthPanel: growth_figure,
+    HistoryPanel: history_figure,
     ImportancePanel: importance_figure,
     LearningData: learning_figure,
     ParallelData: parallel_figure,
     PublishedData: published_figure,
-    TrustData: trust_figure,
+    ConsistencyData: consistency_figure,
 }
 
 

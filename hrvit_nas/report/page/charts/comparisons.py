@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 import plotly.graph_objects as go
 
 from ...ablation import Five
+from ...consistency import ConsistencyData
 from ...figures import BLUE, GREY, INK, VERMILION
 from ...forest import ForestData, ForestRow
-from ...trust import TrustData
 from .base import FAINT, at_least_zero, axes, plain
 
 
-def trust_figure(data: TrustData) -> go.Figure:
+def consistency_figure(data: ConsistencyData) -> go.Figure:
     """Inherited scores against those of training alone."""
     figure = axes(data.x_label, data.y_label)
     points = data.points

@@ -5,12 +5,12 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from ...figures import BLUE, GREY, VERMILION
-from ...growth import GrowthPanel
+from ...hypervolume_history import HistoryPanel
 from ...learning import LearningData
 from .base import DASHES, INKS, SYMBOLS, axes, faded, plain
 
 
-def growth_figure(data: GrowthPanel) -> go.Figure:
+def history_figure(data: HistoryPanel) -> go.Figure:
     """Hypervolume as it grew, a line a sampler, with the interval of its mean."""
     figure = axes(data.x_label, data.y_label)
     for number, curve in enumerate(data.curves):

@@ -1,4 +1,4 @@
-"""How far inherited scores can be trusted: a table, records, findings, data of a figure."""
+"""Ranking consistency of inherited scores: a table, records, findings, data of a figure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hrvit_nas.objectives import OBJECTIVES
-from hrvit_nas.results import Column, Criterion, Estimate, Trust, TrustScores
+from hrvit_nas.results import Column, ConsistencyScores, Criterion, Estimate, RankingConsistency
+from hrvit_nas.results.consistency import TOP
 from hrvit_nas.results.ranking import MIN_FOR_CURVE
-from hrvit_nas.results.trust import TOP
 
 from .figures import ReportError
 from .grid import Grid, named
@@ -32,7 +32,7 @@ _ESTIMATES = {
     "size_gain": Column("", "tau less size_tau"),
     **{f"top_{k}_regret": Column("criterion", _REGRET.format(k)) for k in TOP},
 }
-TRUST_COLUMNS: dict[str, Column] = {
+CONSISTENCY_COLUMNS: dict[str, Column] = {
     "name": Column("", "what was ranked by"),
     "criterion": Column("", "stand-alone score"),
     "num_architectures": Column("count", "architectures with both kinds of score"),
@@ -42,11 +42,11 @@ TRUST_COLUMNS: dict[str, Column] = {
     **interval_columns(_ESTIMATES),
     "confidence": Column("fraction", "coverage of the intervals"),
 }
-"""Columns of `trust.csv`, in order, with their units."""
+"""Columns of `ranking_consistency.csv`, in order, with their units."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustPoint:
+class ConsistencyPoint:
     """One architecture in the units of the axes.
 
     Attributes:
@@ -67,7 +67,7 @@ class TrustPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustData:
+class ConsistencyData:
     """Everything that the figure shows, in the units of its axes.
 
     Attributes:
@@ -77,54 +77,54 @@ class TrustData:
         caption: Numbers of architectures and seeds, and tau with its interval.
     """
 
-    points: tuple[TrustPoint, ...]
+    points: tuple[ConsistencyPoint, ...]
     x_label: str
     y_label: str
     caption: str
 
 
-def trust_grid(rows: Mapping[str, Trust], title: str = "") -> Grid:
+def consistency_grid(rows: Mapping[str, RankingConsistency], title: str = "") -> Grid:
     """A column a name (say, the criterion inherited scores are of), a row a statistic."""
-    statistics: dict[str, Callable[[Trust], str]] = {
-        "tau": lambda trust: trust.tau.describe(),
-        "with mean of seeds": lambda trust: trust.mean_tau.describe(),
-        "rho": lambda trust: trust.rho.describe(),
-        "tau without MACs": lambda trust: trust.residual_tau.describe(),
-        "noise ceiling": lambda trust: trust.ceiling.describe(),
-        "ceiling without MACs": lambda trust: trust.residual_ceiling.describe(),
-        "tau of MACs alone": lambda trust: trust.size_tau.describe(),
-        "top-1 regret": lambda trust: _in_unit(trust.regret[1], trust.criterion),
-        "top-3 regret": lambda trust: _in_unit(trust.regret[3], trust.criterion),
+    statistics: dict[str, Callable[[RankingConsistency], str]] = {
+        "tau": lambda found: found.tau.describe(),
+        "with mean of seeds": lambda found: found.mean_tau.describe(),
+        "rho": lambda found: found.rho.describe(),
+        "tau without MACs": lambda found: found.residual_tau.describe(),
+        "noise ceiling": lambda found: found.ceiling.describe(),
+        "ceiling without MACs": lambda found: found.residual_ceiling.describe(),
+        "tau of MACs alone": lambda found: found.size_tau.describe(),
+        "top-1 regret": lambda found: _in_unit(found.regret[1], found.criterion),
+        "top-3 regret": lambda found: _in_unit(found.regret[3], found.criterion),
     }
     return Grid(
         title=title,
         columns=named("ranked by", *rows),
         rows=[
-            [heading, *(statistic(trust) for trust in rows.values())]
+            [heading, *(statistic(found) for found in rows.values())]
             for heading, statistic in statistics.items()
         ],
     )
 
 
-def trust_verdict(trust: Trust) -> list[Finding]:
+def consistency_verdict(found: RankingConsistency) -> list[Finding]:
     """What follows for a search that would rank by inherited scores."""
     return [
-        _compared(trust),
-        *(_nothing_ranked() if math.isnan(trust.tau.value) else _ranking(trust)),
+        _compared(found),
+        *(_nothing_ranked() if math.isnan(found.tau.value) else _ranking(found)),
     ]
 
 
-def _compared(trust: Trust) -> Finding:
-    cheap, dear = (macs / 1e9 for macs in trust.macs)
+def _compared(found: RankingConsistency) -> Finding:
+    cheap, dear = (macs / 1e9 for macs in found.macs)
     return Finding(
         name="compared",
-        text=f"{trust.num_architectures} architectures of {cheap:.3g} to {dear:.3g} GMACs, trained"
-        f" alone with seeds {', '.join(map(str, trust.seeds))} and scored by"
-        f" {UNITS[trust.criterion][0]}; {trust.tau.confidence:.0%} intervals",
+        text=f"{found.num_architectures} architectures of {cheap:.3g} to {dear:.3g} GMACs, trained"
+        f" alone with seeds {', '.join(map(str, found.seeds))} and scored by"
+        f" {UNITS[found.criterion][0]}; {found.tau.confidence:.0%} intervals",
         facts={
-            "num_architectures": trust.num_architectures,
-            "seeds": trust.seeds,
-            "macs": trust.macs,
+            "num_architectures": found.num_architectures,
+            "seeds": found.seeds,
+            "macs": found.macs,
         },
     )
 
@@ -136,10 +136,10 @@ def _nothing_ranked() -> Iterator[Finding]:
     )
 
 
-def _ranking(trust: Trust) -> Iterator[Finding]:
+def _ranking(found: RankingConsistency) -> Iterator[Finding]:
     yield _against_zero(
         "tau",
-        trust.tau,
+        found.tau,
         yes="inherited scores rank architectures: tau stays above 0",
         no="inherited scores rank architectures the wrong way round: tau stays below 0",
         whether="whether inherited scores rank architectures at all",
@@ -147,12 +147,12 @@ def _ranking(trust: Trust) -> Iterator[Finding]:
     )
     curve = (
         ""
-        if trust.num_architectures >= MIN_FOR_CURVE
+        if found.num_architectures >= MIN_FOR_CURVE
         else f"; a straight line in log MACs taken off, a curve wants {MIN_FOR_CURVE} architectures"
     )
     yield _against_zero(
         "beyond_size",
-        trust.residual_tau,
+        found.residual_tau,
         yes="they rank more than size: without MACs, tau stays above 0",
         no="beyond size they rank the wrong way round: without MACs, tau stays below 0",
         whether="whether they rank anything but size",
@@ -162,65 +162,65 @@ def _ranking(trust: Trust) -> Iterator[Finding]:
     yield Finding(
         name="ceiling",
         text="noise ceiling: two seeds of stand-alone training agree to a tau of"
-        f" {trust.ceiling.describe()}, without MACs {trust.residual_ceiling.describe()}",
-        facts={"tau": trust.ceiling, "residual_tau": trust.residual_ceiling},
+        f" {found.ceiling.describe()}, without MACs {found.residual_ceiling.describe()}",
+        facts={"tau": found.ceiling, "residual_tau": found.residual_ceiling},
     )
-    if not trust.ceiling.low > 0:
+    if not found.ceiling.low > 0:
         yield Finding(
             name="ceiling_unknown",
             text="whether stand-alone scores rank architectures themselves cannot be told, so that"
             " there may be nothing to agree with",
         )
-    yield from _gains(trust)
+    yield from _gains(found)
 
 
-def _gains(trust: Trust) -> Iterator[Finding]:
+def _gains(found: RankingConsistency) -> Iterator[Finding]:
     """Inherited scores beside another seed and beside size, and what going by them loses."""
     yield _against_zero(
         "beside_ceiling",
-        trust.ceiling_gain,
+        found.ceiling_gain,
         yes="inherited scores agree with a seed better than another seed does",
         no="inherited scores fall short of the noise ceiling",
         whether="whether inherited scores fall short of the noise ceiling",
         of="the interval of the difference",
     )
-    size = trust.size_tau.describe()
+    size = found.size_tau.describe()
     yield _against_zero(
         "beside_size",
-        trust.size_gain,
+        found.size_gain,
         yes=f"they rank better than MACs alone, which earn {size}",
         no=f"MACs alone rank better, and earn {size}",
         whether=f"whether they rank better than MACs alone, which earn {size},",
         of="the interval of the difference",
     )
     regrets = (
-        f"top {k}, {_in_unit(regret, trust.criterion)}" for k, regret in trust.regret.items()
+        f"top {k}, {_in_unit(regret, found.criterion)}" for k, regret in found.regret.items()
     )
     yield Finding(
         name="regret",
         text="training only the first few by inherited score would lose, of the best mean"
         f" stand-alone score seen (which noise flatters): {'; '.join(regrets)}",
-        facts={f"top_{k}": regret for k, regret in trust.regret.items()},
+        facts={f"top_{k}": regret for k, regret in found.regret.items()},
     )
 
 
-def trust_records(rows: Mapping[str, Trust]) -> Records:
-    """A row a name; `TRUST_COLUMNS` says what the columns are.
+def consistency_records(rows: Mapping[str, RankingConsistency]) -> Records:
+    """A row a name; `CONSISTENCY_COLUMNS` says what the columns are.
 
     Args:
-        rows: From `hrvit_nas.results.trust`, by what was ranked by.
+        rows: From `hrvit_nas.results.ranking_consistency`, by what was ranked by.
     """
     return Records(
-        name="trust",
-        columns=TRUST_COLUMNS,
-        rows=[_record(name, trust) for name, trust in rows.items()],
+        name="ranking_consistency",
+        columns=CONSISTENCY_COLUMNS,
+        rows=[_record(name, found) for name, found in rows.items()],
     )
 
 
-def trust_by_criterion(
-    scores: TrustScores, searched_by: Criterion
-) -> tuple[dict[str, Trust], TrustData]:
-    """Trust in inherited scores by each criterion, what a search goes by first, and its figure.
+def consistency_by_criterion(
+    scores: ConsistencyScores, searched_by: Criterion
+) -> tuple[dict[str, RankingConsistency], ConsistencyData]:
+    """Ranking consistency by each criterion, what a search goes by first, and its figure.
 
     Args:
         scores: Of architectures that have both kinds.
@@ -230,8 +230,8 @@ def trust_by_criterion(
         ValueError: There are too few architectures or seeds.
     """
     ordered = sorted(scores.inherited, key=lambda criterion: criterion != searched_by)
-    rows = {UNITS[criterion][0]: scores.trust(criterion) for criterion in ordered}
-    figure = trust_data(
+    rows = {UNITS[criterion][0]: scores.ranking_consistency(criterion) for criterion in ordered}
+    figure = consistency_data(
         next(iter(rows.values())),
         scores.arch_ids,
         scores.inherited[ordered[0]],
@@ -242,19 +242,19 @@ def trust_by_criterion(
     return rows, figure
 
 
-def trust_data(
-    trust: Trust,
+def consistency_data(
+    found: RankingConsistency,
     arch_ids: Sequence[str],
     inherited: ArrayLike,
     scores: ArrayLike,
     costs: ArrayLike,
     *,
     inherited_criterion: Criterion = "miou",
-) -> TrustData:
-    """Turns what trust was computed from into what the figure shows.
+) -> ConsistencyData:
+    """Turns what the ranking consistency was computed from into what the figure shows.
 
     Args:
-        trust: From `hrvit_nas.results.trust`, of the same scores.
+        found: From `hrvit_nas.results.ranking_consistency`, of the same scores.
         arch_ids: (num_architectures,).
         inherited: (num_architectures,).
         scores: (num_architectures, num_seeds) stand-alone scores.
@@ -262,23 +262,23 @@ def trust_data(
         inherited_criterion: What the inherited score is.
 
     Raises:
-        ReportError: The shapes are not those that trust was computed from.
+        ReportError: The shapes are not those that it was computed from.
     """
     x, table, cost = (np.asarray(v, np.float64) for v in (inherited, scores, costs))
-    num = trust.num_architectures
+    num = found.num_architectures
     shapes = (len(arch_ids),), x.shape, cost.shape, table.shape
-    if shapes != ((num,), (num,), (num,), (num, len(trust.seeds))):
+    if shapes != ((num,), (num,), (num,), (num, len(found.seeds))):
         raise ReportError(
-            f"a figure of trust needs the {num} architectures and {len(trust.seeds)} seeds that"
-            f" it was computed from, got shapes {', '.join(map(str, shapes))}"
+            f"a figure of ranking consistency needs the {num} architectures and {len(found.seeds)}"
+            f" seeds that it was computed from, got shapes {', '.join(map(str, shapes))}"
         )
-    x, table = x * UNITS[inherited_criterion][2], table * UNITS[trust.criterion][2]
-    tau = trust.tau.describe()
-    if not math.isnan(trust.tau.low):
-        tau += f" ({trust.tau.confidence:.0%})"
-    return TrustData(
+    x, table = x * UNITS[inherited_criterion][2], table * UNITS[found.criterion][2]
+    tau = found.tau.describe()
+    if not math.isnan(found.tau.low):
+        tau += f" ({found.tau.confidence:.0%})"
+    return ConsistencyData(
         points=tuple(
-            TrustPoint(
+            ConsistencyPoint(
                 arch_id=arch_ids[i],
                 inherited=float(x[i]),
                 score=float(table[i].mean()),
@@ -289,8 +289,8 @@ def trust_data(
             for i in np.argsort(x, kind="stable")
         ),
         x_label=f"With inherited weights: {_quantity(inherited_criterion)}",
-        y_label=f"Trained alone: {_quantity(trust.criterion)}",
-        caption=f"{num} architectures · {len(trust.seeds)} seeds · tau {tau}",
+        y_label=f"Trained alone: {_quantity(found.criterion)}",
+        caption=f"{num} architectures · {len(found.seeds)} seeds · tau {tau}",
     )
 
 
@@ -321,18 +321,18 @@ def _against_zero(
     return Finding(name=name, text=f"{text}{more}", facts={"estimate": estimate, "side": side})
 
 
-def _record(name: str, trust: Trust) -> dict[str, object]:
+def _record(name: str, found: RankingConsistency) -> dict[str, object]:
     row: dict[str, object] = {
         "name": name,
-        "criterion": trust.criterion,
-        "num_architectures": trust.num_architectures,
-        "num_seeds": len(trust.seeds),
-        "macs_min": trust.macs[0],
-        "macs_max": trust.macs[1],
-        "confidence": trust.tau.confidence,
+        "criterion": found.criterion,
+        "num_architectures": found.num_architectures,
+        "num_seeds": len(found.seeds),
+        "macs_min": found.macs[0],
+        "macs_max": found.macs[1],
+        "confidence": found.tau.confidence,
     }
-    regrets = {f"top_{k}_regret": regret for k, regret in trust.regret.items()}
-    estimates = {name: regrets.get(name) or getattr(trust, name) for name in _ESTIMATES}
+    regrets = {f"top_{k}_regret": regret for k, regret in found.regret.items()}
+    estimates = {name: regrets.get(name) or getattr(found, name) for name in _ESTIMATES}
     return row | interval_cells(estimates)
 
 

@@ -1,4 +1,4 @@
-"""HRViT beside its rivals: parameters and multiply-adds of our own count, and as published."""
+"""HRViT beside its baselines: parameters and multiply-adds of our own count, and as published."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def counts() -> dict[str, tuple[float, float]]:
     return found
 
 
-def rivals_grid() -> Grid:
+def baselines_grid() -> Grid:
     """Every network's own counts beside the published ones, and by how much they differ."""
     rows = []
     for name, own in counts().items():
@@ -63,18 +63,18 @@ def rivals_grid() -> Grid:
 
 
 def savings_grid() -> Grid:
-    """What each HRViT saves over a rival, by our own counts and by the published ones."""
+    """What each HRViT saves over a baseline, by our own counts and by the published ones."""
     own = counts()
     rows, savings = [], []
-    for hrvit, rival in PAIRS:
-        saved = [1 - ours / theirs for ours, theirs in zip(own[hrvit], own[rival], strict=True)]
+    for hrvit, baseline in PAIRS:
+        saved = [1 - ours / theirs for ours, theirs in zip(own[hrvit], own[baseline], strict=True)]
         published = [
             1 - ours / theirs
-            for ours, theirs in zip(PUBLISHED[hrvit], PUBLISHED[rival], strict=True)
+            for ours, theirs in zip(PUBLISHED[hrvit], PUBLISHED[baseline], strict=True)
         ]
         savings.append(saved)
         rows.append(
-            [f"{hrvit} over {rival}"]
+            [f"{hrvit} over {baseline}"]
             + [f"{value:.0%}" for pair in zip(saved, published, strict=True) for value in pair]
         )
     means = [f"{fmean(column):.0%}" for column in zip(*savings, strict=True)]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hrvit_nas.results import HistoryPoint, gather_trust, trust
-from hrvit_nas.results.trust import MIN_FOR_TRUST
+from hrvit_nas.results import HistoryPoint, gather_consistency, ranking_consistency
+from hrvit_nas.results.consistency import MIN_FOR_CONSISTENCY
 
-IDS = [f"{number:012x}" for number in range(MIN_FOR_TRUST)]
+IDS = [f"{number:012x}" for number in range(MIN_FOR_CONSISTENCY)]
 SEEDS = (3, 4)
 
 
@@ -34,7 +34,7 @@ def trained(record):
 
 def test_rows_are_the_architectures_and_columns_the_seeds(scored, trained):
     wanted = IDS[::-1]
-    scores = gather_trust([*trained, *scored], wanted, SEEDS)
+    scores = gather_consistency([*trained, *scored], wanted, SEEDS)
     assert (scores.arch_ids, scores.seeds) == (tuple(wanted), SEEDS)
     numbers = np.arange(len(IDS))[::-1]
     assert scores.macs == pytest.approx(100 + numbers)
@@ -44,16 +44,16 @@ def test_rows_are_the_architectures_and_columns_the_seeds(scored, trained):
 
 def test_less_cross_entropy_of_the_whole_training_is_more(record, scored, trained):
     scored[1] = inherited(record, 1, history=(HistoryPoint(800, 0.2, cross_entropy=0.5),))
-    scores = gather_trust([*scored, *trained], IDS[:3], SEEDS)
+    scores = gather_consistency([*scored, *trained], IDS[:3], SEEDS)
     assert scores.inherited["cross_entropy"].tolist() == [-2.0, -0.5, -2.0]
 
 
 @pytest.mark.parametrize("history", [(), (HistoryPoint(800, 0.2),)])
 def test_a_criterion_that_one_lacks_is_left_out(record, scored, trained, history):
     scored[1] = inherited(record, 1, history=history)
-    assert gather_trust([*scored, *trained], IDS, SEEDS).inherited.keys() == {"miou"}
+    assert gather_consistency([*scored, *trained], IDS, SEEDS).inherited.keys() == {"miou"}
     others = [arch_id for arch_id in IDS if arch_id != IDS[1]]
-    found = gather_trust([*scored, *trained], others, SEEDS).inherited
+    found = gather_consistency([*scored, *trained], others, SEEDS).inherited
     assert found.keys() == {"miou", "cross_entropy"}
 
 
@@ -63,7 +63,7 @@ def test_what_lacks_a_score_of_either_kind_is_left_out(record, scored, trained):
     trained = [r for r in trained if (r.arch_id, r.seed) != (IDS[2], SEEDS[1])]
     trained = [alone(record, 4, r.seed, **failed) if r.arch_id == IDS[4] else r for r in trained]
     unknown = "f" * 12
-    scores = gather_trust([*scored, *trained], [*IDS, unknown], SEEDS)
+    scores = gather_consistency([*scored, *trained], [*IDS, unknown], SEEDS)
     assert scores.arch_ids == (IDS[1], IDS[3], IDS[5])
     assert scores.alone.shape == (3, len(SEEDS))
     assert all(len(values) == 3 for values in scores.inherited.values())
@@ -76,22 +76,22 @@ def test_training_alone_counts_whatever_it_was_for_and_further_seeds_do_not(reco
         for number in range(len(IDS))
         for seed, purpose in purposes.items()
     ]
-    scores = gather_trust([*scored, *trained], IDS, SEEDS)
+    scores = gather_consistency([*scored, *trained], IDS, SEEDS)
     assert scores.arch_ids == tuple(IDS)
     assert scores.alone[0] == pytest.approx([0.503, 0.504])
 
 
 def test_architectures_that_were_not_chosen_do_not_count(scored, trained):
-    scores = gather_trust([*scored, *trained], IDS[:2], SEEDS)
+    scores = gather_consistency([*scored, *trained], IDS[:2], SEEDS)
     assert scores.arch_ids == tuple(IDS[:2])
 
 
 def test_nothing_gathered_has_the_shape_of_nothing():
-    scores = gather_trust([], IDS, SEEDS)
+    scores = gather_consistency([], IDS, SEEDS)
     assert (scores.arch_ids, scores.macs.shape) == ((), (0,))
     assert scores.alone.shape == (0, len(SEEDS))
     with pytest.raises(ValueError, match="at least 6 architectures and 2 seeds"):
-        scores.trust()
+        scores.ranking_consistency()
 
 
 @pytest.mark.parametrize("criterion", ["miou", "cross_entropy"])
@@ -101,8 +101,8 @@ def test_a_criterion_is_compared_with_miou_of_training_alone(scored, trained, re
         inherited(record, n, history=(HistoryPoint(800, 0.1, cross_entropy=value),))
         for n, value in enumerate(history)
     ]
-    scores = gather_trust([*scored, *trained], IDS, SEEDS)
+    scores = gather_consistency([*scored, *trained], IDS, SEEDS)
     expected = {"miou": 0.2 + 0.01 * np.arange(len(IDS)), "cross_entropy": -np.array(history)}
-    assert scores.trust(criterion) == trust(
+    assert scores.ranking_consistency(criterion) == ranking_consistency(
         expected[criterion], scores.alone, scores.macs, seeds=SEEDS
     )

@@ -1,4 +1,4 @@
-"""Trust as table, CSV, words and figure."""
+"""Ranking consistency as table, CSV, words and figure."""
 
 import csv
 import math
@@ -10,17 +10,17 @@ from PIL import Image
 
 from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.report import (
-    TRUST_COLUMNS,
+    CONSISTENCY_COLUMNS,
     ReportError,
-    draw_trust,
-    trust_data,
-    trust_grid,
-    trust_records,
-    trust_verdict,
+    consistency_data,
+    consistency_grid,
+    consistency_records,
+    consistency_verdict,
+    draw_consistency,
 )
 from hrvit_nas.report.render import markdown, write_csv
 from hrvit_nas.report.section import sentences
-from hrvit_nas.results import Estimate, trust
+from hrvit_nas.results import Estimate, ranking_consistency
 
 NUM = 8
 COSTS = np.geomspace(2e8, 1e9, NUM)
@@ -32,24 +32,24 @@ ARCHES = [f"{n:012x}" for n in range(NUM)]
 
 @pytest.fixture(scope="module")
 def found():
-    return trust(INHERITED, SCORES, COSTS, seeds=(4, 7))
+    return ranking_consistency(INHERITED, SCORES, COSTS, seeds=(4, 7))
 
 
 @pytest.fixture(scope="module")
 def constant():
-    return trust(np.ones(NUM), SCORES, COSTS, seeds=(4, 7))
+    return ranking_consistency(np.ones(NUM), SCORES, COSTS, seeds=(4, 7))
 
 
 def interval(value, low, high):
     return Estimate(value=value, low=low, high=high, confidence=0.95)
 
 
-def facts(trust):
-    return {finding.name: finding.facts for finding in trust_verdict(trust)}
+def facts(found):
+    return {finding.name: finding.facts for finding in consistency_verdict(found)}
 
 
 def test_table_has_a_column_a_name(found, constant):
-    grid = trust_grid({"mIoU [x]": found, "nothing": constant}, title="of [x]")
+    grid = consistency_grid({"mIoU [x]": found, "nothing": constant}, title="of [x]")
     assert grid.title == "of [x]"
     assert grid.headings == ["ranked by", "mIoU [x]", "nothing"]
     assert [column.align for column in grid.columns] == ["left", "right", "right"]
@@ -76,10 +76,10 @@ def test_table_has_a_column_a_name(found, constant):
 )
 def test_regret_has_a_unit(found, criterion, estimate, words):
     changed = replace(found, criterion=criterion, regret={1: estimate, 3: estimate, 5: estimate})
-    rows = {row["ranked by"]: row["x"] for row in trust_grid({"x": changed}).records()}
+    rows = {row["ranked by"]: row["x"] for row in consistency_grid({"x": changed}).records()}
     assert rows["top-1 regret"] == rows["top-3 regret"] == words
     assert facts(changed)["regret"] == {"top_1": estimate, "top_3": estimate, "top_5": estimate}
-    assert trust_verdict(changed)[-1].text.endswith(f"top 5, {words}")
+    assert consistency_verdict(changed)[-1].text.endswith(f"top 5, {words}")
 
 
 JUDGED = ("tau", "beyond_size", "beside_ceiling", "beside_size")
@@ -116,7 +116,7 @@ def test_scores_that_do_not_differ_end_the_verdict(constant):
     assert list(facts(constant)) == ["compared", "nothing_ranked"]
 
 
-def test_the_wording_of_a_trust_report(found, assert_wording):
+def test_the_wording_of_a_ranking_consistency_report(found, assert_wording):
     """Each way that a sentence can go, once."""
     sure, below, unsure = interval(0.5, 0.2, 0.8), interval(-0.5, -0.8, -0.2), interval(0, -0.2, 0)
     unknown, regret = interval(math.nan, math.nan, math.nan), interval(0.01, 0.0, 0.02)
@@ -131,16 +131,19 @@ def test_the_wording_of_a_trust_report(found, assert_wording):
         size_tau=sure,
         regret={1: regret, 3: regret, 5: regret},
     )
-    grid = trust_grid({"mIoU": changed}, "against mIoU of training alone")
-    lines = [*markdown(grid).splitlines(), "", *sentences(trust_verdict(changed), HINTS)]
-    assert_wording("trust", lines)
+    grid = consistency_grid({"mIoU": changed}, "against mIoU of training alone")
+    lines = [*markdown(grid).splitlines(), "", *sentences(consistency_verdict(changed), HINTS)]
+    assert_wording("ranking_consistency", lines)
 
 
 def test_csv_has_the_documented_columns(found, constant, tmp_path):
-    write_csv(trust_records({"mIoU": found, "nothing": constant}), tmp_path / "trust.csv")
-    with (tmp_path / "trust.csv").open(newline="") as file:
+    write_csv(
+        consistency_records({"mIoU": found, "nothing": constant}),
+        tmp_path / "ranking_consistency.csv",
+    )
+    with (tmp_path / "ranking_consistency.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
-    assert list(first) == list(TRUST_COLUMNS)
+    assert list(first) == list(CONSISTENCY_COLUMNS)
     assert (first["name"], second["name"], first["criterion"]) == ("mIoU", "nothing", "miou")
     assert (first["num_architectures"], first["num_seeds"]) == ("8", "2")
     assert (int(first["macs_min"]), int(first["macs_max"])) == found.macs
@@ -149,11 +152,11 @@ def test_csv_has_the_documented_columns(found, constant, tmp_path):
     assert float(first["top_1_regret"]) == found.regret[1].value
     assert float(first["top_5_regret"]) == found.regret[5].value
     assert second["tau"] == second["top_1_regret_high"] == ""
-    assert all(column.description for column in TRUST_COLUMNS.values())
+    assert all(column.description for column in CONSISTENCY_COLUMNS.values())
 
 
 def test_figure_shows_every_architecture_in_the_units_of_its_axes(found):
-    data = trust_data(found, ARCHES, INHERITED, SCORES, COSTS)
+    data = consistency_data(found, ARCHES, INHERITED, SCORES, COSTS)
     assert [point.inherited for point in data.points] == pytest.approx(sorted(100 * INHERITED))
     assert {point.arch_id for point in data.points} == set(ARCHES)
     point = next(point for point in data.points if point.arch_id == ARCHES[3])
@@ -166,7 +169,7 @@ def test_figure_shows_every_architecture_in_the_units_of_its_axes(found):
 
 
 def test_a_negated_cross_entropy_is_called_so(constant):
-    data = trust_data(
+    data = consistency_data(
         constant, ARCHES, -INHERITED, SCORES, COSTS, inherited_criterion="cross_entropy"
     )
     assert data.x_label == "With inherited weights: negated cross entropy (nats)"
@@ -176,8 +179,8 @@ def test_a_negated_cross_entropy_is_called_so(constant):
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf"])
 def test_figure_is_written(found, tmp_path, suffix):
-    path = tmp_path / f"trust{suffix}"
-    draw_trust(trust_data(found, ARCHES, INHERITED, SCORES, COSTS), path)
+    path = tmp_path / f"ranking_consistency{suffix}"
+    draw_consistency(consistency_data(found, ARCHES, INHERITED, SCORES, COSTS), path)
     assert path.read_bytes()[:4] == {".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix]
     if suffix == ".png":
         with Image.open(path) as image:
@@ -185,14 +188,16 @@ def test_figure_is_written(found, tmp_path, suffix):
 
 
 def test_architectures_of_one_cost_are_drawn(found, tmp_path):
-    data = trust_data(found, ARCHES, INHERITED, SCORES, np.full(NUM, 5e8))
-    draw_trust(data, tmp_path / "one.png")
+    data = consistency_data(found, ARCHES, INHERITED, SCORES, np.full(NUM, 5e8))
+    draw_consistency(data, tmp_path / "one.png")
     assert (tmp_path / "one.png").exists()
 
 
 def test_what_cannot_be_drawn_is_said(found, tmp_path):
     with pytest.raises(ReportError, match=r"needs the 8 architectures and 2 seeds .* \(7,\)"):
-        trust_data(found, ARCHES, INHERITED[:7], SCORES, COSTS)
-    data = trust_data(found, ARCHES, INHERITED, SCORES, COSTS)
-    with pytest.raises(ReportError, match=r"must end in \.png, \.pdf, \.svg; got 'trust\.gif'"):
-        draw_trust(data, tmp_path / "trust.gif")
+        consistency_data(found, ARCHES, INHERITED[:7], SCORES, COSTS)
+    data = consistency_data(found, ARCHES, INHERITED, SCORES, COSTS)
+    with pytest.raises(
+        ReportError, match=r"must end in \.png, \.pdf, \.svg; got 'ranking_consistency\.gif'"
+    ):
+        draw_consistency(data, tmp_path / "ranking_consistency.gif")

@@ -1,4 +1,4 @@
-"""The rivals as networks: shapes, gradients, and attention against a loop over tokens."""
+"""The baselines as networks: shapes, gradients, and attention against a loop over tokens."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def tiny(name):
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_a_rival_segments_images_of_any_size(name):
+def test_a_baseline_segments_images_of_any_size(name):
     spec = tiny(name)
     model = build_segmentor(spec, 5).eval()
     for height, width in SIZES:
@@ -43,7 +43,7 @@ def test_a_rival_segments_images_of_any_size(name):
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_every_parameter_of_a_rival_learns(name):
+def test_every_parameter_of_a_baseline_learns(name):
     torch.manual_seed(0)
     model = build_segmentor(tiny(name), 5, drop_path_rate=0.1).train()
     model(torch.randn(4, 3, 64, 96)).square().mean().backward()
@@ -70,7 +70,7 @@ def test_same_seed_same_weights_and_they_survive_a_file(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
-def test_a_rival_refuses_the_images_that_hrvit_refuses(name):
+def test_a_baseline_refuses_the_images_that_hrvit_refuses(name):
     model = build_segmentor(tiny(name), 5)
     for shape in ((1, 3, 31, 64), (1, 1, 64, 64)):
         with pytest.raises(ValueError, match=r"must be \(B, 3, H, W\)"):
@@ -178,4 +178,6 @@ def test_transformers_is_needed_for_mit_alone_and_said_where_missing():
         [sys.executable, "-c", LOADED], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ("mit needs Hugging Face transformers; pip install 'hrvit_nas[rivals]'\n")
+    assert done.stdout == (
+        "mit needs Hugging Face transformers; pip install 'hrvit_nas[baselines]'\n"
+    )

@@ -26,12 +26,12 @@ from .records import Criterion, TrialRecord
 
 TOP = (1, 3, 5)
 """How many of the best by inherited score are trained, where regret is told."""
-MIN_FOR_TRUST = max(TOP) + 1
+MIN_FOR_CONSISTENCY = max(TOP) + 1
 """Of fewer architectures nothing would be left out by training the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
+class RankingConsistency:
     """How far inherited scores rank as stand-alone training does.
 
     Intervals are bootstraps over architectures; seeds are taken as they are. All taus are
@@ -88,7 +88,7 @@ class Trust:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TrustScores:
+class ConsistencyScores:
     """Scores of architectures that have both kinds, more being better.
 
     Attributes:
@@ -105,18 +105,20 @@ class TrustScores:
     inherited: dict[Criterion, NDArray[np.float64]]
     alone: NDArray[np.float64]
 
-    def trust(self, criterion: Criterion = "miou") -> Trust:
+    def ranking_consistency(self, criterion: Criterion = "miou") -> RankingConsistency:
         """How well inherited scores of a criterion rank the mIoU of stand-alone training.
 
         Raises:
             ValueError: There are too few architectures or seeds.
         """
-        return trust(self.inherited[criterion], self.alone, self.macs, seeds=self.seeds)
+        return ranking_consistency(
+            self.inherited[criterion], self.alone, self.macs, seeds=self.seeds
+        )
 
 
-def gather_trust(
+def gather_consistency(
     records: Iterable[TrialRecord], arch_ids: Iterable[str], seeds: Sequence[int]
-) -> TrustScores:
+) -> ConsistencyScores:
     """Gathers the scores of chosen architectures; those that lack one are left out.
 
     They must have been chosen without a look at their scores, such as spread over the cost range:
@@ -148,7 +150,7 @@ def gather_trust(
         values = [record.score(criterion) for record in found]
         if None not in values:
             scores[criterion] = np.array(values, np.float64)
-    return TrustScores(
+    return ConsistencyScores(
         arch_ids=tuple(whole),
         seeds=tuple(seeds),
         macs=np.array([record.macs for record in found], np.float64),
@@ -159,7 +161,7 @@ def gather_trust(
     )
 
 
-def trust(
+def ranking_consistency(
     inherited: ArrayLike,
     scores: ArrayLike,
     costs: ArrayLike,
@@ -168,7 +170,7 @@ def trust(
     criterion: Criterion = "miou",
     confidence: float = 0.95,
     seed: int = 0,
-) -> Trust:
+) -> RankingConsistency:
     """Compares scores with inherited weights with those of the same architectures trained alone.
 
     Where inherited scores do not differ, what compares them is undefined (nan).
@@ -188,10 +190,10 @@ def trust(
             finite or a cost not positive.
     """
     table = np.asarray(scores, np.float64)
-    if table.ndim != 2 or table.shape[0] < MIN_FOR_TRUST or table.shape[1] < 2:
+    if table.ndim != 2 or table.shape[0] < MIN_FOR_CONSISTENCY or table.shape[1] < 2:
         raise ValueError(
             f"stand-alone scores must be (num_architectures, num_seeds) of at least"
-            f" {MIN_FOR_TRUST} architectures and 2 seeds, got shape {table.shape}"
+            f" {MIN_FOR_CONSISTENCY} architectures and 2 seeds, got shape {table.shape}"
         )
     if len(seeds) != table.shape[1] or len(set(seeds)) != len(seeds):
         raise ValueError(
@@ -201,7 +203,7 @@ def trust(
     x, cost = np.asarray(inherited, np.float64), np.asarray(costs, np.float64)
     # Costs are checked here, before they serve as a predictor.
     residual = predictor_residual_tau(x, table, cost, confidence, seed)
-    return Trust(
+    return RankingConsistency(
         criterion=criterion,
         num_architectures=len(table),
         seeds=tuple(seeds),

@@ -1,4 +1,4 @@
-"""How the hypervolume of searches grew, over evaluations and over compute, by sampler."""
+"""Hypervolume history of searches: over evaluations and over compute, by sampler."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ BASELINE = "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthCurve:
+class HistoryCurve:
     """One sampler: the mean over its runs.
 
     Attributes:
         label: Sampler, and what else tells the curve from others.
         x: Evaluations, or worker-seconds.
-        mean: Mean attainable score, in the unit of its axis: the hypervolume over the range of
+        mean: Normalised hypervolume, in the unit of its axis: the hypervolume over the range of
             costs, from the worst score that counts.
         low: Lower end of the interval of the mean; NaN for one run.
         high: Upper end.
@@ -52,7 +52,7 @@ class GrowthCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthPanel:
+class HistoryPanel:
     """One figure: curves over one kind of effort.
 
     Attributes:
@@ -62,14 +62,14 @@ class GrowthPanel:
         unit: What stands behind a value.
     """
 
-    curves: tuple[GrowthCurve, ...]
+    curves: tuple[HistoryCurve, ...]
     x_label: str
     y_label: str
     unit: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthData:
+class HypervolumeHistory:
     """Everything that the two figures show.
 
     Attributes:
@@ -79,8 +79,8 @@ class GrowthData:
         caption: How hypervolume is counted, and on what.
     """
 
-    by_evaluations: GrowthPanel
-    by_seconds: GrowthPanel
+    by_evaluations: HistoryPanel
+    by_seconds: HistoryPanel
     findings: tuple[Finding, ...]
     caption: str
 
@@ -96,7 +96,9 @@ class _Track:
     seconds: NDArray[np.float64]
 
 
-def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> GrowthData | None:
+def hypervolume_history(
+    runs: Sequence[ReportedRun], confidence: float = 0.95
+) -> HypervolumeHistory | None:
     """Turns searches that trained each proposal alone into curves; None if there is none.
 
     The hypervolume of frontier and corner (mIoU 0, or of another score the worst of all runs; the
@@ -135,8 +137,8 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
     seeds = sorted({track.seed for track in tracks})
     costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
     what = "area" if len(summary.costs) == 1 else "volume"
-    return GrowthData(
-        by_evaluations=GrowthPanel(
+    return HypervolumeHistory(
+        by_evaluations=HistoryPanel(
             curves=_curves(
                 [
                     (track, np.arange(1, len(area) + 1, dtype=np.float64), area)
@@ -145,16 +147,16 @@ def growth_data(runs: Sequence[ReportedRun], confidence: float = 0.95) -> Growth
                 confidence,
             ),
             x_label="trials that ended",
-            y_label=f"mean attainable {score.axis}",
+            y_label=f"normalised hypervolume: {score.axis}",
             unit=score.level,
         ),
-        by_seconds=GrowthPanel(
+        by_seconds=HistoryPanel(
             curves=_curves(
                 [(track, track.seconds, area) for track, area in zip(tracks, areas, strict=True)],
                 confidence,
             ),
             x_label="time of workers (s), wherever they ran",
-            y_label=f"mean attainable {score.axis}",
+            y_label=f"normalised hypervolume: {score.axis}",
             unit=score.level,
         ),
         findings=tuple(findings),
@@ -227,7 +229,7 @@ def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def _curves(
     tracks: Sequence[tuple[_Track, NDArray[np.float64], NDArray[np.float64]]], confidence: float
-) -> tuple[GrowthCurve, ...]:
+) -> tuple[HistoryCurve, ...]:
     groups: dict[str, list[tuple[_Track, NDArray[np.float64], NDArray[np.float64]]]] = {}
     for item in tracks:
         groups.setdefault(item[0].label, []).append(item)
@@ -247,7 +249,7 @@ def _curves(
         )
         intervals = [mean_interval(column, confidence) for column in levels.T.tolist()]
         curves.append(
-            GrowthCurve(
+            HistoryCurve(
                 label=label,
                 x=tuple(known.tolist()),
                 mean=tuple(i.mean for i in intervals),

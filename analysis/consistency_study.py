@@ -1,11 +1,11 @@
-"""How far scores with inherited weights can be trusted, for several ways to train a supernet.
+"""Ranking consistency of scores with inherited weights, for several ways to train a supernet.
 
 `run` trains the supernets that a study declares and scores with each the members that a
 calibration (`hrvit-search --calibrate-proxy N`) has trained alone. It resumes what it had begun.
 `report` prints and draws how well each supernet ranks them.
 
-    python analysis/trust_study.py run runs/calibration runs/trust-study
-    python analysis/trust_study.py report runs/calibration runs/trust-study --figure figure.png
+    python analysis/consistency_study.py run runs/calibration runs/consistency-study
+    python analysis/consistency_study.py report runs/calibration runs/consistency-study
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hrvit_nas._files import declarations_dir
 from hrvit_nas._messages import first_fault
 from hrvit_nas.cli.errors import run_app
-from hrvit_nas.report import draw_trust, trust_data, trust_verdict
+from hrvit_nas.report import consistency_data, consistency_verdict, draw_consistency
 from hrvit_nas.report.section import sentences
-from hrvit_nas.results import ScoreTable, TrialStore, Trust, replacing, score_table, trust
+from hrvit_nas.results import (
+    RankingConsistency,
+    ScoreTable,
+    TrialStore,
+    ranking_consistency,
+    replacing,
+    score_table,
+)
 from hrvit_nas.search.config import CalibrationConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration
@@ -113,9 +120,9 @@ def report(
         print(f"| {' | '.join(map(str, _cells(content, ranked[-1])))} |")
     first = ranked[0]
     words = [f"{contents[0]['variant']}, by cross entropy:"]
-    words += sentences(trust_verdict(first.by_entropy), {})
+    words += sentences(consistency_verdict(first.by_entropy), {})
     if figure is not None:
-        data = trust_data(
+        data = consistency_data(
             first.by_entropy,
             table.arch_ids,
             first.inherited,
@@ -123,7 +130,7 @@ def report(
             table.macs,
             inherited_criterion="cross_entropy",
         )
-        draw_trust(data, figure)
+        draw_consistency(data, figure)
     if within is not None:
         words += _within(within, calibration, table, first.inherited)
     print()
@@ -143,8 +150,8 @@ class _Ranked(NamedTuple):
 
     inherited: NDArray[np.float64]
     seconds: float
-    by_miou: Trust
-    by_entropy: Trust
+    by_miou: RankingConsistency
+    by_entropy: RankingConsistency
 
 
 def _ranked(content: dict[str, Any], table: ScoreTable) -> _Ranked:
@@ -157,8 +164,8 @@ def _ranked(content: dict[str, Any], table: ScoreTable) -> _Ranked:
     return _Ranked(
         inherited=inherited,
         seconds=float(np.median(found["seconds"])),
-        by_miou=trust(found["miou"], alone, table.macs, seeds=table.seeds),
-        by_entropy=trust(inherited, alone, table.macs, seeds=table.seeds),
+        by_miou=ranking_consistency(found["miou"], alone, table.macs, seeds=table.seeds),
+        by_entropy=ranking_consistency(inherited, alone, table.macs, seeds=table.seeds),
     )
 
 
@@ -277,4 +284,4 @@ def _load(path: Path) -> Study:
 
 
 if __name__ == "__main__":
-    run_app(app, "trust_study")
+    run_app(app, "consistency_study")

@@ -1,4 +1,4 @@
-"""The figure of `trust_data`, drawn with matplotlib."""
+"""The figure of `consistency_data`, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..consistency import ConsistencyData
 from ..figures import GREY, INK, save_figure
-from ..trust import TrustData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +18,14 @@ _TEXT, _SMALL = 8.0, 7.0
 _NUM_TICKS = 4
 
 
-def draw_trust(data: TrustData, path: str | Path) -> None:
+def draw_consistency(data: ConsistencyData, path: str | Path) -> None:
     """Draws the figure for one column of a paper (3.5 inches wide, 7 to 8 point text).
 
     Colours of cost rise evenly in lightness, so the figure survives greyscale printing and
     colour blindness.
 
     Args:
-        data: From `trust_data`.
+        data: From `consistency_data`.
         path: File to write, replaced in one step; its suffix is .png (300 dpi), .pdf or .svg.
 
     Raises:
@@ -35,7 +35,7 @@ def draw_trust(data: TrustData, path: str | Path) -> None:
     save_figure(lambda figure: _draw(figure, data), path, (3.5, 3.1))
 
 
-def _draw(figure: Figure, data: TrustData) -> None:
+def _draw(figure: Figure, data: ConsistencyData) -> None:
     from matplotlib.colors import LogNorm
 
     axes = figure.add_subplot()
@@ -74,7 +74,7 @@ def _draw(figure: Figure, data: TrustData) -> None:
     figure.suptitle(data.caption, x=0.01, ha="left", fontsize=_SMALL, color=GREY)
 
 
-def _set_axes(axes: Axes, data: TrustData) -> None:
+def _set_axes(axes: Axes, data: ConsistencyData) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     for axis in (axes.xaxis, axes.yaxis):

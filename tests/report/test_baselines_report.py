@@ -1,10 +1,10 @@
-"""Counts of the rivals against the published ones, and savings made from them."""
+"""Counts of the baselines against the published ones, and savings made from them."""
 
 import pytest
 
 from hrvit_nas.arch import PRESETS, REFERENCES
-from hrvit_nas.report import rivals_grid, savings_grid
-from hrvit_nas.report.rivals import PUBLISHED, counts
+from hrvit_nas.report import baselines_grid, savings_grid
+from hrvit_nas.report.baselines import PUBLISHED, counts
 
 
 def test_all_published_networks_are_counted():
@@ -18,7 +18,7 @@ def test_counts_are_within_two_percent_of_the_published_ones(name):
 
 
 def test_the_tables_say_what_was_counted():
-    grid = rivals_grid()
+    grid = baselines_grid()
     assert [column.unit for column in grid.columns] == ["", "M", "", "", "", "", ""]
     rows = {row[0]: row for row in grid.rows}
     assert rows["mit_b4"][:3] == ["mit_b4", "64.11", "64.1"]

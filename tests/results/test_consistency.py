@@ -1,4 +1,4 @@
-"""Trust statistics against SciPy, NumPy, brute force and simulations."""
+"""Statistics of ranking consistency against SciPy, NumPy, brute force and simulations."""
 
 import math
 from itertools import combinations
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from hrvit_nas.results import trust
+from hrvit_nas.results import ranking_consistency
 from hrvit_nas.results.predictors import (
     predictor_regret,
     predictor_residual_tau,
@@ -49,9 +49,9 @@ def brute_regret(inherited, means, k):
 
 @pytest.fixture(scope="module")
 def sized():
-    """A study in which size makes the scores, and its trust."""
+    """A study in which size makes the scores, and its ranking consistency."""
     arrays = study(np.random.default_rng(0), arches=16, seeds=3, slope=0.05)
-    return arrays, trust(*arrays, seeds=(3, 5, 8))
+    return arrays, ranking_consistency(*arrays, seeds=(3, 5, 8))
 
 
 def test_correlations_are_scipys(sized):
@@ -112,7 +112,9 @@ def test_ties_are_dealt_with(table, k):
 
 def test_regret_by_hand():
     scores = np.array([0.1, 0.5, 0.3, 0.4, 0.2, 0.0])[:, None] + [0.0, 0.02]
-    found = trust([6.0, 1.0, 4.0, 3.0, 5.0, 2.0], scores, np.arange(1.0, 7.0), seeds=(0, 1))
+    found = ranking_consistency(
+        [6.0, 1.0, 4.0, 3.0, 5.0, 2.0], scores, np.arange(1.0, 7.0), seeds=(0, 1)
+    )
     # Chosen first is 0.1, then 0.2 and 0.3, then all but the best.
     assert [found.regret[k].value for k in (1, 3, 5)] == pytest.approx([0.4, 0.2, 0.1])
     assert found.regret[1].low <= 0.4 <= found.regret[1].high
@@ -150,7 +152,7 @@ def test_bigger_is_better_earns_nothing_beyond_size(sized):
 
 
 def test_quality_that_both_share_ranks_beyond_size():
-    found = trust(
+    found = ranking_consistency(
         *study(np.random.default_rng(4), arches=16, slope=0.02, shared=0.05), seeds=(0, 1)
     )
     assert found.ranks
@@ -171,7 +173,7 @@ def test_gain_over_itself_is_nothing_and_over_another_seed_is_that_over_the_ceil
 @pytest.mark.parametrize("constant", [0.0, 0.1])
 def test_a_constant_inherited_score_ranks_nothing(constant):
     _, scores, costs = study(np.random.default_rng(6), arches=8, slope=0.05)
-    found = trust(np.full(8, constant), scores, costs, seeds=(0, 1))
+    found = ranking_consistency(np.full(8, constant), scores, costs, seeds=(0, 1))
     undefined = (found.tau, found.mean_tau, found.rho, found.residual_tau, found.size_gain)
     for estimate in (*undefined, found.ceiling_gain, *found.regret.values()):
         assert math.isnan(estimate.value)
@@ -185,7 +187,7 @@ def test_a_constant_inherited_score_ranks_nothing(constant):
 def test_same_seed_same_intervals():
     inherited, scores, costs = study(np.random.default_rng(7), arches=6)
     first, again, other = (
-        trust(inherited, scores, costs, seeds=(0, 1), confidence=0.8, seed=seed)
+        ranking_consistency(inherited, scores, costs, seeds=(0, 1), confidence=0.8, seed=seed)
         for seed in (1, 1, 2)
     )
     assert first == again
@@ -215,7 +217,7 @@ ROWS = np.arange(12.0).reshape(6, 2)
 def test_what_cannot_be_compared_is_said(changed, message):
     sound = {"inherited": ROWS[:, 0], "scores": ROWS, "costs": ROWS[:, 1], "seeds": (0, 1)}
     with pytest.raises(ValueError, match=message):
-        trust(**{**sound, **changed})
+        ranking_consistency(**{**sound, **changed})
 
 
 @pytest.mark.parametrize("k", [0, 6])
