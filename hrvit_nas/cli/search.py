@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import typer
 
-from ..objectives import COSTS
-from ..samplers.base import SAMPLERS
 from .errors import run_app
 from .options import (
     RESOURCES,
-    AddressOption,
-    ClassesOption,
-    CpusPerTrialOption,
-    Data,
-    DataRootOption,
-    ExecutorOption,
-    GpusPerTrialOption,
-    MlflowOption,
-    RecipeOption,
-    StepsOption,
-    WorkersOption,
     default_directory,
     given_of,
     given_resources,
@@ -38,6 +23,7 @@ from .options import (
     with_steps,
 )
 from .running import config_to_resume, go
+from .search_options import EXAMPLES, SearchOptions, Strategy
 
 if TYPE_CHECKING:
     from ..search.config import SpaceConfig
@@ -47,191 +33,8 @@ if TYPE_CHECKING:
 NAME = "hrvit-search"
 CALIBRATION_EVALUATIONS = 4
 """Fidelities that a calibration looks at, at least."""
-EXAMPLES = """\b
-Examples:
-  hrvit-search --space heterogeneous_branches
-  hrvit-search --space heterogeneous_branches --data camvid --data-root DIR --trials 24 --confirm 3
-  hrvit-search --space joint --profile cluster --data cityscapes --data-root DIR --address auto
-  hrvit-search --space heterogeneous_branches --initial hrvit_b1 --confirm 3
-  hrvit-search --space heterogeneous_branches --calibrate-proxy 12 --long-steps 600
-  hrvit-search --space heterogeneous_branches --strategy supernet --ranking-check 6
-  hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
-  hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
-  hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
-  hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
-"""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-Sampler = StrEnum("Sampler", {name.upper(): name for name in SAMPLERS})
-Cost = StrEnum("Cost", {name.upper(): name for name in COSTS})
-
-
-class Strategy(StrEnum):
-    """Ways to score what is proposed."""
-
-    TRIALS = "trials"
-    SUPERNET = "supernet"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """Options of `hrvit-search`."""
-
-    space: Annotated[
-        str, typer.Option(help="Name of a declared space, or path of a YAML file.")
-    ] = "heterogeneous_branches"
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="What the search is fitted to: laptop, cluster, or a path."
-            " Default: laptop; cluster for a data set on a machine with a GPU."
-        ),
-    ] = None
-    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None
-    data_root: DataRootOption = None
-    classes: ClassesOption = None
-    recipe: RecipeOption = None
-    steps: StepsOption = None
-    strategy: Annotated[
-        Strategy,
-        typer.Option(
-            help="trials: train each architecture alone. supernet: train one supernet, score"
-            " architectures with its weights, and train the best alone."
-        ),
-    ] = Strategy.TRIALS
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            help="Architectures to train, or with a supernet to score. Default: the profile's."
-        ),
-    ] = None
-    supernet: Annotated[
-        Path | None,
-        typer.Option(help="A trained supernet of the same space (RUN/supernet.pt) to use."),
-    ] = None
-    supernet_steps: Annotated[
-        int | None, typer.Option(help="Training steps of the supernet. Default: the recipe's.")
-    ] = None
-    retrain: Annotated[
-        int | None,
-        typer.Option(help="Of the scored, how many of the best to train alone. Default: 4."),
-    ] = None
-    ranking_check: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Also score so many members, spread over the cost range, with inherited weights"
-            " and train them alone with several seeds, to tell how far the former rank as the"
-            " latter do.",
-        ),
-    ] = None
-    sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2
-    population: Annotated[
-        int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
-    ] = None
-    cost: Annotated[
-        list[Cost] | None,
-        typer.Option(
-            metavar=f"<{'|'.join(COSTS)}>",
-            help="What is minimised beside the score; given twice, both are. Default: macs.",
-        ),
-    ] = None
-    max_macs: Annotated[
-        float | None, typer.Option(help="Ceiling of multiply-adds at the image size.")
-    ] = None
-    max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None
-    max_activation_bytes: Annotated[
-        float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
-    ] = None
-    seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0
-    references: Annotated[
-        str | None,
-        typer.Option(
-            help="Architectures, separated by commas, to train beside the frontier, each scaled to"
-            " its members' costs: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
-            " `baselines`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
-        ),
-    ] = None
-    initial: Annotated[
-        str | None,
-        typer.Option(
-            help="Architectures, separated by commas, whose allocation is among the first"
-            " proposals, at costs evenly over the space's range: hrvit_b1 to b3. Default: none."
-        ),
-    ] = None
-    confirm: Annotated[
-        int | None,
-        typer.Option(
-            help="Train the frontier's members and the references with so many further seeds, by"
-            " the recipe's long form. Default: 0."
-        ),
-    ] = None
-    finalists: Annotated[
-        int | None,
-        typer.Option(
-            help="Of the frontier's members, how many to confirm: those that dominate most between"
-            " them. Default: all."
-        ),
-    ] = None
-    long_steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps of long training: of what confirms, or with --calibrate-proxy of each"
-            " member, to tell how far the recipe's scores rank as long training does. Default:"
-            " the recipe's for --confirm, unless --steps is given. 0: none; what confirms is"
-            " trained as the search trains."
-        ),
-    ] = None
-    calibrate_proxy: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Instead of searching, measure how far the recipe's scores can be trusted: train"
-            " so many members, spread over the cost range, with several seeds each.",
-        ),
-    ] = None
-    calibration_seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Seeds of each architecture of a calibration or ranking check. Default: 2."
-        ),
-    ] = None
-    wanted_tau: Annotated[
-        float | None,
-        typer.Option(
-            help="Kendall's tau between two seeds that a calibration looks for. Default: 0.7."
-        ),
-    ] = None
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run directory of the calibration that this search stands on; it must be of the"
-            " same space, data and recipe."
-        ),
-    ] = None
-    executor: ExecutorOption = None
-    workers: WorkersOption = None
-    cpus_per_trial: CpusPerTrialOption = None
-    gpus_per_trial: GpusPerTrialOption = None
-    address: AddressOption = None
-    storage: Annotated[
-        str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
-    ] = None
-    mlflow: MlflowOption = None
-    output: Annotated[
-        Path | None, typer.Option(help="Run directory. Default: runs/SPACE-DATE-TIME.")
-    ] = None
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Continue the run in this directory. Only --trials, --confirm, --finalists,"
-            " --retrain, --ranking-check, --calibration, --calibration-seeds, --wanted-tau,"
-            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
-            " be given with it."
-        ),
-    ] = None
 
 
 @app.command(epilog=EXAMPLES)

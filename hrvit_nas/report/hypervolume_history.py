@@ -137,27 +137,20 @@ def hypervolume_history(
     seeds = sorted({track.seed for track in tracks})
     costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
     what = "area" if len(summary.costs) == 1 else "volume"
+
+    def panel(xs: Sequence[NDArray[np.float64]], x_label: str) -> HistoryPanel:
+        return HistoryPanel(
+            curves=_curves(list(zip(tracks, xs, areas, strict=True)), confidence),
+            x_label=x_label,
+            y_label=f"normalised hypervolume: {score.axis}",
+            unit=score.level,
+        )
+
+    counts = [np.arange(1, len(area) + 1, dtype=np.float64) for area in areas]
     return HypervolumeHistory(
-        by_evaluations=HistoryPanel(
-            curves=_curves(
-                [
-                    (track, np.arange(1, len(area) + 1, dtype=np.float64), area)
-                    for track, area in zip(tracks, areas, strict=True)
-                ],
-                confidence,
-            ),
-            x_label="trials that ended",
-            y_label=f"normalised hypervolume: {score.axis}",
-            unit=score.level,
-        ),
-        by_seconds=HistoryPanel(
-            curves=_curves(
-                [(track, track.seconds, area) for track, area in zip(tracks, areas, strict=True)],
-                confidence,
-            ),
-            x_label="time of workers (s), wherever they ran",
-            y_label=f"normalised hypervolume: {score.axis}",
-            unit=score.level,
+        by_evaluations=panel(counts, "trials that ended"),
+        by_seconds=panel(
+            [track.seconds for track in tracks], "time of workers (s), wherever they ran"
         ),
         findings=tuple(findings),
         caption=f"{runs[0].dataset}; scores of the search, one seed an architecture, which flatter;"
