@@ -90,7 +90,7 @@ def test_costs_of_an_architecture_of_ones_own(ablate, tmp_path):
 
 
 REFUSED = {
-    "no plan": ((), "name a plan: branch_allocation, components_on_searched"),
+    "no plan": ((), "name a plan: baselines, branch_allocation, components_on_searched"),
     "an unknown plan": (("publishd_components",), "did you mean 'published_components'?"),
     "a plan without a base": (("components_on_searched", "--cost-only"), "give one with --base"),
     "an unknown base": (("strip_width", "--base", "hrvit_b9"), "hrvit_b9"),

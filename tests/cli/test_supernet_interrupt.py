@@ -24,7 +24,7 @@ from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.supernet import finish_training, train_part
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 240
 STEPS, SAVED_EVERY = 48, 12  # workers go on for some two seconds when their driver is gone
