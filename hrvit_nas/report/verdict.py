@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from hrvit_nas.results import RunSummary
+from hrvit_nas.results import Criterion, RunSummary
 
 from .section import Finding
 from .units import UNITS
@@ -45,7 +45,7 @@ def search_verdict(
         *(_partly_confirmed(summary) if summary.confirmed else ()),
         *decided,
         _validity(validity),
-        _noise(noise),
+        _noise(noise, summary.criterion),
     ]
 
 
@@ -151,15 +151,24 @@ def _validity(validity: Validity | None) -> Finding:
     )
 
 
-def _noise(noise: ProxyNoise | None) -> Finding:
+def _noise(noise: ProxyNoise | None, criterion: Criterion) -> Finding:
     if noise is None:
         return Finding(
             name="noise_unknown",
             text="this search stands on no calibration of its proxy",
             hint="calibrate",
         )
-    cheap, dear = (macs / 1e9 for macs in noise.macs)
     name, unit, scale = UNITS[noise.criterion]
+    if noise.criterion != criterion:  # as versions took it whose calibrations told mIoU alone
+        return Finding(
+            name="noise_of_another_score",
+            text=f"this search ranks by {UNITS[criterion][0]}, and what it took from the calibration"
+            f" in {noise.run} is the noise of {name}: how likely members are on the frontier is"
+            " unknown until it is taken again",
+            facts={"run": noise.run, "criterion": noise.criterion},
+            hint="calibrate",
+        )
+    cheap, dear = (macs / 1e9 for macs in noise.macs)
     what = "a score" if noise.criterion == "miou" else name
     rough = noise.num_free < ROUGH_BELOW
     few = (

@@ -196,6 +196,11 @@ def test_a_search_by_cross_entropy_is_reported_by_it(write_run, trials_of, tmp_p
     assert ours["cross entropy"] != theirs["mIoU"]
     (noise,) = [f for f in search_verdict(summary, 0, run.config.proxy_noise) if f.name == "noise"]
     assert "cross entropy has a deviation of 0.01 nats" in noise.text
+    older = search_verdict(
+        summary, 0, run.config.proxy_noise.model_copy(update={"criterion": "miou"})
+    )
+    assert [f.hint for f in older if f.name == "noise_of_another_score"] == ["calibrate"]
+    assert not any(f.name == "noise" for f in older)
 
 
 def test_the_hypervolume_of_two_costs_is_a_volume(write_run, trials_of, tmp_path):
