@@ -162,9 +162,9 @@ def _noise(noise: ProxyNoise | None, criterion: Criterion) -> Finding:
     if noise.criterion != criterion:  # as versions took it whose calibrations told mIoU alone
         return Finding(
             name="noise_of_another_score",
-            text=f"this search ranks by {UNITS[criterion][0]}, and what it took from the calibration"
-            f" in {noise.run} is the noise of {name}: how likely members are on the frontier is"
-            " unknown until it is taken again",
+            text=f"this search ranks by {UNITS[criterion][0]}, and what it took from the"
+            f" calibration in {noise.run} is the noise of {name}: how likely members are on the"
+            " frontier is unknown until it is taken again",
             facts={"run": noise.run, "criterion": noise.criterion},
             hint="calibrate",
         )
