@@ -10,7 +10,7 @@ A plan (`experiments/ablations/NAME.yaml`) holds:
         description: without the diversity-enhanced shortcut
         set: {"modules.*.branches.*.shortcut": identity}     # patterns as in a space's genes
         published: {params: 8.14 M, cityscapes_miou: lower}  # shown beside, never mixed
-      baseline: {arch: cswin_ti}     # another architecture instead of edits
+      baseline: {arch: cswin_ti}  # another architecture instead of edits
     sweep: {field: "modules.*.branches.*.strip_width", values: [1, 2, 4]}   # design sweep alone
     equal_macs: false             # true: each changed one is brought to the base's multiply-adds
     notes: [what a reader of the costs should know]
