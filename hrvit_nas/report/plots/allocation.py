@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..allocation import AllocationData, AllocationPanel
 from ..figures import BLUE, FAINT, GREY, INK, save_figure
+from .axes import show_spines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +75,4 @@ def _draw_trait(axes: Axes, panel: AllocationPanel) -> None:
     axes.set_ylabel(panel.label.replace(" (", "\n("), fontsize=6.5, color=INK)
     axes.margins(y=0.25)
     axes.tick_params(axis="y", labelsize=6.5, color=GREY, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GREY)
+    show_spines(axes, "left", "bottom")

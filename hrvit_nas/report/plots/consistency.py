@@ -9,6 +9,7 @@ import numpy as np
 
 from ..consistency import ConsistencyData
 from ..figures import GREY, INK, save_figure
+from .axes import number, rule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,18 +76,9 @@ def _draw(figure: Figure, data: ConsistencyData) -> None:
 
 
 def _set_axes(axes: Axes, data: ConsistencyData) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    number(axes.xaxis)
+    number(axes.yaxis)
     axes.margins(x=0.05, y=0.06)
     axes.set_xlabel(data.x_label, fontsize=_TEXT, color=INK)
     axes.set_ylabel(f"{data.y_label}\nmean, lowest to highest seed", fontsize=_TEXT, color=INK)
-    axes.tick_params(labelsize=_SMALL, color=GREY, labelcolor=INK, width=0.6, length=3)
-    axes.grid(visible=True, color="#e6e6e6", linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GREY)
-        spine.set_linewidth(0.6)
+    rule(axes, _SMALL)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..ablation import Five
 from ..figures import BLUE, FAINT, GREY, INK, VERMILION, save_figure
 from ..forest import ForestData
+from .axes import show_spines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +56,7 @@ def _draw(figure: Figure, data: ForestData) -> None:
     axes.set_ylim(len(data.rows) - 0.5, -0.6)
     axes.set_xlabel(data.x_label, fontsize=7, color=INK)
     axes.tick_params(labelsize=7, color=GREY, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GREY)
+    show_spines(axes, "bottom")
     axes.plot([], [], "o", color=BLUE, markersize=4, label="against the base")
     axes.plot(
         [], [], "s", color=VERMILION, markersize=4, markerfacecolor="white", label="at equal MACs"

@@ -9,6 +9,7 @@ from hrvit_nas.results import Importance
 
 from ..figures import BLUE, FAINT, GREY, INK, VERMILION, save_figure
 from ..importance import MOST_GENES, ImportanceData
+from .axes import show_spines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +56,4 @@ def _draw_target(axes: Axes, name: str, found: Importance) -> None:
     axes.invert_yaxis()
     axes.set_title(f"for {name}", loc="left", fontsize=7.5, color=INK)
     axes.tick_params(axis="x", labelsize=6.5, color=GREY, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GREY)
+    show_spines(axes, "left", "bottom")

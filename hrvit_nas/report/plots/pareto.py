@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..figures import BLUE, FAINT, GREY, INK, VERMILION, one_line, save_figure
 from ..pareto import ParetoData, ParetoPanel, ParetoPoint
+from .axes import number, rule, write_in_full
 from .labels import place_labels
 
 if TYPE_CHECKING:
@@ -207,18 +208,16 @@ def _shade(color: str, probability: float) -> tuple[float, ...]:
 
 
 def _set_axes(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    nice = [1, 2, 2.5, 5, 10]
     if panel.log_cost:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        write_in_full(axes.xaxis)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=nice))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=nice))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+        number(axes.xaxis)
+    number(axes.yaxis)
     axes.margins(x=0.05, y=0.08)
     # Around one point, or several that agree, the automatic limits would magnify nothing.
     low, high = axes.get_ylim()
@@ -232,14 +231,8 @@ def _set_axes(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
     axes.set_xlabel(panel.x_label, fontsize=_TEXT, color=INK)
     if panel is data.panels[0]:
         axes.set_ylabel(data.y_label, fontsize=_TEXT, color=INK)
-    axes.tick_params(labelsize=_SMALL, color=GREY, labelcolor=INK, width=0.6, length=3)
+    rule(axes, _SMALL)
     axes.tick_params(which="minor", color=GREY, width=0.4, length=1.5)
-    axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GREY)
-        spine.set_linewidth(0.6)
 
 
 def _label_references(figure: Figure, axes: Axes, panel: ParetoPanel) -> None:
