@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .estimates import Estimate, Floats, bootstrap, checked_scores
-from .ranking import log_powers, pair_taus, residuals, taus
+from .ranking import bootstrap_residuals, pair_taus, taus
 
 
 def predictor_tau(
@@ -70,14 +70,7 @@ def predictor_residual_tau(
     # Residuals are rounded, and a predictor may be of any size.
     spans = np.ptp(joined, axis=0)
     joined = (joined - joined.min(0)) / np.where(spans > 0, spans, 1)
-    powers = log_powers(costs, len(joined))
-    num = powers.shape[1]
-    joined = np.hstack([powers, joined])
-
-    def statistic(sample: Floats) -> Floats:
-        return _first_taus(residuals(sample[..., num:], sample[..., :num]))
-
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    return bootstrap_residuals(joined, costs, _first_taus, confidence, seed)
 
 
 def predictor_tau_gain(

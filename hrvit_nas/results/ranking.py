@@ -5,6 +5,8 @@ Scores are (num_architectures, num_seeds) arrays; `score_noise` has the model be
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -83,18 +85,8 @@ def cross_tau(
     Raises:
         ValueError: There are too few scores, one is not finite, or the shapes differ.
     """
-    first, second = checked_scores(scores), checked_scores(others)
-    if first.shape != second.shape:
-        raise ValueError(f"both scores must have one shape, got {first.shape} and {second.shape}")
-    num = first.shape[1]
-    pairs = [(a, b) for a in range(num) for b in range(num) if a != b]
-
-    def statistic(rows: Floats) -> Floats:
-        found: Floats = np.mean([taus(rows[..., a], rows[..., num + b]) for a, b in pairs], axis=0)
-        return found
-
-    joined = np.hstack([first, second])
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    table = _side_by_side(scores, others)
+    return bootstrap(float(_cross_taus(table)), table, _cross_taus, confidence, seed)
 
 
 def cross_residual_tau(
@@ -119,21 +111,7 @@ def cross_residual_tau(
     Raises:
         ValueError: As `cross_tau`, or a cost is not positive.
     """
-    first, second = checked_scores(scores), checked_scores(others)
-    if first.shape != second.shape:
-        raise ValueError(f"both scores must have one shape, got {first.shape} and {second.shape}")
-    num = first.shape[1]
-    pairs = [(a, b) for a in range(num) for b in range(num) if a != b]
-    powers = log_powers(costs, len(first))
-    joined = np.hstack([powers, first, second])
-    start = powers.shape[1]
-
-    def statistic(sample: Floats) -> Floats:
-        rows = residuals(sample[..., start:], sample[..., :start])
-        found: Floats = np.mean([taus(rows[..., a], rows[..., num + b]) for a, b in pairs], axis=0)
-        return found
-
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    return bootstrap_residuals(_side_by_side(scores, others), costs, _cross_taus, confidence, seed)
 
 
 def residual_tau(
@@ -154,18 +132,55 @@ def residual_tau(
     Raises:
         ValueError: There are too few scores, one is not finite, or a cost is not positive.
     """
-    table = checked_scores(scores)
-    powers = log_powers(costs, len(table))
+    return bootstrap_residuals(checked_scores(scores), costs, pair_taus, confidence, seed)
+
+
+def bootstrap_residuals(
+    table: Floats,
+    costs: ArrayLike,
+    statistic: Callable[[Floats], Floats],
+    confidence: float,
+    seed: int,
+) -> Estimate:
+    """`bootstrap` of a statistic of what a cost leaves of each column, fitted anew each time.
+
+    Args:
+        table: (num_architectures, num_columns).
+        costs: (num_architectures,), positive.
+        statistic: Of (..., num_architectures, num_columns).
+        confidence: Coverage of the interval.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: A cost is not positive.
+    """
+    powers = _log_powers(costs, len(table))
     num = powers.shape[1]
     joined = np.hstack([powers, table])
 
-    def statistic(sample: Floats) -> Floats:
-        return pair_taus(residuals(sample[..., num:], sample[..., :num]))
+    def of_residuals(sample: Floats) -> Floats:
+        return statistic(_residuals(sample[..., num:], sample[..., :num]))
 
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    return bootstrap(float(of_residuals(joined)), joined, of_residuals, confidence, seed)
 
 
-def log_powers(costs: ArrayLike, num_arches: int) -> Floats:
+def _side_by_side(scores: ArrayLike, others: ArrayLike) -> Floats:
+    """Two tables of scores as one, (num_architectures, 2 * num_seeds)."""
+    first, second = checked_scores(scores), checked_scores(others)
+    if first.shape != second.shape:
+        raise ValueError(f"both scores must have one shape, got {first.shape} and {second.shape}")
+    return np.hstack([first, second])
+
+
+def _cross_taus(rows: Floats) -> Floats:
+    """Mean tau-b between the two halves of the columns, over all pairs of different seeds."""
+    num = rows.shape[-1] // 2
+    pairs = [(a, b) for a in range(num) for b in range(num) if a != b]
+    found: Floats = np.mean([taus(rows[..., a], rows[..., num + b]) for a, b in pairs], axis=0)
+    return found
+
+
+def _log_powers(costs: ArrayLike, num_arches: int) -> Floats:
     """What is regressed out: log costs and, of enough architectures, their squares, centred."""
     cost = np.asarray(costs, np.float64)
     if cost.shape != (num_arches,) or not ((cost > 0) & np.isfinite(cost)).all():
@@ -177,7 +192,7 @@ def log_powers(costs: ArrayLike, num_arches: int) -> Floats:
     return centred
 
 
-def residuals(scores: Floats, regressors: Floats) -> Floats:
+def _residuals(scores: Floats, regressors: Floats) -> Floats:
     """Scores (..., n, s) less their least-squares fit by regressors (..., n, k) and a constant."""
     x = regressors - regressors.mean(-2, keepdims=True)
     y = scores - scores.mean(-2, keepdims=True)
