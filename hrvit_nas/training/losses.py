@@ -6,6 +6,38 @@ import torch
 from torch import Tensor, nn
 
 from ..data import SegmentationData, class_shares
+from .processes import Processes
+from .recipe import Recipe
+
+
+class BatchLoss:
+    """`segmentation_loss` of a batch that processes may share, its classes weighed by a recipe.
+
+    Args:
+        data: What its labels mean.
+        recipe: How classes are weighed.
+        device: Where to run.
+        processes: Who shares a batch.
+    """
+
+    def __init__(
+        self,
+        data: SegmentationData,
+        recipe: Recipe,
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        power = recipe.class_weighting
+        self._weights = class_weights(data, power).to(device) if power else None
+        self._ignored, self._processes = data.ignore_index, processes
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of this process's part alone."""
+        return segmentation_loss(logits, labels, self._ignored, self._weights)
+
+    def share(self, labels: Tensor) -> Tensor | float:
+        """This part's share of what the loss of the whole batch is a mean over."""
+        return self._processes.share(lambda: labelled_weight(labels, self._ignored, self._weights))
 
 
 def segmentation_loss(

@@ -15,7 +15,7 @@ from ..data import SegmentationData
 from ..evaluation import Evaluation, mixed_precision
 from ..evaluation.inference import check_logits
 from .loop import Job, Training
-from .losses import class_weights, labelled_weight, segmentation_loss
+from .losses import BatchLoss
 from .processes import Processes
 from .progress import Check, PlainProgress, plain_progress
 from .recipe import Recipe
@@ -136,9 +136,8 @@ class PlainStep(Step[float, Check]):
         processes: Processes,
     ) -> None:
         self.model, self.about = model, {}
-        self._data, self._device, self._processes = data, device, processes
-        power = recipe.class_weighting
-        self._weights = class_weights(data, power).to(device) if power else None
+        self._device, self._num_classes = device, data.num_classes
+        self._loss = BatchLoss(data, recipe, device, processes)
 
     def batch_seed(self, seed: int, attempt: int) -> int:  # noqa: ARG002
         """See `Step`."""
@@ -158,10 +157,8 @@ class PlainStep(Step[float, Check]):
         """See `Step`."""
         with mixed_precision(self._device):
             logits = self.model(images)
-        check_logits(logits, labels, self._data.num_classes)
-        ignored = self._data.ignore_index
-        share = self._processes.share(lambda: labelled_weight(labels, ignored, self._weights))
-        loss = share * segmentation_loss(logits, labels, ignored, self._weights)
+        check_logits(logits, labels, self._num_classes)
+        loss = self._loss.share(labels) * self._loss(logits, labels)
         loss.backward()
         return Passed(loss.detach()[None])
 

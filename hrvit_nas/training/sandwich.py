@@ -21,7 +21,7 @@ from ..data import SegmentationData
 from ..evaluation import mixed_precision
 from ..models import Supernet
 from ..space.by_cost import CostOf, CostStrata
-from .losses import class_weights, labelled_weight, segmentation_loss
+from .losses import BatchLoss
 from .processes import Processes
 from .progress import StepLoss, SupernetCheck, SupernetProgress, supernet_progress
 from .recipe import Recipe, SupernetRecipe
@@ -61,14 +61,13 @@ class SandwichStep(Step[StepLoss, SupernetCheck]):
         processes: Processes,
     ) -> None:
         self.model = self._supernet = supernet
-        self._data, self._recipe, self._plan, self._ends = data, recipe, plan, ends
+        self._recipe, self._plan, self._ends = recipe, plan, ends
         self._seed, self._device, self._processes = seed, device, processes
+        self._cross_entropy = BatchLoss(data, recipe, device, processes)
         self._draw = supernet.space.sample
         if plan.sampling == "cost":
             rng = Random(mixed_seed(seed, 0))
             self._draw = CostStrata(supernet.space, cost, ends, rng).sample
-        power = recipe.class_weighting
-        self._weights = class_weights(data, power).to(device) if power else None
         self._parameters = list(supernet.parameters())
         self.about = {
             **{f"supernet.{name}": value for name, value in plan.model_dump(mode="json").items()},
@@ -87,8 +86,7 @@ class SandwichStep(Step[StepLoss, SupernetCheck]):
         """See `Step`; with conflicts to project, the largest subnet's gradients stand apart."""
         largest, *others = self._subnets(step, attempt)
         # Shares of the whole batch: of its labelled pixels, and of its images.
-        ignored = self._data.ignore_index
-        share = self._processes.share(lambda: labelled_weight(labels, ignored, self._weights))
+        share = self._cross_entropy.share(labels)
         of_images = images.shape[0] * self._processes.count / self._recipe.batch_size
 
         logits = self._logits(images, largest)
@@ -133,9 +131,6 @@ class SandwichStep(Step[StepLoss, SupernetCheck]):
         with mixed_precision(self._device):
             logits: Tensor = self._supernet(images, spec)
         return logits
-
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return segmentation_loss(logits, labels, self._data.ignore_index, self._weights)
 
     def _distilled(
         self,
