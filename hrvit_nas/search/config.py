@@ -259,8 +259,7 @@ class AnySearch(SpaceConfig):
     def ranking(self) -> dict[str, Any]:
         """See `RunConfig`."""
         known = self.proxy_noise
-        fits = known is not None and known.criterion == self.recipe.criterion
-        noise = known.noise if known is not None and fits else None
+        noise = known.noise if known and known.criterion == self.recipe.criterion else None
         return {**super().ranking, "noise": noise, "finalists": self.finalists}
 
     @property
