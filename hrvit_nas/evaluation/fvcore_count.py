@@ -8,7 +8,12 @@ from math import prod
 from typing import Any, ClassVar
 
 import torch
-from fvcore.nn.jit_handles import conv_flop_jit, linear_flop_jit, matmul_flop_jit
+from fvcore.nn.jit_handles import (
+    bmm_flop_jit,
+    conv_flop_jit,
+    linear_flop_jit,
+    matmul_flop_jit,
+)
 from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -18,7 +23,8 @@ def count_macs(model: nn.Module, image_size: tuple[int, int]) -> dict[str, int]:
     """Multiply-adds of one image by operator: convolution, linear maps, both attention products.
 
     They are fvcore's: its handlers look at every call, which takes a thirtieth of the time of its
-    own trace, and tests hold the two to each other.
+    own trace, and tests hold the two to each other. What is written as `torch.einsum`, which no
+    network here is, is not seen.
 
     Args:
         model: Takes (1, 3, H, W); it is left in evaluation mode.
@@ -41,6 +47,9 @@ class _FvcoreCount(TorchFunctionMode):
     HANDLERS: ClassVar = {
         functional.linear: ("linear", linear_flop_jit),
         torch.matmul: ("matmul", matmul_flop_jit),
+        torch.Tensor.matmul: ("matmul", matmul_flop_jit),  # that of `@`, too
+        torch.bmm: ("bmm", bmm_flop_jit),
+        torch.Tensor.bmm: ("bmm", bmm_flop_jit),
         functional.scaled_dot_product_attention: ("attention", attention_products),
     }
 
