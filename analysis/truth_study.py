@@ -191,6 +191,8 @@ def _content(
             ]
             for check in result.checks
         ],
+        # Of each step, for proxies that sum them (training speed estimation).
+        "losses": [round(loss, 4) for loss in result.losses],
     }
 
 
