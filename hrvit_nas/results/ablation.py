@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from scipy.special import stdtrit
+import scipy  # whose parts load when they are first used
 
 from hrvit_nas.objectives import OBJECTIVES
 
@@ -227,7 +227,7 @@ def _half_width(noise: float, free: int, num_seeds: int, confidence: float) -> f
     """Of the interval of a difference over so many seeds, from the pooled noise."""
     if not num_seeds or free < 1:
         return math.nan
-    quantile = float(stdtrit(free, (1 + confidence) / 2))
+    quantile = float(scipy.special.stdtrit(free, (1 + confidence) / 2))
     return quantile * noise * math.sqrt(2 / num_seeds)
 
 

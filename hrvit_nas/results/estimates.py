@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # whose parts load when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -85,7 +85,7 @@ def bootstrap(
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of a degenerate distribution, which is dealt with here
-        found = stats.bootstrap(
+        found = scipy.stats.bootstrap(
             (np.arange(len(rows)),),
             of_rows,
             n_resamples=RESAMPLES,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtrit
+import scipy  # whose parts load when they are first used
 
 Verdict = Literal["higher", "lower", "undecided"]
 
@@ -78,7 +78,8 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
     half = math.nan
     if count > 1:
         deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in numbers) / (count - 1))
-        half = float(stdtrit(count - 1, (1 + confidence) / 2)) * deviation / math.sqrt(count)
+        quantile = float(scipy.special.stdtrit(count - 1, (1 + confidence) / 2))
+        half = quantile * deviation / math.sqrt(count)
     return Interval(
         mean=mean, low=mean - half, high=mean + half, num_values=count, confidence=confidence
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy  # whose parts load when they are first used
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from .estimates import Estimate, Floats, bootstrap, checked_scores
 
@@ -28,7 +28,7 @@ def kendall_tau(first: ArrayLike, second: ArrayLike) -> float:
             f"a rank correlation needs two equally long rows of at least 2 values, got shapes"
             f" {x.shape} and {y.shape}"
         )
-    return float(stats.kendalltau(x, y).statistic)
+    return float(scipy.stats.kendalltau(x, y).statistic)
 
 
 def tau_interval(

@@ -125,6 +125,10 @@ def test_a_command_lists_its_choices_before_it_loads_anything():
     assert loaded("hrvit_nas.cli.search").isdisjoint(HEAVY)
 
 
+def test_a_worker_loads_no_more_than_it_needs():
+    assert loaded("hrvit_nas.search.worker").isdisjoint({"ray", "optuna", "pandas", "scipy.stats"})
+
+
 def loaded(module: str) -> set[str]:
     """Modules in memory after importing one in a fresh process."""
     code = f"import sys, {module}; print(*sys.modules)"
