@@ -8,6 +8,7 @@ from typing import Any
 
 from hrvit_nas.objectives import OBJECTIVES, Objective
 from hrvit_nas.results import (
+    COST_COLUMNS,
     SCHEMA,
     ArchSummary,
     Column,
@@ -41,11 +42,7 @@ FRONTIER_COLUMNS: dict[str, Column] = {
         "fraction",
         "mean IoU that it was selected with; with a supernet, of training alone before that",
     ),
-    "macs": SCHEMA["macs"],
-    "published_macs": SCHEMA["published_macs"],
-    "params": SCHEMA["params"],
-    "peak_activation_bytes": SCHEMA["peak_activation_bytes"],
-    "latency_ms": SCHEMA["latency_ms"],
+    **{name: SCHEMA[name] for name in COST_COLUMNS},
     "arch": SCHEMA["arch"],
 }
 """Columns of `frontier.csv`, in order, with their units."""
@@ -193,10 +190,6 @@ def _record(row: ArchSummary, summary: RunSummary) -> dict[str, Any]:
         "confirmed": row.confirmed,
         "inherited_miou": row.inherited_miou,
         "search_miou": row.search_miou,
-        "macs": row.macs,
-        "published_macs": row.published_macs,
-        "params": row.params,
-        "peak_activation_bytes": row.peak_activation_bytes,
-        "latency_ms": row.latency_ms,
+        **{name: getattr(row, name) for name in COST_COLUMNS},
         "arch": row.arch,
     }

@@ -36,6 +36,7 @@ from .intervals import (
 )
 from .provenance import provenance
 from .records import (
+    COST_COLUMNS,
     SCHEMA,
     SCHEMA_VERSION,
     Column,
@@ -55,6 +56,7 @@ from .store import StoreError, TrialStore
 from .summary import RunSummary, summarise
 
 __all__ = [
+    "COST_COLUMNS",
     "SCHEMA",
     "SCHEMA_VERSION",
     "Ablation",

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from hrvit_nas.arch import Arch, parse_arch
-from hrvit_nas.objectives import OBJECTIVES
+from hrvit_nas.objectives import COSTS, OBJECTIVES
 
 SCHEMA_VERSION = 6
 """2: history points hold more than step and mIoU; trials may be of a calibration.
@@ -336,6 +336,9 @@ def upgraded(data: dict[str, Any], version: int) -> dict[str, Any]:
 def _column(metadata: list[Any]) -> Column:
     return next(item for item in metadata if isinstance(item, Column))
 
+
+COST_COLUMNS = tuple(dict.fromkeys(("macs", "published_macs", *COSTS)))
+"""Columns of `SCHEMA` that say what an architecture costs."""
 
 SCHEMA: dict[str, Column] = {
     name: _column(field.metadata) for name, field in TrialRecord.model_fields.items()

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..objectives import SCORES
-from ..results import TrialRecord
+from ..results import COST_COLUMNS, TrialRecord
 
-LOGGED = (
-    *("macs", "published_macs", "params", "peak_activation_bytes", "latency_ms", "seconds"),
-    "uncalibrated_miou",
-)
+LOGGED = (*COST_COLUMNS, "seconds", "uncalibrated_miou")
 
 
 def facts(record: TrialRecord) -> dict[str, str]:

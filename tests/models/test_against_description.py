@@ -183,6 +183,8 @@ class Described:
             few_v = small[:, -width:]
             few_k = few_v if branch.kv_sharing else small[:, width : 2 * width]
             y = attend(q.flatten(2), few_k.flatten(2), few_v.flatten(2), heads).view(q.shape)
+        elif branch.attention in HEADED_ATTENTIONS:
+            raise NotImplementedError(f"no naive form of {branch.attention} is written here yet")
         if branch.parallel_conv:
             y = y + self.conv(f"{name}.parallel_conv.1", hardswish(v), depthwise=True)
         if branch.extra_nonlinearity:
