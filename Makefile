@@ -15,7 +15,9 @@ PYTEST_ARGS ?= -n 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-cpu.txt
+DEV_READY := $(VENV)/.ready-dev
+# Without --no-compile, pip compiles every module of every package, used or not.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints-cpu.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup search test browser lint wheel clean
@@ -23,12 +25,12 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
-setup: $(READY) ## make the virtual environment, where missing or older than its declaration
+setup: $(DEV_READY) ## make the virtual environment, with what tests and checks need
 
 search: $(READY) ## search heterogeneous branches on the embedded data; the results go under runs/
 	@$(BIN)/hrvit-search --space heterogeneous_branches $(SEARCH_ARGS)
 
-test: $(READY) browser ## run every test
+test: $(DEV_READY) browser ## run every test
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 browser: ## install Debian's chromium for the tests of pages, which are skipped without it
@@ -38,12 +40,12 @@ browser: ## install Debian's chromium for the tests of pages, which are skipped 
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } || \
 		echo "no chromium, and none can be installed here: tests of pages will be skipped"
 
-lint: $(READY) ## check style, format and types
+lint: $(DEV_READY) ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-wheel: $(READY) ## build the wheel into dist/
+wheel: $(DEV_READY) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## remove the environment, builds and caches; runs/ stays
@@ -61,5 +63,10 @@ $(READY): pyproject.toml constraints-cpu.txt
 		"$$(grep '^torch==' constraints-cpu.txt)" || \
 		{ echo "no torch from TORCH_INDEX=$(TORCH_INDEX); name a mirror, or nothing for pip's own index"; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON): hrvit_nas and all it needs (2 of 2); takes some minutes"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(DEV_READY): $(READY)
+	@echo "Setting up $(VENV): what tests and checks need"
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
