@@ -1,6 +1,6 @@
 """What a training needs to go on as if it had never stopped, in one file, whatever its kind.
 
-A file is a dictionary of tensors and plain data:
+A file holds a dictionary of tensors and plain data, whose tensors are packed:
 
 - `format`, `kind` (`plain` or `sandwich`), `run` (what must be equal to go on from it)
 - `model`, `optimizer`, `average` (where weights are averaged): state dictionaries
@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from ..data import SegmentationData
+from .packing import pack, unpack
 from .recipe import Recipe
 
-FORMAT = "hrvit_nas.training/3"
+FORMAT = "hrvit_nas.training/4"
 
 
 class CheckpointError(ValueError):
@@ -41,7 +42,7 @@ def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str,
 
 def write_checkpoint(path: Path, kind: str, state: dict[str, Any]) -> None:
     """Writes the state of a training of some kind, in today's format; see `write_state`."""
-    write_state(path, {"format": FORMAT, "kind": kind, **state})
+    write_state(path, {"format": FORMAT, **pack({"kind": kind, **state})})
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -77,8 +78,10 @@ def read_checkpoint(path: Path, kind: str, run: dict[str, Any] | None = None) ->
     written = state.get("format") if isinstance(state, dict) else None
     if written != FORMAT and written not in EARLIER:
         raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {FORMAT!r}")
-    if written != FORMAT:
-        state = EARLIER[written](state)
+    try:
+        state = unpack(state) if written == FORMAT else EARLIER[written](state)
+    except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged; delete it to start afresh") from error
     if state["kind"] != kind:
         raise CheckpointError(
             f"checkpoint {path} is of another run: its training is {state['kind']} there,"
@@ -110,6 +113,7 @@ def _from_supernet_1(state: dict[str, Any]) -> dict[str, Any]:
 
 
 EARLIER: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "hrvit_nas.training/3": dict,
     "hrvit_nas.training/2": _from_training_2,
     "hrvit_nas.supernet/1": _from_supernet_1,
 }

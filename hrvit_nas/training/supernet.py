@@ -105,7 +105,7 @@ def _recipe_of(recipe: Recipe, plan: SupernetRecipe) -> Recipe:
 
 
 def save_supernet(path: Path, supernet: Supernet, progress: SupernetProgress) -> None:
-    """Writes weights and progress, readable with `torch.load(weights_only=True)`."""
+    """Writes weights and progress, for `load_supernet`."""
     weights = {name: tensor.cpu() for name, tensor in supernet.state_dict().items()}
     state = {"model": weights, "progress": progress.to_plain(), "space": supernet.space.to_dict()}
     write_checkpoint(path, SandwichStep.kind, state)

@@ -23,6 +23,7 @@ from hrvit_nas.results import TrialStore
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.run import create_run
 from hrvit_nas.search.supernet import finish_training, train_part
+from hrvit_nas.training.packing import unpack
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -115,7 +116,8 @@ def check_left_by_a_killed_driver(process, layout, before):
     assert all_gone(process, command=b"ray::RayTrainWorker")
     assert not layout.supernet.exists()
     assert before[-1]["done"] < STEPS
-    saved = torch.load(layout.supernet_training, weights_only=True)["progress"]["losses"]
+    state = unpack(torch.load(layout.supernet_training, weights_only=True))
+    saved = state["progress"]["losses"]
     assert len(saved) >= SAVED_EVERY
     return len(saved)
 

@@ -28,6 +28,7 @@ from hrvit_nas.training import (
     read_progress,
     save_supernet,
 )
+from hrvit_nas.training.packing import unpack
 
 # Going on
 
@@ -215,6 +216,11 @@ def as_training_2(state):
     }
 
 
+def as_training_3(state):
+    """The layout of `hrvit_nas.training/3`, of both kinds."""
+    return {"format": "hrvit_nas.training/3", **state}
+
+
 def as_supernet_1(state):
     """The layout of `hrvit_nas.supernet/1`."""
     kept = {key: state[key] for key in ("model", "run", "optimizer", "space") if key in state}
@@ -223,17 +229,18 @@ def as_supernet_1(state):
 
 
 def rewrite(path, layout):
-    torch.save(layout(torch.load(path, weights_only=True)), path)
+    torch.save(layout(unpack(torch.load(path, weights_only=True))), path)
 
 
+@pytest.mark.parametrize("layout", [as_training_2, as_training_3])
 @pytest.mark.parametrize("averaging", [0, 0.9])
-def test_a_checkpoint_of_the_version_before_goes_on_bit_for_bit(tmp_path, averaging):
+def test_a_checkpoint_of_a_version_before_goes_on_bit_for_bit(tmp_path, layout, averaging):
     settings = plain_recipe(evaluations=4, weight_averaging=averaging)
     path, whole_model, resumed_model = tmp_path / "last.pt", build_net(), build_net(model_seed=9)
     whole = run_plain(whole_model, settings)
     with pytest.raises(StopRunError):
         run_plain(build_net(), settings, checkpoint=path, on_step=stop_at(6))
-    rewrite(path, as_training_2)
+    rewrite(path, layout)
     seen = []
     resumed = run_plain(
         resumed_model, settings, checkpoint=path, on_step=lambda p: seen.append(p.step)
@@ -241,17 +248,18 @@ def test_a_checkpoint_of_the_version_before_goes_on_bit_for_bit(tmp_path, averag
     assert seen == [9, 12]
     assert_same_result(whole, resumed)
     assert_same_weights(whole_model, resumed_model)
-    rewrite(path, as_training_2)
+    rewrite(path, layout)
     with pytest.raises(CheckpointError, match=r"of another run: seed is 0 there, 1 here$"):
         run_plain(build_net(), settings, seed=1, checkpoint=path)
 
 
-def test_a_supernets_checkpoint_of_the_version_before_goes_on_bit_for_bit(tmp_path, data):
+@pytest.mark.parametrize("layout", [as_supernet_1, as_training_3])
+def test_a_supernets_checkpoint_of_a_version_before_goes_on_bit_for_bit(tmp_path, data, layout):
     path, whole, resumed = tmp_path / "last.pt", build_super(), build_super(seed=9)
     expected = run_super(whole, data)
     with pytest.raises(StopRunError):
         run_super(build_super(), data, checkpoint=path, on_step=stop_at(4))
-    rewrite(path, as_supernet_1)
+    rewrite(path, layout)
     steps = []
     progress = run_super(resumed, data, checkpoint=path, on_step=lambda p: steps.append(p.step))
     assert steps == [5, 6, 7, 8]
@@ -259,10 +267,11 @@ def test_a_supernets_checkpoint_of_the_version_before_goes_on_bit_for_bit(tmp_pa
     assert_same_weights(resumed, whole)
 
 
-def test_a_supernet_that_the_version_before_trained_is_loaded(tmp_path, data):
+@pytest.mark.parametrize("layout", [as_supernet_1, as_training_3])
+def test_a_supernet_that_a_version_before_trained_is_loaded(tmp_path, data, layout):
     path, net, again = tmp_path / "supernet.pt", build_super(), build_super(seed=1)
     progress = run_super(net, data)
     save_supernet(path, net, progress)
-    rewrite(path, as_supernet_1)
+    rewrite(path, layout)
     assert read_progress(path) == load_supernet(path, again) == progress
     assert_same_weights(net, again)

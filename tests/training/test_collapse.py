@@ -17,10 +17,11 @@ from small_trainings import (
 from hrvit_nas.training import TrainingFailedError
 from hrvit_nas.training import collapse as module
 from hrvit_nas.training.collapse import MAX_RETURNS
+from hrvit_nas.training.packing import unpack
 
 
 def stored(path):
-    return torch.load(path, weights_only=True)
+    return unpack(torch.load(path, weights_only=True))
 
 
 def poison(net, at, value=math.nan, times=1):

@@ -20,6 +20,8 @@ from small_trainings import (
 from test_sandwich import ONE_STEP, added, assert_gradients, by_hand
 from torch import distributed, multiprocessing, nn
 
+from hrvit_nas.training.packing import unpack
+
 pytestmark = pytest.mark.slow
 
 
@@ -162,5 +164,5 @@ def test_two_processes_train_one_supernet_on_halves_of_each_batch(tmp_path, data
     sums = added(*(added(*gradients) for _, gradients in halves))
     assert_gradients(one["gradients"], [g if g is None else g / 4 for g in sums])
 
-    written = torch.load(tmp_path / "last.pt", weights_only=True)["model"]
+    written = unpack(torch.load(tmp_path / "last.pt", weights_only=True))["model"]
     assert all(torch.equal(w, one["weights"][name]) for name, w in written.items())
