@@ -1,6 +1,6 @@
 """Ranking consistency of scores with inherited weights, for several ways to train a supernet.
 
-`run` trains the supernets that a study declares and scores with each the members that a
+`run` trains the supernets that a study declares and scores with each the architectures that a
 calibration (`hrvit-search --calibrate-proxy N`) has trained alone. It resumes what it had begun.
 `report` prints and draws how well each supernet ranks them.
 
@@ -42,7 +42,7 @@ from hrvit_nas.search.stored import read_config
 
 if TYPE_CHECKING:
     from hrvit_nas.arch import ArchSpec
-    from hrvit_nas.training import MemberScorer, SupernetProgress
+    from hrvit_nas.training import SubnetScorer, SupernetProgress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 STUDY = declarations_dir("experiments") / "studies" / "supernet.yaml"
@@ -78,7 +78,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the supernets.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of a process.")] = 1,
 ) -> None:
-    """Trains each variant's supernet and scores the calibration's members with it."""
+    """Trains each variant's supernet and scores the calibration's architectures with it."""
     import torch
 
     torch.set_num_threads(threads)
@@ -106,7 +106,7 @@ def report(
         str | None, typer.Option(help="A gene: how the first variant ranks where it is equal.")
     ] = None,
 ) -> None:
-    """Prints how well each supernet ranks the members; its first variant is drawn."""
+    """Prints how well each supernet ranks the architectures; its first variant is drawn."""
     table = score_table(TrialStore(calibration).records())
     contents = [json.loads(path.read_text("utf-8")) for path in sorted(output.glob("*.json"))]
     if not contents:
@@ -139,7 +139,7 @@ def report(
 
 
 class _Ranked(NamedTuple):
-    """How a supernet ranks the members of a calibration.
+    """How a supernet ranks the architectures of a calibration.
 
     Attributes:
         inherited: Negative cross entropy of each, in nats.
@@ -203,7 +203,7 @@ def _within(
     for value in sorted(set(values.tolist())):
         mine = values == value
         lines.append(
-            f"of {mine.sum()} members with {gene} {value}: tau"
+            f"of {mine.sum()} architectures with {gene} {value}: tau"
             f" {predictor_tau(inherited[mine], alone[mine]).describe()}, noise ceiling"
             f" {seed_tau(alone[mine]).describe()}"
         )
@@ -218,12 +218,12 @@ def _scored(
     checkpoint: Path,
     seed: int,
 ) -> dict[str, Any]:
-    """Trains the supernet of a variant, and scores the calibration's members with it."""
+    """Trains the supernet of a variant, and scores the calibration's architectures with it."""
     import torch
 
     from hrvit_nas import build_supernet
     from hrvit_nas.data import load_data
-    from hrvit_nas.training import MemberScorer, SupernetRecipe, train_supernet
+    from hrvit_nas.training import SubnetScorer, SupernetRecipe, train_supernet
 
     try:
         plan = SupernetRecipe.model_validate(variant)
@@ -244,7 +244,7 @@ def _scored(
         checkpoint=checkpoint,
         on_step=partial(_show, name, plan.steps),
     )
-    scorer = MemberScorer(supernet, data, config.recipe, plan, torch.device("cpu"))
+    scorer = SubnetScorer(supernet, data, config.recipe, plan, torch.device("cpu"))
     specs = {record.arch_id: record.spec for record in TrialStore(calibration).records()}
     return {
         "variant": name,
@@ -268,7 +268,7 @@ def _show(name: str, steps: int, progress: SupernetProgress) -> None:
         )
 
 
-def _score(scorer: MemberScorer, spec: ArchSpec) -> dict[str, float]:
+def _score(scorer: SubnetScorer, spec: ArchSpec) -> dict[str, float]:
     started = time.perf_counter()
     found = scorer.score(spec)
     return {

@@ -163,13 +163,13 @@ def report(
 
 
 def _corner(target: Path) -> float:
-    """Multiply-adds of the dearest member, at the size that the runs count at."""
+    """Multiply-adds of the dearest architecture, at the size that the runs count at."""
     from random import Random
 
-    from hrvit_nas.space.by_cost import extreme_member
+    from hrvit_nas.space.by_cost import extreme_arch
 
     config = read_config(target, AnySearch)
-    dearest = extreme_member(config.load_space(), config.cost_of, Random(0), largest=True)
+    dearest = extreme_arch(config.load_space(), config.cost_of, Random(0), largest=True)
     return config.cost_of(dearest)
 
 
@@ -242,7 +242,7 @@ def strategy_run(
     stage = Stage("search" if inherits else "confirmation", "trained")
     anew = [record for record in rows if record.stage == stage]
     if not anew:
-        raise ReportError(f"{name}, seed {seed}: no frontier member was trained anew")
+        raise ReportError(f"{name}, seed {seed}: no frontier architecture was trained anew")
 
     def area(criterion: Criterion, worst: float) -> float:
         scores = [(record.score(criterion), record.macs) for record in anew]

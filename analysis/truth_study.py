@@ -1,10 +1,10 @@
 """Long training of many architectures: the table that proxies and claims are judged by.
 
-`run` trains the members that a study declares (`experiments/studies/truth_NAME.yaml`), each with
-every seed, with one thread. It can be stopped at any time and goes on where it was; several may run
-beside each other (`--part 0/2` and `--part 1/2`), on several machines too: the folder holds a file
-a trial, and folders are merged by copying. `table` adds what is there to the table that ships, and
-what that table has is not trained again.
+`run` trains the architectures that a study declares (`experiments/studies/truth_NAME.yaml`), each
+with every seed, with one thread. It can be stopped at any time and goes on where it was; several
+may run beside each other (`--part 0/2` and `--part 1/2`), on several machines too: the folder holds
+a file a trial, and folders are merged by copying. `table` adds what is there to the table that
+ships, and what that table has is not trained again.
 
     python analysis/truth_study.py run camvid runs/truth-camvid --data-root CAMVID --part 0/2
     python analysis/truth_study.py table camvid runs/truth-camvid
@@ -35,8 +35,8 @@ from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import load_declaration, load_profile, load_recipe
 from hrvit_nas.space import Space, SpaceError
-from hrvit_nas.space.allocation import scaled_member
-from hrvit_nas.space.by_cost import spread_members
+from hrvit_nas.space.allocation import scaled_arch
+from hrvit_nas.space.by_cost import spread_archs
 from hrvit_nas.training import Recipe
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 Kind = Literal["spread", "allocation", "variation"]
 SPREAD_DRAWS = 4000
 TOGETHER = 12
-"""Members that are trained with every seed before the next ones."""
+"""Architectures that are trained with every seed before the next ones."""
 FILE_FORMAT = 1
 
 
 class Study(BaseModel):
-    """Which members are trained, and how.
+    """Which architectures are trained, and how.
 
     Attributes:
         description: What for.
@@ -60,8 +60,8 @@ class Study(BaseModel):
         profile: How it is narrowed.
         recipe: Recipe file whose `long` part trains them.
         seeds: Seeds of each.
-        spread: Members drawn evenly over the logarithm of multiply-adds.
-        allocation: Preset whose allocation is among the members.
+        spread: Architectures drawn evenly over the logarithm of multiply-adds.
+        allocation: Preset whose allocation is among the architectures.
         costs: Multiply-adds that it is scaled to, evenly spread over the range in logarithm.
         variations: One-gene changes of it at its middle cost.
     """
@@ -101,7 +101,9 @@ def run(
     part: Annotated[
         str, typer.Option(help="Which of the trials: every Nth, from the Kth.")
     ] = "0/1",
-    members: Annotated[int | None, typer.Option(help="Only the first members.")] = None,
+    archs: Annotated[
+        int | None, typer.Option("--members", help="Only the first architectures.")
+    ] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Only these seeds.")] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Also what the shipped table has, to reproduce it.")
@@ -118,13 +120,13 @@ def run(
     data = load_data(config.data)
     config = config.with_num_classes(data.num_classes)
     first, count = _part(part)
-    chosen = list(_members(study, config))[:members]
-    # Every seed of some members before the next members, so that a table is of use early.
+    chosen = list(_declared_archs(study, config))[:archs]
+    # Every seed of some architectures before the next ones, so that a table is of use early.
     wanted = [
-        (seed, *member)
+        (seed, *one)
         for start in range(0, len(chosen), TOGETHER)
         for seed in seeds or study.seeds
-        for member in chosen[start : start + TOGETHER]
+        for one in chosen[start : start + TOGETHER]
     ][first::count]
     own = Path(name).suffix == ".yaml"  # a study that no shipped table is of
     shipped = set() if again or own else _shipped(_target(dataset), config)
@@ -306,15 +308,15 @@ def _shared(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return conditions
 
 
-def _members(study: Study, config: SearchConfig) -> Iterator[tuple[Kind, ArchSpec]]:
-    """Members in the order of their training, so that the first are of every kind and cost."""
+def _declared_archs(study: Study, config: SearchConfig) -> Iterator[tuple[Kind, ArchSpec]]:
+    """In the order of their training, so that the first ones are of every kind and cost."""
     space = config.load_space()
     rng = Random(0)
-    drawn = spread_members(space, study.spread, config.cost_of, rng, draws=SPREAD_DRAWS)
+    drawn = spread_archs(space, study.spread, config.cost_of, rng, draws=SPREAD_DRAWS)
     low, high = (config.cost_of(drawn[end]) for end in (0, -1))
     preset = get_hrvit(study.allocation)
     scaled = [
-        scaled_member(space, preset, config.cost_of, float(target))
+        scaled_arch(space, preset, config.cost_of, float(target))
         for target in np.geomspace(1.02 * low, 0.98 * high, study.costs)
     ]
     allocations = [spec for spec in scaled if spec is not None]
@@ -346,7 +348,7 @@ def _members(study: Study, config: SearchConfig) -> Iterator[tuple[Kind, ArchSpe
 
 
 def _variations(space: Space, spec: ArchSpec, count: int, rng: Random) -> list[ArchSpec]:
-    """Members within the limits that differ from one in a single gene, of as many genes as can."""
+    """Those within the limits that differ from one in a single gene, of as many genes as can."""
     values = space.genes_of(spec)
     found: list[ArchSpec] = []
     genes = [gene for gene in space.genes if len(gene.choices) > 1]

@@ -101,7 +101,9 @@ def run(
     name: Annotated[str, typer.Argument(help="scenes or camvid.")],
     output: Annotated[Path, typer.Argument(help="Folder for a file a score.")],
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    members: Annotated[int | None, typer.Option(help="Only the table's first members.")] = None,
+    archs: Annotated[
+        int | None, typer.Option("--members", help="Only the table's first architectures.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Of schedule-STEPS and supernet; default all.")
     ] = None,
@@ -115,7 +117,7 @@ def run(
     study, truth = _load(), load_benchmark(name)
     plan, config = _settings(truth, data_root)
     data = load_data(config.data)
-    specs = [ArchSpec.from_json(text) for text in _texts(truth).values()][:members]
+    specs = [ArchSpec.from_json(text) for text in _texts(truth).values()][:archs]
     output.mkdir(parents=True, exist_ok=True)
     parts = [f"schedule-{steps}" for steps in study.schedules] + ["supernet"]
     for part in only or parts:
@@ -180,7 +182,7 @@ def _run_supernet(
     import torch
 
     from hrvit_nas import build_supernet, extract
-    from hrvit_nas.training import MemberScorer, train_supernet
+    from hrvit_nas.training import SubnetScorer, train_supernet
 
     recipe = SupernetRecipe.model_validate(
         plan.supernet.model_dump() | {"steps": study.supernet.steps, "evaluations": 1}
@@ -200,7 +202,7 @@ def _run_supernet(
         ),
     )
     share = progress.seconds / study.supernet.candidates
-    scorer = MemberScorer(supernet, data, plan.recipe, recipe, torch.device("cpu"))
+    scorer = SubnetScorer(supernet, data, plan.recipe, recipe, torch.device("cpu"))
     for spec in specs:
         for steps in study.supernet.fine_tune:
             path = output / f"supernet-{steps}-{spec.id}-s0.json"

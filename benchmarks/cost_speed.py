@@ -1,4 +1,4 @@
-"""Microseconds that a cost estimate takes, for members never seen and seen before.
+"""Microseconds that a cost estimate takes, for architectures never seen and seen before.
 
 Run as `python benchmarks/cost_speed.py [--space joint] [--members 500]`.
 """
@@ -24,11 +24,11 @@ def main() -> None:
     """Prints two lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--space", default="joint")
-    parser.add_argument("--members", type=int, default=500)
+    parser.add_argument("--members", dest="archs", type=int, default=500)
     options = parser.parse_args()
     space, rng = load_space(options.space), random.Random(0)
-    specs = [space.sample(rng) for _ in range(options.members)]
-    print(f"{len(specs)} members of {options.space}, microseconds an estimate")
+    specs = [space.sample(rng) for _ in range(options.archs)]
+    print(f"{len(specs)} architectures of {options.space}, microseconds an estimate")
     print(f"first time  {microseconds(specs):7.1f}")
     print(f"again       {microseconds(specs):7.1f}")
 

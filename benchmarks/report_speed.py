@@ -2,10 +2,10 @@
 
 python benchmarks/report_speed.py [--trials 100000] [--keep FOLDER]
 
-Makes a store of distinct members of the laptop's space with made-up scores, which takes a minute,
-then times `hrvit-report` as a whole process: with nothing in the store but its first 20 trials, and
-with all of it. Frontier and hypervolume of the same points are timed in this process, and compared
-with Optuna's.
+Makes a store of distinct architectures of the laptop's space with made-up scores, which takes a
+minute, then times `hrvit-report` as a whole process: with nothing in the store but its first 20
+trials, and with all of it. Frontier and hypervolume of the same points are timed in this process,
+and compared with Optuna's.
 """
 
 from __future__ import annotations

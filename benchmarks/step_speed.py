@@ -5,8 +5,8 @@
 
 Each checkout is imported by processes of its own, one thread each, which take turns; a step is
 forward, loss, backward, clipping and update by AdamW, on a batch of 8 at 96x128. Prints medians and
-their ratio for b1 at a quarter of its widths and for members of the laptop's space; wants a quiet
-machine.
+their ratio for b1 at a quarter of its widths and for architectures of the laptop's space; wants a
+quiet machine.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path, required=True, help="the other checkout")
-    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--members", dest="archs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     narrowing = load_profile("laptop").narrowing
@@ -86,9 +86,9 @@ def main() -> None:
     )
     rng = Random(0)
     networks = {"b1 at a quarter": scale_widths(get_hrvit("hrvit_b1"), 0.25)}
-    for _ in range(options.members):
-        member = space.sample(rng)
-        networks[member.id] = member
+    for _ in range(options.archs):
+        arch = space.sample(rng)
+        networks[arch.id] = arch
     print(f"{'network':<18}{'blocks':>8}{'before s':>10}{'now s':>10}{'ratio':>8}{'losses':>22}")
     ratios = []
     for name, spec in networks.items():

@@ -1,8 +1,8 @@
-"""What a supernet costs beside members built alone, as ratios within one run.
+"""What a supernet costs beside subnets built alone, as ratios within one run.
 
-Prints for the `laptop` profile: assembling a member; switching between members; scoring a member
-with calibration beside its proxy training; memory of the process over many scored members; and for
-a whole space (`--full joint`): speed, peak memory and parameters of its largest member in the
+Prints for the `laptop` profile: assembling a subnet; switching between subnets; scoring a subnet
+with calibration beside its proxy training; memory of the process over many scored subnets; and
+for a whole space (`--full joint`): speed, peak memory and parameters of its largest subnet in the
 supernet and alone. Run as
 `python benchmarks/supernet_speed.py [--members 12] [--scored 500] [--full joint]`; one thread. Peak
 memory is that of child processes, one for each measurement.
@@ -29,8 +29,8 @@ from hrvit_nas.cost import estimate_cost
 from hrvit_nas.data import DataConfig, load_data
 from hrvit_nas.search.config import SupernetSearchConfig
 from hrvit_nas.search.profiles import load_profile, load_recipe
-from hrvit_nas.space.by_cost import extreme_member
-from hrvit_nas.training import MemberScorer, train
+from hrvit_nas.space.by_cost import extreme_arch
+from hrvit_nas.training import SubnetScorer, train
 
 SIZE = (64, 96)
 FULL_SIZE, FULL_BATCH = (256, 256), 2
@@ -46,7 +46,7 @@ def median_ms(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def laptop(members: int) -> None:
+def laptop(subnets: int) -> None:
     """Assembling, switching and scoring, with the laptop profile on drawn scenes."""
     plan, profile = load_recipe("laptop"), load_profile("laptop")
     config = SupernetSearchConfig(
@@ -61,21 +61,21 @@ def laptop(members: int) -> None:
     space = config.load_space()
     supernet = build_supernet(space, data.num_classes)
     rng = Random(0)
-    specs = [space.sample(rng) for _ in range(members)]
-    for spec in specs:  # as in a search after its first members
-        supernet.member(spec)
+    specs = [space.sample(rng) for _ in range(subnets)]
+    for spec in specs:  # as in a search after its first subnets
+        supernet.subnet(spec)
 
     supernet.eval()
     images = torch.randn(1, 3, *SIZE)
     with torch.inference_mode():
-        assembling = median_ms(lambda: [supernet.member(s) for s in specs], 9) / members
+        assembling = median_ms(lambda: [supernet.subnet(s) for s in specs], 9) / subnets
         supernet(images, specs[0])
         same = median_ms(lambda: [supernet(images, s) for s in specs for _ in (0, 1)], 9)
         other = median_ms(lambda: [supernet(images, s) for _ in (0, 1) for s in specs], 9)
-    print(f"assembling a member             {assembling:7.2f} ms (aim 5)")
-    print(f"switching members               {(other - same) / members:7.2f} ms (aim 5)")
+    print(f"assembling a subnet             {assembling:7.2f} ms (aim 5)")
+    print(f"switching subnets               {(other - same) / subnets:7.2f} ms (aim 5)")
 
-    scorer = MemberScorer(supernet, data, config.recipe, config.supernet, torch.device("cpu"))
+    scorer = SubnetScorer(supernet, data, config.recipe, config.supernet, torch.device("cpu"))
     ratios = []
     for spec in specs[:3]:
         begun = time.perf_counter()
@@ -91,7 +91,7 @@ def laptop(members: int) -> None:
 
 
 def memory(scored: int) -> None:
-    """Resident memory after the first fifth of the members scored, and after all of them."""
+    """Resident memory after the first fifth of the subnets scored, and after all of them."""
     profile = load_profile("laptop")
     plan = load_recipe("laptop")
     config = SupernetSearchConfig(
@@ -105,7 +105,7 @@ def memory(scored: int) -> None:
     data = load_data(config.data)
     space = config.load_space()
     supernet = build_supernet(space, data.num_classes)
-    scorer = MemberScorer(supernet, data, config.recipe, config.supernet, torch.device("cpu"))
+    scorer = SubnetScorer(supernet, data, config.recipe, config.supernet, torch.device("cpu"))
     rng = Random(0)
     resident = {}
     for count in range(1, scored + 1):
@@ -114,19 +114,19 @@ def memory(scored: int) -> None:
         resident[count] = pages * resource.getpagesize() / 2**20
     first = scored // 5
     print(
-        f"resident memory                 {resident[first]:7.0f} MiB after {first} scored members,"
+        f"resident memory                 {resident[first]:7.0f} MiB after {first} scored subnets,"
         f" {resident[scored]:.0f} after {scored}"
     )
 
 
 def step_of(space_name: str, within: str) -> None:
-    """Prints seconds a training step and peak memory of the largest member, as JSON."""
+    """Prints seconds a training step and peak memory of the largest subnet, as JSON."""
     space = load_space(space_name)
 
     def macs(spec: ArchSpec) -> float:
         return float(estimate_cost(spec, FULL_SIZE).macs)
 
-    largest = extreme_member(space, macs, Random(0), largest=True)
+    largest = extreme_arch(space, macs, Random(0), largest=True)
     call: Callable[[torch.Tensor], torch.Tensor]
     if within == "supernet":
         supernet = build_supernet(space, 19)
@@ -151,7 +151,7 @@ def step_of(space_name: str, within: str) -> None:
 
 
 def full(space: str) -> None:
-    """The largest member of a space in the supernet and alone."""
+    """The largest subnet of a space in the supernet and alone."""
     found = {}
     for within in ("alone", "supernet"):
         command = [sys.executable, __file__, "--step-of", space, "--within", within]
@@ -159,7 +159,7 @@ def full(space: str) -> None:
         found[within] = json.loads(output.splitlines()[-1])
     alone, shared = found["alone"], found["supernet"]
     height, width = FULL_SIZE
-    print(f"largest member of {space}, training step, {FULL_BATCH} images of {height}x{width}")
+    print(f"largest subnet of {space}, training step, {FULL_BATCH} images of {height}x{width}")
     for name, unit, scale in (
         ("seconds", "s", 1.0),
         ("bytes", "GiB at the peak", 2.0**-30),
@@ -175,9 +175,9 @@ def full(space: str) -> None:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--members", type=int, default=12)
+    parser.add_argument("--members", dest="subnets", type=int, default=12)
     parser.add_argument("--scored", type=int, default=500)
-    parser.add_argument("--full", default="joint", help="space whose largest member is measured")
+    parser.add_argument("--full", default="joint", help="space whose largest subnet is measured")
     parser.add_argument("--step-of", help=argparse.SUPPRESS)
     parser.add_argument("--within", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -185,7 +185,7 @@ def main() -> None:
     if options.step_of:
         step_of(options.step_of, options.within)
         return
-    laptop(options.members)
+    laptop(options.subnets)
     memory(options.scored)
     full(options.full)
 

@@ -108,7 +108,7 @@ class AblateOptions:
         bool,
         typer.Option(
             "--cheap",
-            help="Train one supernet a seed, of which the base and all changes are members, and"
+            help="Train one supernet a seed, of which the base and all changes are subnets, and"
             " score them with its weights instead of training each alone. Without controls.",
         ),
     ] = False
@@ -123,7 +123,7 @@ class AblateOptions:
         str | None,
         typer.Option(
             help="What is changed: a preset, a .json file, a run directory (its best frontier"
-            " member) or RUN:ID. Default: the plan's."
+            " architecture) or RUN:ID. Default: the plan's."
         ),
     ] = None
     only: Annotated[

@@ -80,7 +80,7 @@ def close(console: Console, run: Run[SpaceConfig], notes: list[str]) -> bool:
     say(console, *notes)
     if not summary.rows:
         scored = len(summary.inherited)
-        begun = f"{scored} members are scored with inherited weights, and " if scored else ""
+        begun = f"{scored} subnets are scored with inherited weights, and " if scored else ""
         say(
             console,
             f"{begun}no trial is complete ({summary.num_failed} failed), so there is no frontier",

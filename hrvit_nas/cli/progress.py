@@ -96,7 +96,7 @@ class SearchProgress:
             elapsed = time.monotonic() - self._started
             self._console.print(
                 f"[{elapsed:6.0f} s] supernet {step.done}/{step.steps} steps: loss"
-                f" {step.largest_loss:.3f} of the largest member, {step.others_loss:.3f} of the"
+                f" {step.largest_loss:.3f} of the largest subnet, {step.others_loss:.3f} of the"
                 f" others{returns}",
                 highlight=False,
                 markup=False,

@@ -49,8 +49,8 @@ def report(
         list[str] | None,
         typer.Option(
             help="Draw an architecture instead: a preset, a .json file, an ArchSpec as JSON, a run"
-            " directory (its best frontier member), RUN:ID, or an id of a run that is named too."
-            " Twice: both, and their difference."
+            " directory (the best architecture of its frontier), RUN:ID, or an id of a run that is"
+            " named too. Twice: both, and their difference."
         ),
     ] = None,
     watch: Annotated[
@@ -68,8 +68,8 @@ def report(
 
     The page holds frontiers with intervals over seeds, hypervolume over evaluations and compute,
     genes with brushing and importance, allocation over branches, learning curves, ranking
-    consistency of a supernet, ablations, and every frontier member with its drawing and its
-    ArchSpec to copy. The runs are only read, and may still go on.
+    consistency of a supernet, ablations, and every frontier architecture with its drawing
+    and its ArchSpec to copy. The runs are only read, and may still go on.
     """
     directories = runs or []
     if arch:

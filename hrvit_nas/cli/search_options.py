@@ -97,7 +97,7 @@ class SearchOptions:
         int | None,
         typer.Option(
             min=1,
-            help="Also score so many members, spread over the cost range, with inherited weights"
+            help="Also score so many subnets, spread over the cost range, with inherited weights"
             " and train them alone with several seeds, to tell how far the former rank as the"
             " latter do.",
         ),
@@ -125,7 +125,7 @@ class SearchOptions:
         str | None,
         typer.Option(
             help="Architectures, separated by commas, to train beside the frontier, each scaled to"
-            " its members' costs: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
+            " the costs there: hrvit_b1 to b3, hrnet_cswin, mit_b0 to b4 (these need the extra"
             " `baselines`), cswin_ti, cswin_t, cswin_s. Default: hrvit_b1."
         ),
     ] = None
@@ -139,14 +139,14 @@ class SearchOptions:
     confirm: Annotated[
         int | None,
         typer.Option(
-            help="Train the frontier's members and the references with so many further seeds, by"
+            help="Train the frontier and the references with so many further seeds, by"
             " the recipe's long form. Default: 0."
         ),
     ] = None
     finalists: Annotated[
         int | None,
         typer.Option(
-            help="Of the frontier's members, how many to confirm: those that dominate most between"
+            help="How many frontier architectures to confirm: those that dominate most between"
             " them. Default: all."
         ),
     ] = None
@@ -154,9 +154,9 @@ class SearchOptions:
         int | None,
         typer.Option(
             help="Steps of long training: of what confirms, or with --calibrate-proxy of each"
-            " member, to tell how far the recipe's scores rank as long training does. Default:"
-            " the recipe's for --confirm, unless --steps is given. 0: none; what confirms is"
-            " trained as the search trains."
+            " architecture, to tell how far the recipe's scores rank as long training does."
+            " Default: the recipe's for --confirm, unless --steps is given. 0: none; what confirms"
+            " is trained as the search trains."
         ),
     ] = None
     calibrate_proxy: Annotated[
@@ -164,7 +164,7 @@ class SearchOptions:
         typer.Option(
             min=1,
             help="Instead of searching, measure how far the recipe's scores can be trusted: train"
-            " so many members, spread over the cost range, with several seeds each.",
+            " so many architectures, spread over the cost range, with several seeds each.",
         ),
     ] = None
     calibration_seeds: Annotated[

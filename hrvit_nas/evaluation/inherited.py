@@ -1,4 +1,4 @@
-"""Scores of a supernet's members with inherited weights."""
+"""Scores of a supernet's subnets with inherited weights."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .inference import mixed_precision
 
 @dataclass(frozen=True, kw_only=True)
 class InheritedScores:
-    """Scores of one member.
+    """Scores of one subnet.
 
     Attributes:
         before: With the batch statistics of a fresh network.
-        after: With those estimated anew for the member.
+        after: With those estimated anew for the subnet.
     """
 
     before: Evaluation
     after: Evaluation
 
 
-def inherited_member(supernet: Supernet, spec: ArchSpec) -> Segmentor:
-    """A member in eval mode, whatever the supernet's mode; no gradient goes through it.
+def inherited_subnet(supernet: Supernet, spec: ArchSpec) -> Segmentor:
+    """A subnet in eval mode, whatever the supernet's mode; no gradient goes through it.
 
     Raises:
-        SpaceError: The architecture is not a member of the supernet's space.
+        SpaceError: The architecture is not in the supernet's space.
     """
     training = supernet.training
     supernet.eval()
     try:
         with torch.no_grad():
-            return supernet.member(spec)
+            return supernet.subnet(spec)
     finally:
         supernet.train(training)
 
@@ -49,22 +49,22 @@ def score_inherited(
     evaluate: Callable[[torch.nn.Module], Evaluation],
     device: torch.device,
 ) -> InheritedScores:
-    """Scores a member before and after its batch statistics are estimated anew.
+    """Scores a subnet before and after its batch statistics are estimated anew.
 
     The supernet keeps nothing of it.
 
     Args:
         supernet: Already on `device`.
-        spec: The member.
+        spec: The subnet.
         calibration: Batches at evaluation size, on `device`.
         evaluate: Scores a network on the validation set.
         device: Where to run.
 
     Raises:
-        SpaceError: The architecture is not a member of the supernet's space.
+        SpaceError: The architecture is not in the supernet's space.
     """
-    member = inherited_member(supernet, spec)
-    before = evaluate(member)
+    subnet = inherited_subnet(supernet, spec)
+    before = evaluate(subnet)
     with mixed_precision(device):
-        recalibrate(member, calibration)
-    return InheritedScores(before=before, after=evaluate(member))
+        recalibrate(subnet, calibration)
+    return InheritedScores(before=before, after=evaluate(subnet))

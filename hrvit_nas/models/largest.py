@@ -1,4 +1,4 @@
-"""The largest form of every layer that the members of a space have."""
+"""The largest form of every layer of a space's subnets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .layers import TokenBatchNorm
 
 
 def largest_parts(space: Space, num_classes: int) -> Iterator[tuple[str, nn.Module]]:
-    """Parts, with their paths, that together have every tensor of every member at its largest."""
+    """Parts, with their paths, that together have every tensor of every subnet at its largest."""
     largest = _Largest(space)
     yield "backbone.stem", skeletons.stem(largest.of("stem_width"))
     widest = largest.spec()

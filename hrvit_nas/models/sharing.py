@@ -1,6 +1,6 @@
-"""How a member's tensors lie inside the shared ones of a supernet.
+"""How a subnet's tensors lie inside the shared ones of a supernet.
 
-Every axis of a shared tensor is a row of equal groups, and a member takes the first channels of
+Every axis of a shared tensor is a row of equal groups, and a subnet takes the first channels of
 each group that it has. One group is a plain prefix, as in Yu and Huang's slimmable networks. More
 groups keep a channel in its role whatever the width:
 
@@ -10,7 +10,7 @@ groups keep a channel in its role whatever the width:
 - a layer of a head that reads several maps side by side has one for each.
 
 The Kronecker factors of the diversity-enhanced shortcut change their sizes (k, k) and (p, p) with
-the width in steps; each is a prefix of the largest, so that a member has exactly the shortcut that
+the width in steps; each is a prefix of the largest, so that a subnet has exactly the shortcut that
 its stand-alone definition has.
 """
 
@@ -35,7 +35,7 @@ _BY_LEAF: dict[str, Groups] = {
 
 
 def shared_path(path: str) -> str:
-    """Where a member's layer has its tensors in the supernet; `path` has no trailing dot.
+    """Where a subnet's layer has its tensors in the supernet; `path` has no trailing dot.
 
     The output projection is one for both of its forms, with and without the norm after it.
     """
@@ -66,9 +66,9 @@ def input_parts(leaf: nn.Module) -> int:
 
 @cache
 def picked_groups(wanted: int, there: int) -> tuple[int, ...]:
-    """Which of the shared groups a member's groups are.
+    """Which of the shared groups a subnet's groups are.
 
-    Only the input map of an attention has members with fewer groups: the value is the last part,
+    Only the input map of an attention has subnets with fewer groups: the value is the last part,
     the query the first, and the key, where there is one of its own, the one between them.
     """
     if wanted == there:
@@ -78,13 +78,13 @@ def picked_groups(wanted: int, there: int) -> tuple[int, ...]:
 
 
 def take(shared: Tensor, shape: Sequence[int], groups: Groups, wanted: Groups) -> Tensor:
-    """A member's tensor: a view where one slice holds it, else a copy; differentiable.
+    """A subnet's tensor: a view where one slice holds it, else a copy; differentiable.
 
     Args:
         shared: The shared tensor.
         shape: Shape wanted.
         groups: Groups of the shared tensor.
-        wanted: Groups of the member's.
+        wanted: Groups of the subnet's.
     """
     for axis in range(min(2, len(shape))):
         there, number = groups[axis], wanted[axis]

@@ -1,4 +1,4 @@
-"""Layers without storage: what the members of a supernet are copied from."""
+"""Layers without storage: what the subnets of a supernet are copied from."""
 
 from __future__ import annotations
 

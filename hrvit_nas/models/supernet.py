@@ -1,12 +1,12 @@
-"""A weight-sharing supernet: every member of a space on slices of one set of weights.
+"""A weight-sharing supernet: every subnet of a space on slices of one set of weights.
 
-Method: one network holds the largest form of every layer, and a member reads its slice (Cai et
-al., "Once-for-All", ICLR 2020; Yu et al., "BigNAS", ECCV 2020). Here a member is assembled anew for
+Method: one network holds the largest form of every layer, and a subnet reads its slice (Cai et
+al., "Once-for-All", ICLR 2020; Yu et al., "BigNAS", ECCV 2020). Here a subnet is assembled anew for
 each pass, from the same layers that a stand-alone network is made of, bound to slices of the
 shared tensors. So there is one definition of the network, the architecture is an argument and never
-a state, and a member is exact to its stand-alone form.
+a state, and a subnet is exact to its stand-alone form.
 
-Batch statistics are nobody's weights. In training mode each member normalises by its own batch and
+Batch statistics are nobody's weights. In training mode each subnet normalises by its own batch and
 leaves nothing behind; in eval mode it uses the statistics that `calibrate` found for it, or those
 of a fresh network. `sharing` says which slice is whose.
 """
@@ -33,23 +33,23 @@ from .layers import TokenBatchNorm
 from .sharing import Groups, groups_of, shared_path, take
 
 CALIBRATIONS_KEPT = 1024
-"""Members whose statistics are kept, of some tens of kilobytes each."""
-MEMBERS_KNOWN = 4096
-"""Architectures remembered as members, so that each is checked but once."""
+"""Subnets whose statistics are kept, of some tens of kilobytes each."""
+SUBNETS_KNOWN = 4096
+"""Subnets remembered as in the space, so that each is checked but once."""
 _HOOKS = tuple(name for name in vars(nn.Module()) if "hooks" in name)
 
 T = TypeVar("T", bound=nn.Module)
 Statistics = dict[str, Tensor]
-"""Running statistics of a member's norms, by their names in its state."""
+"""Running statistics of a subnet's norms, by their names in its state."""
 
 
 class Supernet(nn.Module):
-    """Every member of a space on one set of weights; called as `supernet(x, spec)`.
+    """Every subnet of a space on one set of weights; called as `supernet(x, spec)`.
 
     Args:
         space: The declared space, perhaps narrowed; its limits do not matter here.
         num_classes: Classes to tell apart, at least 1.
-        drop_path_rate: Stochastic-depth rate of a member's last block, 0 to below 1.
+        drop_path_rate: Stochastic-depth rate of a subnet's last block, 0 to below 1.
     """
 
     def __init__(self, space: Space, num_classes: int, drop_path_rate: float = 0.0) -> None:
@@ -60,7 +60,7 @@ class Supernet(nn.Module):
         self.drop_path_rate = drop_path_rate
         self._groups: dict[str, Groups] = {}
         self._statistics: OrderedDict[str, Statistics] = OrderedDict()
-        self._members: set[str] = set()
+        self._subnets: set[str] = set()
         joined = joined_layers(space)
         largest: dict[str, tuple[nn.Module, str, Tensor]] = {}
         for prefix, part in largest_parts(space, num_classes):
@@ -76,23 +76,23 @@ class Supernet(nn.Module):
         self._shared = dict(self.named_parameters())
 
     def forward(self, image_bchw: Tensor, spec: ArchSpec) -> Tensor:
-        """Logits `(B, num_classes, H, W)` of a member for images `(B, 3, H, W)`.
+        """Logits `(B, num_classes, H, W)` of a subnet for images `(B, 3, H, W)`.
 
         A pass in training mode forgets all calibrations, since the weights are about to change.
 
         Raises:
-            SpaceError: The architecture is not a member of the space (limits aside).
+            SpaceError: The architecture is not in the space (limits aside).
         """
-        return self.member(spec)(image_bchw)
+        return self.subnet(spec)(image_bchw)
 
-    def member(self, spec: ArchSpec) -> Segmentor:
-        """A member as a network of its own whose weights are slices of the shared ones.
+    def subnet(self, spec: ArchSpec) -> Segmentor:
+        """A subnet as a network of its own whose weights are slices of the shared ones.
 
         It is in the supernet's mode. Gradients reach the shared weights; its norms keep no
         statistics in training mode.
 
         Raises:
-            SpaceError: The architecture is not a member of the space (limits aside).
+            SpaceError: The architecture is not in the space (limits aside).
         """
         self._check(spec)
         if self.training:
@@ -101,24 +101,24 @@ class Supernet(nn.Module):
         return self._assembled(spec, self._statistics.get(spec.id, {}))
 
     def calibrate(self, spec: ArchSpec, batches: Iterable[Images]) -> None:
-        """Estimates a member's batch statistics anew, for its passes in eval mode.
+        """Estimates a subnet's batch statistics anew, for its passes in eval mode.
 
         They are reset, and become the plain average over the batches (Yu et al., "BigNAS",
-        section 3.3). The statistics of the last members are kept, until something is trained.
+        section 3.3). The statistics of the last subnets are kept, until something is trained.
 
         Args:
-            spec: The member.
+            spec: The subnet.
             batches: Images `(B, 3, H, W)`, or pairs of images and anything, at evaluation size.
 
         Raises:
-            SpaceError: The architecture is not a member of the space (limits aside).
+            SpaceError: The architecture is not in the space (limits aside).
             ValueError: There is no batch.
         """
         self._check(spec)
         with torch.no_grad():
-            member = self._assembled(spec, {})
-            recalibrate(member, batches)
-        self._statistics[spec.id] = dict(member.named_buffers())
+            subnet = self._assembled(spec, {})
+            recalibrate(subnet, batches)
+        self._statistics[spec.id] = dict(subnet.named_buffers())
         self._statistics.move_to_end(spec.id)
         while len(self._statistics) > CALIBRATIONS_KEPT:
             self._statistics.popitem(last=False)
@@ -139,16 +139,16 @@ class Supernet(nn.Module):
         return found
 
     def _check(self, spec: ArchSpec) -> None:
-        if spec.id in self._members:
+        if spec.id in self._subnets:
             return
         if isinstance(spec, PyramidSpec):
             raise SpaceError(
-                f"not a member of space {self.space.name!r}: a {spec.family} pyramid is no HRViT"
+                f"not in space {self.space.name!r}: a {spec.family} pyramid is no HRViT"
             )
         self.space.encode(spec)
-        if len(self._members) >= MEMBERS_KNOWN:
-            self._members.clear()
-        self._members.add(spec.id)
+        if len(self._subnets) >= SUBNETS_KNOWN:
+            self._subnets.clear()
+        self._subnets.add(spec.id)
 
     def _register(self, name: str, parameter: nn.Parameter) -> None:
         owner: nn.Module = self
@@ -160,7 +160,7 @@ class Supernet(nn.Module):
         owner.register_parameter(leaf, parameter)
 
     def _assembled(self, spec: ArchSpec, statistics: Mapping[str, Tensor] | None) -> Segmentor:
-        """A member on slices; `statistics` of its norms, or None for norms that keep none."""
+        """A subnet on slices; `statistics` of its norms, or None for norms that keep none."""
         rates = drop_path_schedule(spec, self.drop_path_rate)
         stages = []
         for m, (module, plan) in enumerate(zip(spec.modules, spec.fusions, strict=True)):
@@ -219,7 +219,7 @@ class Supernet(nn.Module):
         clone = skeleton.__new__(type(skeleton))
         attributes = clone.__dict__
         attributes.update(skeleton.__dict__)
-        for name in _HOOKS:  # or a hook on one member would be on all, in every supernet
+        for name in _HOOKS:  # or a hook on one subnet would be on all, in every supernet
             attributes[name] = OrderedDict()
         attributes["training"] = self.training
         if skeleton._modules:
@@ -266,11 +266,11 @@ def build_supernet(space: Space, num_classes: int, *, drop_path_rate: float = 0.
     Args:
         space: A declared space, perhaps narrowed.
         num_classes: Classes to tell apart, at least 1.
-        drop_path_rate: Stochastic-depth rate of a member's last block, 0 to below 1.
+        drop_path_rate: Stochastic-depth rate of a subnet's last block, 0 to below 1.
 
     Returns:
         A module called as `supernet(x, spec)`, which maps `(B, 3, H, W)`, H and W of at least 32,
-        to the member's logits `(B, num_classes, H, W)`.
+        to the subnet's logits `(B, num_classes, H, W)`.
 
     Raises:
         ValueError: A number is out of range, or a pyramid stands for the space.
@@ -281,20 +281,20 @@ def build_supernet(space: Space, num_classes: int, *, drop_path_rate: float = 0.
 
 
 def extract(supernet: Supernet, spec: ArchSpec) -> Segmentor:
-    """A member as a stand-alone network: what `build_segmentor` returns, with the weights.
+    """A subnet as a stand-alone network: what `build_segmentor` returns, with the weights.
 
-    Its weights are copies, and its batch statistics those that the member was last calibrated
-    with (or a fresh network's); its outputs equal the supernet's for the member.
+    Its weights are copies, and its batch statistics those that the subnet was last calibrated
+    with (or a fresh network's); its outputs equal the supernet's for the subnet.
 
     Raises:
-        SpaceError: The architecture is not a member of the space (limits aside).
+        SpaceError: The architecture is not in the space (limits aside).
     """
     supernet._check(spec)
     with torch.no_grad():
-        member = supernet._assembled(spec, supernet._statistics.get(spec.id, {}))
+        subnet = supernet._assembled(spec, supernet._statistics.get(spec.id, {}))
         state = {
             name: tensor.clone(memory_format=torch.contiguous_format)
-            for name, tensor in member.state_dict().items()
+            for name, tensor in subnet.state_dict().items()
         }
     with torch.device("meta"):
         model = build_segmentor(spec, supernet.num_classes, drop_path_rate=supernet.drop_path_rate)

@@ -27,12 +27,12 @@ TRAITS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TraitDifference:
-    """One trait of one branch: frontier members beside the rest.
+    """One trait of one branch: frontier architectures beside the rest.
 
     Attributes:
         trait: One of `TRAITS`.
         branch: Branch, from 1 (the finest).
-        frontier_mean: Mean over frontier members, in the unit of the trait.
+        frontier_mean: Mean over frontier architectures, in the unit of the trait.
         other_mean: Mean over the others.
         difference: Of the means, with an interval adjusted for all differences of the comparison.
         verdict: `higher` or `lower` (of the frontier), or `undecided`.
@@ -52,7 +52,7 @@ class Allocation:
 
     Attributes:
         differences: By trait, then branch; those that vary nowhere are left out.
-        num_frontier: Frontier members.
+        num_frontier: Frontier architectures.
         num_others: Architectures that they were compared with.
         confidence: Coverage of all intervals together.
     """
@@ -89,16 +89,16 @@ def compare_allocation(
 ) -> Allocation:
     """Compares the traits of two groups of architectures.
 
-    Traits have few values and a frontier few members, so no spread within a group can be relied on.
-    Who belongs to the frontier is shuffled instead: a difference is decided where it exceeds, in
-    units of the trait's spread over all, what the largest of all traits' differences stays below
-    in `confidence` of the shufflings (Westfall and Young, Resampling-Based Multiple Testing, 1993).
-    Intervals take a difference to shift all members alike. Membership is taken as certain, which
-    that of a frontier of noisy scores is not; and a frontier spans all costs, so that this is no
-    comparison at equal cost.
+    Traits have few values and a frontier few architectures, so no spread within a group can be
+    relied on. Who belongs to the frontier is shuffled instead: a difference is decided where it
+    exceeds, in units of the trait's spread over all, what the largest of all traits' differences
+    stays below in `confidence` of the shufflings (Westfall and Young, Resampling-Based Multiple
+    Testing, 1993). Intervals take a difference to shift all architectures alike. Membership is
+    taken as certain, which that of a frontier of noisy scores is not; and a frontier spans all
+    costs, so that this is no comparison at equal cost.
 
     Args:
-        frontier: Members of the frontier.
+        frontier: Architectures of the frontier.
         others: Architectures that are not on it.
         confidence: Coverage of all intervals together.
         seed: Of the shuffling.

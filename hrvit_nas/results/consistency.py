@@ -1,7 +1,7 @@
 """How well scores with inherited weights rank architectures that were also trained alone.
 
 The question of weight sharing (Yu et al., Evaluating the Search Phase of Neural Architecture
-Search, ICLR 2020): a supernet scores every member cheaply, but a search that trusts those scores
+Search, ICLR 2020): a supernet scores every subnet cheaply, but a search that trusts those scores
 is worth no more than the ranking they make.
 """
 

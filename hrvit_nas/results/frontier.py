@@ -233,8 +233,8 @@ def _front_2d(losses: NDArray[np.float64]) -> NDArray[np.intp]:
     best = second[starts]
     best_before = np.minimum.accumulate(best)[:-1]
     leads = np.append(True, best[1:] < best_before)
-    members: NDArray[np.intp] = order[leads[group] & (second == best[group])]
-    return members
+    on_front: NDArray[np.intp] = order[leads[group] & (second == best[group])]
+    return on_front
 
 
 def _front_any(losses: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -196,7 +196,7 @@ def _residuals(scores: Floats, regressors: Floats) -> Floats:
     """Scores (..., n, s) less their least-squares fit by regressors (..., n, k) and a constant."""
     x = regressors - regressors.mean(-2, keepdims=True)
     y = scores - scores.mean(-2, keepdims=True)
-    # Rounding leaves what equal members differ by; it must not rank them.
+    # Rounding leaves what equal architectures differ by; it must not rank them.
     found: Floats = np.round(y - x @ (np.linalg.pinv(x) @ y), 10)
     return found
 

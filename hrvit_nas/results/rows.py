@@ -98,7 +98,7 @@ def row_of(
     scoring = [r for r in records if r.purpose != "confirmation" and r.budget == proxy_budget]
     before = _by_seed(scoring, "miou")
     # Further seeds of those that calibrate, too, would move the frontier that confirming starts
-    # from, and flatter or cut down some members alone.
+    # from, and flatter or cut down some architectures alone.
     calibrating = {r.seed for r in scoring if r.purpose in CALIBRATING}
     calibrating -= {r.seed for r in scoring if r.purpose in ("search", "reference")}
     search = {seed: miou for seed, miou in before.items() if seed not in calibrating} or before
@@ -137,27 +137,27 @@ def with_frontier(
 ) -> tuple[ArchSummary, ...]:
     """The rows by rising first cost, with those on their frontier marked.
 
-    It is of the score that the search ranks by against all costs. Once every member that is to be
-    confirmed is, it is drawn among the confirmed ones only, by the mean mIoU of their seeds: see
-    `summary.summarise`.
+    It is of the score that the search ranks by against all costs. Once every architecture that is
+    to be confirmed is, it is drawn among the confirmed ones only, by the mean mIoU of their seeds:
+    see `summary.summarise`.
 
     Args:
         rows: All of a run, or those within a budget.
         costs: What the frontier weighs the score against.
-        finalists: How many members of the search's frontier are to be confirmed; None = all.
+        finalists: How many architectures of the search's frontier are to be confirmed; None = all.
     """
     rows = list(rows)
     searched = any(row.searched for row in rows)
     candidates = [row for row in rows if (row.searched if searched else not row.reference)]
-    members = _front(candidates, costs, lambda row: row.search_score)
+    on_front = _front(candidates, costs, lambda row: row.search_score)
     confirmed = [row for row in candidates if row.confirmed]
-    wanted = len(members) if finalists is None else min(finalists, len(members))
-    if sum(row.arch_id in members for row in confirmed) >= wanted:
-        members = _front(confirmed, costs, lambda row: row.interval.mean)
+    wanted = len(on_front) if finalists is None else min(finalists, len(on_front))
+    if sum(row.arch_id in on_front for row in confirmed) >= wanted:
+        on_front = _front(confirmed, costs, lambda row: row.interval.mean)
     marked = [
         row if row.on_frontier == on else replace(row, on_frontier=on)
         for row in rows
-        for on in [row.arch_id in members]
+        for on in [row.arch_id in on_front]
     ]
     marked.sort(key=lambda row: (*row.costs(costs), row.interval.mean, row.arch_id))
     return tuple(marked)

@@ -44,7 +44,7 @@ class RunSummary:
             from a calibration; None without one.
         inherited: Complete scores with the weights of a supernet, which have no rows of their own.
         criterion: Score that the search ranks by, whose frontier it is until it is confirmed.
-        finalists: How many members of the search's frontier are to be confirmed; None = all.
+        finalists: How many architectures of the search's frontier are to be confirmed; None = all.
     """
 
     rows: tuple[ArchSummary, ...]
@@ -110,7 +110,7 @@ class RunSummary:
 
     @cached_property
     def frontier(self) -> tuple[ArchSummary, ...]:
-        """Frontier members by rising first cost."""
+        """Frontier architectures by rising first cost."""
         return tuple(row for row in self.rows if row.on_frontier)
 
     @cached_property
@@ -130,7 +130,7 @@ class RunSummary:
 
     @property
     def confirmed(self) -> bool:
-        """Whether a frontier member is confirmed, all of them once confirming is done."""
+        """Whether a frontier architecture is confirmed, all of them once confirming is done."""
         return self.num_confirmed > 0
 
     @cached_property
@@ -141,12 +141,12 @@ class RunSummary:
 
     @cached_property
     def num_confirmed(self) -> int:
-        """Frontier members that are confirmed."""
+        """Frontier architectures that are confirmed."""
         return sum(row.confirmed for row in self.frontier)
 
     @property
     def best(self) -> ArchSummary | None:
-        """The frontier member with the highest mean score; None without a frontier."""
+        """The frontier architecture with the highest mean score; None without a frontier."""
         return max(self.frontier, key=lambda row: row.interval.mean, default=None)
 
     def within(
@@ -295,17 +295,16 @@ def summarise(
 ) -> RunSummary:
     """Gathers the complete trials of each architecture and finds the frontier.
 
-    The seed that an architecture was selected with flatters it: of many noisy scores the
-    search picks the highest, so the winners' scores are too high on average. Where an
-    architecture has confirming seeds, its mean and interval are therefore over those alone,
-    and the score of the search stands beside them. For the same reason, once every member of the
-    search's frontier is confirmed that is to be, the frontier is drawn among the confirmed ones
-    only: a flattered score of one seed must not dominate an honest mean. Until then it is the
-    search's.
+    The seed that an architecture was selected with flatters it: of many noisy scores the search
+    picks the highest, so the winners' scores are too high on average. Where an architecture has
+    confirming seeds, its mean and interval are therefore over those alone, and the score of the
+    search stands beside them. For the same reason, once every architecture of the search's frontier
+    is confirmed that is to be, the frontier is drawn among the confirmed ones only: a flattered
+    score of one seed must not dominate an honest mean. Until then it is the search's.
 
     References do not belong to the frontier, unless the search found them too, and neither do
-    members that only calibrate beside a search. Scores with inherited weights are another quantity
-    than those of training alone: they stand beside these, and decide nothing here.
+    architectures that only calibrate beside a search. Scores with inherited weights are another
+    quantity than those of training alone: they stand beside these, and decide nothing here.
 
     Args:
         records: Records of one run; failed trials are counted and otherwise passed over.
@@ -315,7 +314,7 @@ def summarise(
             calibration.
         criterion: Score that the search ranks by, and its frontier is drawn by; what confirms is
             compared by mIoU all the same.
-        finalists: How many members of the search's frontier are to be confirmed; None = all.
+        finalists: How many architectures of the search's frontier are to be confirmed; None = all.
     """
     records = list(records)
     least = min((record.budget for record in records if record.evaluator == "trained"), default=0)

@@ -48,10 +48,10 @@ class Proposal(NamedTuple):
 
 
 class Sampler(Protocol):
-    """Proposes members of a space, and learns from what they score."""
+    """Proposes architectures of a space, and learns from what they score."""
 
     def ask(self) -> Proposal:
-        """The next member, within the limits and never proposed before.
+        """The next architecture, within the limits and never proposed before.
 
         Raises:
             SpaceExhaustedError: All that could be found is taken.

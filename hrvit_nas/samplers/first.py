@@ -8,8 +8,8 @@ from random import Random
 
 from ..arch import ArchSpec, get_hrvit
 from ..space import Space
-from ..space.allocation import scaled_member
-from ..space.by_cost import CostOf, spread_members
+from ..space.allocation import scaled_arch
+from ..space.by_cost import CostOf, spread_archs
 
 DRAWS = 64
 PRESET_COSTS = 3
@@ -19,31 +19,31 @@ PRESET_COSTS = 3
 def first_generation(
     space: Space, cost: CostOf, count: int, presets: Sequence[str], rng: Random, *, spread: bool
 ) -> list[ArchSpec]:
-    """Members spread evenly over the logarithm of the cost, behind those of presets' allocations.
+    """Architectures spread evenly over the logarithm of the cost, after presets' allocations.
 
-    Uniform draws crowd around the middle of the cost range, where most members are, and leave a
-    small budget without a cheap or a dear architecture to start from.
+    Uniform draws crowd around the middle of the cost range, where most architectures are, and leave
+    a small budget without a cheap or a dear one to start from.
 
     Args:
         space: Where from.
         cost: What to spread over.
-        count: Members; more where presets alone are more, or leave no room for both ends.
+        count: Architectures; more where presets alone are more, or leave no room for both ends.
         presets: Each comes in at several costs, as far as the space holds its allocation there.
         rng: Of the draws.
         spread: Whether any but those of presets are wanted.
 
     Returns:
-        Members, none twice.
+        Architectures, none twice.
     """
     if not spread and not presets:
         return []
-    drawn = spread_members(space, count, cost, rng, draws=DRAWS)
+    drawn = spread_archs(space, count, cost, rng, draws=DRAWS)
     low, high = (math.log(cost(drawn[end])) for end in (0, -1))
     first: list[ArchSpec] = []
     for name in presets:
         for place in range(PRESET_COSTS):
             target = math.exp(low + (place + 0.5) / PRESET_COSTS * (high - low))
-            found = scaled_member(space, get_hrvit(name), cost, target)
+            found = scaled_arch(space, get_hrvit(name), cost, target)
             if found is not None and space.contains(found):
                 first.append(found)
     first = list(dict.fromkeys(first))

@@ -4,7 +4,7 @@ The study is Optuna's own: one parameter a gene that has a choice, a score maxim
 minimised. An ordered gene is an integer, the place of its choice, so that a sampler knows which
 choices are near each other; any other is categorical. What the sampler proposes is checked before
 anything is trained: a proposal outside the space's limits is recorded as pruned and one already
-taken as failed, with the reason; a near member that is new takes its place in the study, so that
+taken as failed, with the reason; a new architecture near it takes its place in the study, so that
 the sampler learns from what was really trained.
 
 The sampler works on a copy of the study in memory, and each trial is written to the database as a
@@ -33,7 +33,7 @@ from .first import first_generation
 
 ARCH_ATTRIBUTE, GENES_ATTRIBUTE = "arch", "genes"
 ORDERED_ATTRIBUTE, FIRST_ATTRIBUTE = "ordered genes", "first generation"
-"""Of a study: whether its ordered genes are integers, and the codes of the members that come first.
+"""Of a study: whether its ordered genes are integers, and the codes of its first architectures.
 Studies of earlier versions lack both."""
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
@@ -106,7 +106,7 @@ class OptunaSampler:
         self._waiting = self._reconciled(dict(told))
 
     def ask(self) -> Proposal:
-        """The next member, within the limits and never proposed before.
+        """The next architecture, within the limits and never proposed before.
 
         Raises:
             SpaceExhaustedError: All that could be found is taken.
@@ -122,7 +122,7 @@ class OptunaSampler:
             study.tell(number, values, state=state, skip_if_finished=True)
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:
-        """A member as Optuna's parameters; a gene that it does not read keeps some value."""
+        """An architecture as Optuna's parameters; a gene that it does not read keeps some value."""
         genes = self._space.genes_of(spec)
         return {p.name: p.of(genes[p.name]) for p in self._parameters}
 
@@ -144,7 +144,7 @@ class OptunaSampler:
         return self._taken_up(trial, spec)
 
     def _fixed(self, spec: ArchSpec) -> optuna.Trial:
-        """A trial of a member, which the sampler takes for its own."""
+        """A trial of an architecture, which the sampler takes for its own."""
         self._study.enqueue_trial(params := self._params(spec))
         trial = self._study.ask(self._distributions)
         assert trial.params == params, "another queued trial came first"
@@ -176,7 +176,7 @@ class OptunaSampler:
         return first
 
     def _admitted(self, values: dict[str, Value]) -> tuple[ArchSpec, str]:
-        """A new member, and why it is not the proposal (empty if it is)."""
+        """A new architecture, and why it is not the proposal (empty if it is)."""
         spec = self._space.nearest(values, self._rng)
         mine = self._space.genes_of(spec)
         moved = [name for name, value in values.items() if mine[name] not in (None, value)]

@@ -72,7 +72,7 @@ class AblationConfig(RunConfig):
         num_classes: Classes that every network has.
         supernet: How the supernets are trained, one a seed, whose weights score the arms; None =
             each arm is trained alone.
-        as_started: The space of those supernets, of which all arms are members.
+        as_started: The space of those supernets, which all arms are in.
         num_seeds: Number of seeds.
     """
 
@@ -144,7 +144,7 @@ class AblationConfig(RunConfig):
         return SupernetPlan(
             space=self.as_started,
             data=self.data,
-            num_classes=None,  # members drawn are those of runs before classes were stored
+            num_classes=None,  # subnets drawn are those of runs before classes were stored
             recipe=self.recipe,
             supernet=self.supernet,
             seed=seed,

@@ -13,7 +13,7 @@ from .config_parts import ConfigError
 
 
 def plan_space(plan: AblationPlan, base: ArchSpec) -> Space:
-    """A space of which the base and every change of it are members.
+    """A space that the base and every change of it are in.
 
     One gene stands for all modules of a branch where its changes do; else each module has its own.
 

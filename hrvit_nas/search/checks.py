@@ -18,7 +18,7 @@ from .supernet import build_from
 
 
 def space_of_arms(config: AblationConfig) -> Space | None:
-    """The space of an ablation's supernets, of which all its arms are members.
+    """The space of an ablation's supernets, which all its arms are in.
 
     Raises:
         ConfigError: An arm is none.

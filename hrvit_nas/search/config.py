@@ -220,9 +220,9 @@ class AnySearch(SpaceConfig):
         sampler: Optuna sampler that proposes them.
         population: NSGA-II's population; None = from the number of trials.
         references: Presets, baselines among them, whose allocation, scaled to the cost of each
-            frontier member, is trained beside it.
+            architecture of the frontier, is trained beside it.
         confirm: Further seeds that the finalists and the references are trained with.
-        finalists: How many of the frontier's members those are: the ones that dominate most
+        finalists: How many architectures of the frontier those are: the ones that dominate most
             between them; None = all.
         proxy_noise: What a calibration told of the noise of the scores; None = nothing.
         storage: URL of Optuna's storage; None = an SQLite file in the run directory.

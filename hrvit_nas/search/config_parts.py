@@ -97,13 +97,13 @@ class SupernetPlan(Frozen):
     """All that the training of one supernet depends on.
 
     Attributes:
-        space: The space whose members it holds, as `Space.to_dict` gives it.
+        space: The space whose architectures are its subnets, as `Space.to_dict` gives it.
         data: Data set.
-        num_classes: Classes that members are costed with; None as in `RunConfig`.
-        recipe: How it and its members are trained, as far as `supernet` does not say.
+        num_classes: Classes that subnets are costed with; None as in `RunConfig`.
+        recipe: How it and its subnets are trained, as far as `supernet` does not say.
         supernet: How it is trained.
-        cost: By which members are told apart.
-        seed: Of its weights, the members drawn and the data.
+        cost: By which subnets are told apart.
+        seed: Of its weights, the subnets drawn and the data.
     """
 
     space: Mapping[str, Any] = Field(repr=False)

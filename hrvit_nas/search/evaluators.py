@@ -18,8 +18,8 @@ from ..results import HistoryPoint, Trial, TrialResult
 from ..training import (
     Check,
     CheckpointError,
-    MemberScorer,
     Recipe,
+    SubnetScorer,
     TrainingFailedError,
     TrainResult,
     save_trained,
@@ -52,7 +52,7 @@ class TrialContext:
 
 
 def score_with_supernet(
-    scorer: MemberScorer, steps: int, trial: Trial, context: TrialContext
+    scorer: SubnetScorer, steps: int, trial: Trial, context: TrialContext
 ) -> TrialResult:
     """Scores one architecture with inherited weights.
 
@@ -67,7 +67,7 @@ def score_with_supernet(
     latency = None
     if context.with_latency:
         latency = measure_latency(
-            scorer.member(trial.arch), context.image_size, device=context.device
+            scorer.subnet(trial.arch), context.image_size, device=context.device
         ).median_ms
     seconds = time.perf_counter() - started
     check = Check(step=steps, evaluation=scores.after, averaged=None, seconds=seconds)

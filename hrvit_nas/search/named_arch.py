@@ -1,4 +1,4 @@
-"""An architecture by its name: a preset, a file, or a member of a run."""
+"""An architecture by its name: a preset, a file, or one of a run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def find_arch(name: str) -> tuple[Arch, bool]:
     """An architecture by preset, file or run.
 
     Args:
-        name: A preset; a `.json` file with an architecture; a run directory, of which it is the
-            frontier member with the highest mean mIoU; or `RUN:ID`, another member of it.
+        name: A preset; a `.json` file with an architecture; a run directory, whose
+            frontier architecture with the highest mean mIoU it is; or `RUN:ID`, another one of it.
 
     Returns:
         The architecture, and whether it is a preset.
@@ -65,7 +65,7 @@ def _from_run(name: str) -> Arch:
     else:
         found = sorted(summary.frontier, key=lambda row: row.interval.mean)
         if not found:
-            raise ConfigError(f"{path} has no frontier to take a member of")
+            raise ConfigError(f"{path} has no frontier to take an architecture of")
     wanted = found[-1].arch_id
     return parse_arch(store.arch_texts([wanted])[wanted])
 

@@ -26,8 +26,8 @@ from ..results import (
 from ..results.records import CALIBRATING
 from ..samplers import Sampler, SpaceExhaustedError
 from ..space import Space, SpaceError
-from ..space.allocation import scaled_member
-from ..space.by_cost import spread_members
+from ..space.allocation import scaled_arch
+from ..space.by_cost import spread_archs
 from .ablation_config import AblationConfig
 from .config import (
     AnySearch,
@@ -36,14 +36,14 @@ from .config import (
     SpaceConfig,
     SupernetSearchConfig,
 )
-from .selection import best_inherited, finalists, frontier_members, objective_values
+from .selection import best_inherited, finalists, frontier_archs, objective_values
 
 C = TypeVar("C", bound=RunConfig)
 S = TypeVar("S", bound=AnySearch)
 
 CALIBRATION_DRAWS = 2000
 REFERENCE_GAP = 0.03
-"""Share of its cost within which a frontier member makes do with its neighbour's reference."""
+"""Share of its cost within which an architecture makes do with its neighbour's reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ class SearchTrials(Trials[S]):
 
     def _comparisons(self) -> Iterator[Trial | None]:
         """The references, and the confirming seeds."""
-        front = frontier_members(self._store.records(), self._config)
+        front = frontier_archs(self._store.records(), self._config)
         if not front:
             self.notes.append("no trial was completed, so there is no frontier")
             return
@@ -238,11 +238,11 @@ class SearchTrials(Trials[S]):
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
             budget = self._config.recipes[-1].trained_steps
-            members = [ArchSpec.from_json(row.arch) for row in front]
+            chosen = [ArchSpec.from_json(row.arch) for row in front]
             stage = Stage("confirmation", "trained")
             for label, specs in references.items():
                 yield from self._not_done(specs, seeds, stage, budget, label=label)
-            yield from self._not_done(members, seeds, stage, budget)
+            yield from self._not_done(chosen, seeds, stage, budget)
 
     def _proposals(self) -> Iterator[Trial]:
         stage = self._config.first_stage
@@ -267,9 +267,9 @@ class SearchTrials(Trials[S]):
             yield trial
 
     def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
-        """A preset's allocation at the cost of each member; close members share one.
+        """A preset's allocation at the cost of each architecture; those close in cost share one.
 
-        Where the space holds the allocation at that cost, to within 1%, its member is taken.
+        Where the space holds the allocation at that cost, to within 1%, it is taken from there.
         """
         metric = self._config.counted_cost
 
@@ -281,13 +281,13 @@ class SearchTrials(Trials[S]):
 
         preset = get_arch(name)
         found: list[Arch] = []
-        for member in front:
-            target = float(getattr(member, metric))
+        for row in front:
+            target = float(getattr(row, metric))
             if any(abs(cost(near) - target) <= REFERENCE_GAP * target for near in found):
                 continue
             inside = None
             if isinstance(preset, ArchSpec):
-                inside = scaled_member(self._space, preset, cost, target)
+                inside = scaled_arch(self._space, preset, cost, target)
             found.append(inside or scale_to_cost(preset, cost, target))
         return list(dict.fromkeys(found))
 
@@ -343,11 +343,12 @@ def outside_space(specs: Iterable[Arch], space: Space) -> frozenset[str]:
 
 def _spread(space: Space, config: SpaceConfig, count: int) -> tuple[list[ArchSpec], list[str]]:
     """Architectures spread over the cost range, and a note where there are fewer than wanted."""
-    specs = calibration_members(space, config, count)
+    specs = calibration_archs(space, config, count)
     if len(specs) == count:
         return specs, []
     return specs, [
-        f"the space holds no more than {len(specs)} members that could be found, of {count} wanted"
+        f"the space holds no more than {len(specs)} architectures that could be found,"
+        f" of {count} wanted"
     ]
 
 
@@ -356,15 +357,15 @@ def ranking_seeds(config: SupernetSearchConfig) -> range:
     return range(config.seed, config.seed + config.ranking_seeds)
 
 
-def calibration_members(space: Space, config: SpaceConfig, count: int) -> list[ArchSpec]:
-    """Members spread over the cost range, the same ones at every call."""
+def calibration_archs(space: Space, config: SpaceConfig, count: int) -> list[ArchSpec]:
+    """Architectures spread over the cost range, the same ones at every call."""
     rng = Random(config.seed)
-    return spread_members(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
+    return spread_archs(space, count, config.cost_of, rng, draws=CALIBRATION_DRAWS)
 
 
 def consistency_scores(
     records: Iterable[TrialRecord], space: Space, config: SupernetSearchConfig
 ) -> ConsistencyScores:
     """Both kinds of score of the architectures that check the ranking of a supernet."""
-    members = calibration_members(space, config, config.ranking_check)
-    return gather_consistency(records, [spec.id for spec in members], ranking_seeds(config))
+    archs = calibration_archs(space, config, config.ranking_check)
+    return gather_consistency(records, [spec.id for spec in archs], ranking_seeds(config))

@@ -23,7 +23,7 @@ from .config_parts import ConfigError
 from .layout import RunLayout
 from .proxy_noise import training_conditions
 from .stored import read_config
-from .supernet import extract_member
+from .supernet import extract_subnet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class PooledRuns:
                 and isinstance(spec, ArchSpec)
                 and config.load_space().contains(spec)
             ):
-                return extract_member(layout, config.supernet_plan(config.seed), data, spec)
+                return extract_subnet(layout, config.supernet_plan(config.seed), data, spec)
         return None
 
 

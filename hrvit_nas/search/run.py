@@ -37,7 +37,7 @@ from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
 from .plan import Resolved, Trials
-from .selection import frontier_members, objective_values
+from .selection import frontier_archs, objective_values
 from .stored import read_config, write_config
 from .supernet import ensure_supernet
 from .timeshare import TimeShare
@@ -61,8 +61,8 @@ def create_run(
 
     Raises:
         ConfigError: The directory holds a run already, or anything else, or a network cannot be
-            built here, or is no member of the supernets that are to score it.
-        SpaceError: No member of the space meets its limits.
+            built here, or is no subnet of the supernets that are to score it.
+        SpaceError: No architecture of the space meets its limits.
         DataError: The data set is at fault.
     """
     layout = RunLayout(directory)
@@ -244,7 +244,7 @@ def _look_over(run: Run[Any]) -> RunSummary | None:
             path.unlink(missing_ok=True)
         return None
     summary = run.summary()
-    found = frontier_members(run.store.records(), run.config)
+    found = frontier_archs(run.store.records(), run.config)
     rows = (*found, *summary.rows)
     keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
     dominated = {row.arch_id for row in summary.rows} - keep

@@ -24,7 +24,7 @@ MARGIN = 0.1
 def best_inherited(
     records: Iterable[TrialRecord], costs: Sequence[CostName], count: int, criterion: Criterion
 ) -> list[ArchSpec]:
-    """Members of the frontier of inherited scores that dominate most between them.
+    """Architectures of the frontier of inherited scores that dominate most between them.
 
     They are taken one after the other, each for the hypervolume that it adds. The corner lies a
     tenth of the range beyond the dearest costs and the worst score, so that the ends of the
@@ -37,7 +37,7 @@ def best_inherited(
         criterion: The score.
 
     Returns:
-        The members by rising first cost.
+        The architectures by rising first cost.
     """
     points: dict[str, Values] = {}
     specs: dict[str, ArchSpec] = {}
@@ -53,7 +53,7 @@ def best_inherited(
 def finalists(
     front: Sequence[ArchSummary], costs: Sequence[CostName], count: int
 ) -> list[ArchSummary]:
-    """Members of a frontier that dominate most between them, by rising first cost.
+    """Architectures of a frontier that dominate most between them, by rising first cost.
 
     They are chosen as by `best_inherited`, from the scores of the search.
 
@@ -100,7 +100,7 @@ def objective_values(
     return None if score is None else (score, *(float(getattr(record, cost)) for cost in costs))
 
 
-def frontier_members(records: Iterable[TrialRecord], config: AnySearch) -> Sequence[ArchSummary]:
-    """Members of the frontier that the search itself found, by rising first cost."""
+def frontier_archs(records: Iterable[TrialRecord], config: AnySearch) -> Sequence[ArchSummary]:
+    """Architectures of the frontier that the search itself found, by rising first cost."""
     found = (record for record in records if record.stage == Stage("search", "trained"))
     return summarise(found, costs=config.costs, criterion=config.recipe.criterion).frontier

@@ -1,4 +1,4 @@
-"""A supernet of a run: how a worker trains its part of it, and scores members with it."""
+"""A supernet of a run: how a worker trains its part of it, and scores subnets with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..execution import Executor, Resources
 from ..models import Segmentor, Supernet, build_supernet, extract
 from ..results import write_csv
 from ..training import (
-    MemberScorer,
+    SubnetScorer,
     SupernetProgress,
     load_supernet,
     recalibration_batches,
@@ -41,7 +41,7 @@ class Step:
     Attributes:
         done: Optimiser steps done.
         steps: Optimiser steps in all.
-        largest_loss: Cross entropy of the largest member at the last step, in nats.
+        largest_loss: Cross entropy of the largest subnet at the last step, in nats.
         others_loss: Mean loss of the others.
         returns: How often training had collapsed and was taken back.
     """
@@ -185,19 +185,19 @@ def finish_training(layout: RunLayout, plan: SupernetPlan, num_classes: int) -> 
 
 def load_scorer(
     layout: RunLayout, plan: SupernetPlan, data: SegmentationData, device: str
-) -> tuple[MemberScorer, int]:
-    """What scores members with a trained supernet, and the steps that this was trained for."""
+) -> tuple[SubnetScorer, int]:
+    """What scores subnets with a trained supernet, and the steps that this was trained for."""
     supernet = build_from(plan, data.num_classes)
     progress = load_supernet(layout.supernet, supernet)
     supernet.to(device)
-    scorer = MemberScorer(supernet, data, plan.recipe, plan.supernet, torch.device(device))
+    scorer = SubnetScorer(supernet, data, plan.recipe, plan.supernet, torch.device(device))
     return scorer, progress.step
 
 
-def extract_member(
+def extract_subnet(
     layout: RunLayout, plan: SupernetPlan, data: SegmentationData, spec: ArchSpec
 ) -> Segmentor:
-    """A member of a trained supernet as a network of its own, on the CPU and in eval mode.
+    """A subnet of a trained supernet as a network of its own, on the CPU and in eval mode.
 
     Its batch statistics are estimated as they were when the run scored it.
 
@@ -205,12 +205,12 @@ def extract_member(
         layout: Where the supernet lies.
         plan: How it was trained.
         data: Its data set.
-        spec: The member.
+        spec: The subnet.
 
     Raises:
         ConfigError: There is no supernet.
         CheckpointError: Its file is corrupt, or of another space or number of classes.
-        SpaceError: The architecture is not a member of its space.
+        SpaceError: The architecture is not in its space.
     """
     if not layout.supernet.is_file():
         raise ConfigError(f"{layout.directory} has no {layout.supernet.name}")

@@ -10,7 +10,7 @@ import torch
 
 from ..data import DataConfig, load_data
 from ..results import Trial, TrialResult
-from ..training import MemberScorer, Recipe
+from ..training import Recipe, SubnetScorer
 from .config_parts import ConfigError, SupernetPlan
 from .evaluators import TrialContext, score_with_supernet, train_alone
 from .layout import RunLayout
@@ -48,7 +48,7 @@ class TrialWorker:
             device="cuda" if shared["gpus"] else "cpu",
         )
         self._supernets: Mapping[int, Mapping[str, Any]] = shared["supernets"]
-        self._scorers: dict[int, tuple[MemberScorer, int]] = {}
+        self._scorers: dict[int, tuple[SubnetScorer, int]] = {}
 
     def run(self, trial: Trial) -> TrialResult:
         """Scores a trial.
@@ -70,7 +70,7 @@ class TrialWorker:
             words = " ".join(str(error).split())
             return TrialResult.failed(f"{type(error).__name__}: {words}"[:500])
 
-    def _scorer(self, seed: int) -> tuple[MemberScorer, int]:
+    def _scorer(self, seed: int) -> tuple[SubnetScorer, int]:
         """The supernet of a seed, which this worker holds from the first such trial on."""
         if seed not in self._scorers:
             where = self._supernets[seed]

@@ -1,8 +1,8 @@
-"""An allocation over branches, as a space's member of a wanted cost.
+"""An allocation over branches at a wanted cost, as an architecture of a space.
 
 A search is compared with the published allocation at equal cost. The comparison is of allocations
-alone where both sides are members of one space: `arch.scale_to_cost` takes any width, this takes
-the space's.
+alone where both sides are in one space: `arch.scale_to_cost` takes any width, this takes the
+space's.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ NEAREST, MOST_MIXTURES = 4, 20_000
 """Choices of each width that are looked at, nearest to proportional first, and ways to mix them."""
 
 
-def scaled_member(space: Space, spec: ArchSpec, cost: CostOf, target: float) -> ArchSpec | None:
-    """The member with an architecture's allocation that costs a target, to within 1%.
+def scaled_arch(space: Space, spec: ArchSpec, cost: CostOf, target: float) -> ArchSpec | None:
+    """An architecture of a space with another one's allocation that costs a target, to within 1%.
 
     Blocks, strip widths, ratios and kinds stay; stem, head, branches and head dim take choices of
-    the space. Of the members within 1% of the target the one whose widths are most nearly
+    the space. Of the architectures within 1% of the target the one whose widths are most nearly
     proportional is returned. Limits of the space are not looked at.
 
     Args:
-        space: Whose member.
+        space: Where from.
         spec: Whose allocation.
         cost: Rises with widths, such as multiply-adds.
         target: Cost wanted, in the unit of `cost`.
 
     Returns:
-        The member; None where the space has none, since it lacks a choice of the allocation, or no
-        widths come that close.
+        The architecture; None where the space has none, since it lacks a choice of the allocation,
+        or no widths come that close.
 
     Raises:
         ArchError: The target is not positive.
@@ -61,11 +61,11 @@ def scaled_member(space: Space, spec: ArchSpec, cost: CostOf, target: float) -> 
     for values in _mixtures(space, wanted, scaled):
         try:
             codes = [_code(gene, values[gene.name]) for gene in space.genes]
-            member = space.decode(codes)
+            arch = space.decode(codes)
         except (SpaceError, ArchError):
             continue
-        if abs(cost(member) / target - 1) <= CLOSE:
-            return member
+        if abs(cost(arch) / target - 1) <= CLOSE:
+            return arch
     return None
 
 

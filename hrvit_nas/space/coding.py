@@ -39,7 +39,7 @@ class Coding:
         return tuple(map(tuple, sources))
 
     def build(self, codes: Sequence[int]) -> ArchSpec:
-        """The architecture that codes mean, which must be those of a member."""
+        """The architecture that codes mean, which must have no fault."""
         choices = self._choices
         modules = []
         for m, branches in enumerate(self._branch_sources):
@@ -129,7 +129,7 @@ class Coding:
         return tuple(codes)
 
     def fault(self, codes: Sequence[int]) -> str | None:
-        """Why no member has these codes, limits aside, or `None`."""
+        """Why no architecture has these codes, limits aside, or `None`."""
         if len(codes) != len(self._genes):
             return f"it needs {len(self._genes)} codes, got {len(codes)}"
         for number, code in enumerate(codes):

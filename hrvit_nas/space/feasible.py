@@ -1,4 +1,4 @@
-"""Members within a space's limits: brought there by a descent, kept there on a random walk."""
+"""Architectures within limits: brought there by a descent, kept there on a random walk."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .moves import Moves
 WALK_SWEEPS = 4
 """Steps of the walk for each gene."""
 DESCENT_EVALUATIONS = 600
-"""Costs looked at in search of a first member within the limits."""
+"""Costs looked at in search of a first architecture within the limits."""
 KICK_GENES = 4
 """Genes drawn anew where that search is stuck."""
 
 
 class Feasible:
-    """Leads states of members into the limits.
+    """Leads states of architectures into the limits.
 
     Args:
         name: Of the space, for messages.
@@ -39,7 +39,7 @@ class Feasible:
         self._num_genes = num_genes
 
     def excess(self, state: Sequence[int]) -> float:
-        """How far outside the limits a member is; 0 within them."""
+        """How far outside the limits an architecture is; 0 within them."""
         return total_excess(self._limits, self._coding.build(state)) if self._limits else 0.0
 
     def walk(self, state: list[int], rng: random.Random) -> list[int]:
@@ -60,7 +60,7 @@ class Feasible:
         Where no single gene helps, a few are drawn anew and the descent goes on.
 
         Raises:
-            SpaceError: No member was found within `DESCENT_EVALUATIONS` costs.
+            SpaceError: No architecture was found within `DESCENT_EVALUATIONS` costs.
         """
         excess = self.excess(state)
         closest = excess, state
@@ -95,7 +95,7 @@ class Feasible:
             spec = self._coding.build(closest[1])
             limit = next(limit for limit in self._limits if limit.excess(spec))
             raise SpaceError(
-                f"space {self._name!r}: found no member with {limit.metric} {limit};"
+                f"space {self._name!r}: found no architecture with {limit.metric} {limit};"
                 f" the closest found has {limit.value(spec):.6g}"
             )
         return state

@@ -1,4 +1,4 @@
-"""Hard limits on what a member may cost, checked with the closed-form cost model."""
+"""Hard limits on what an architecture may cost, checked with the closed-form cost model."""
 
 from __future__ import annotations
 

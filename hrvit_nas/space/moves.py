@@ -1,4 +1,4 @@
-"""Members of a space drawn and changed, limits aside.
+"""Architectures of a space drawn and changed, limits aside.
 
 A state holds the codes of the genes, then the auxiliary variables of the space's problem.
 """
@@ -14,11 +14,11 @@ from .rules import INACTIVE, Blueprint
 
 
 class Moves:
-    """Draws states of members, and leads from one to others.
+    """Draws states of architectures, and leads from one to others.
 
     Args:
         plan: The genes of a space laid over its base.
-        solution: All members, as solutions of its problem.
+        solution: All architectures, as solutions of its problem.
     """
 
     def __init__(self, plan: Blueprint, solution: Solution) -> None:
@@ -27,7 +27,7 @@ class Moves:
         self._blank = [INACTIVE] * len(plan.problem.domains)
 
     def drawn(self, rng: random.Random) -> list[int]:
-        """A member's state, drawn uniformly."""
+        """An architecture's state, drawn uniformly."""
         return self._solution.draw(rng, self._blank)
 
     def _settled(self, wishes: Sequence[Sequence[int]], rng: random.Random) -> list[int]:
@@ -44,7 +44,7 @@ class Moves:
         return self._plan.state(codes)
 
     def repaired(self, wishes: Sequence[Sequence[int]], rng: random.Random) -> list[int]:
-        """A member's state (limits aside) that departs from codes wished for in few genes."""
+        """A state (limits aside) that departs from codes wished for in few genes."""
         settled = self._settled(wishes, rng)
         preferred: dict[int, Sequence[int]] = {v: (code,) for v, code in enumerate(settled)}
         for number, codes in enumerate(wishes):

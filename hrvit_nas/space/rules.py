@@ -353,7 +353,7 @@ def _check_alone(plan: Blueprint, number: int, error: Callable[[int], str | None
         if reason := error(code):
             name = plan.genes[number].name
             raise SpaceError(
-                f"gene {name!r}: no member can have {choice!r}: {reason}",
+                f"gene {name!r}: no architecture can have {choice!r}: {reason}",
                 ("genes", name, "choices", code),
             )
 

@@ -1,4 +1,4 @@
-"""A search space: its members, how many there are, and how to draw and vary them."""
+"""A search space: its architectures, how many there are, and how to draw and vary them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .narrowing import Narrowing, narrowed
 from .rules import INACTIVE, Blueprint, draw_up
 
 REJECTION_TRIES = 100
-"""Members drawn in search of one within the limits, before a random walk takes over."""
+"""Architectures drawn in search of one within the limits, before a random walk takes over."""
 VARIATION_TRIES = 20
 """Mutants or children drawn in search of one within the limits, before the last is repaired."""
 
@@ -30,7 +30,7 @@ VARIATION_TRIES = 20
 class Space:
     """A set of architectures: a base, and genes that vary some of its fields.
 
-    A member is known by the codes of its genes: for each gene the index of its choice, or -1
+    An architecture is known by the codes of its genes: for each gene the index of its choice, or -1
     where it is inactive. Different codes are different networks, and the same the same.
 
     Attributes:
@@ -64,17 +64,17 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of members, exactly, limits aside."""
+        """Number of architectures, exactly, limits aside."""
         return self._solution.count
 
     def sample(self, rng: random.Random) -> ArchSpec:
-        """Draws a member, uniformly.
+        """Draws an architecture, uniformly.
 
         Limits are met by rejection while that is quick (then the draw is exactly uniform), else
-        by a random walk among the members within them, whose stationary distribution is uniform.
+        by a random walk among those within them, whose stationary distribution is uniform.
 
         Raises:
-            SpaceError: No member within the limits was found.
+            SpaceError: No architecture within the limits was found.
         """
         closest: tuple[float, list[int]] | None = None
         for _ in range(REJECTION_TRIES):
@@ -89,71 +89,71 @@ class Space:
         return self._coding.build(self._feasible.walk(within, rng))
 
     def contains(self, spec: ArchSpec) -> bool:
-        """Whether an architecture is a member, within the limits."""
+        """Whether an architecture is in the space, within the limits."""
         return self.refusal(spec) is None
 
     def refusal(self, spec: ArchSpec) -> str | None:
-        """Why an architecture is not a member, or `None` if it is one."""
+        """Why an architecture is not in the space, or is outside the limits; `None` if neither."""
         codes = self._coding.read(spec)
         if isinstance(codes, str):
             return codes
         return next(filter(None, (limit.refusal(spec) for limit in self.limits)), None)
 
     def encode(self, spec: ArchSpec) -> tuple[int, ...]:
-        """The codes of a member, a gene at a time (limits are not checked).
+        """The codes of an architecture, a gene at a time (limits are not checked).
 
         Raises:
-            SpaceError: The architecture is not a member.
+            SpaceError: The architecture is not in the space.
         """
         codes = self._coding.read(spec)
         if isinstance(codes, str):
-            raise SpaceError(f"not a member of space {self.name!r}: {codes}")
+            raise SpaceError(f"not in space {self.name!r}: {codes}")
         return codes
 
     def decode(self, codes: Sequence[int]) -> ArchSpec:
-        """The member with some codes (limits are not checked); the inverse of `encode`.
+        """The architecture with some codes (limits are not checked); the inverse of `encode`.
 
         Raises:
-            SpaceError: No member has these codes.
+            SpaceError: No architecture has these codes.
         """
         if fault := self._coding.fault(codes):
-            raise SpaceError(f"not a member of space {self.name!r}: {fault}")
+            raise SpaceError(f"not in space {self.name!r}: {fault}")
         return self._coding.build(codes)
 
     def genes_of(self, spec: ArchSpec) -> dict[str, Value | None]:
-        """A member's value for each gene, `None` where the gene is inactive.
+        """An architecture's value for each gene, `None` where the gene is inactive.
 
         Raises:
-            SpaceError: The architecture is not a member.
+            SpaceError: The architecture is not in the space.
         """
         return self._coding.values(self.encode(spec))
 
     def spec_of(self, values: Mapping[str, Value | None]) -> ArchSpec:
-        """The member with these values of its genes, within the limits; `genes_of` inverted.
+        """The architecture with these values of its genes, within the limits; `genes_of` inverted.
 
         Args:
             values: A value for each active gene. Inactive genes are left out, or `None`.
 
         Raises:
-            SpaceError: There is no such member; the message says why.
+            SpaceError: There is no such architecture; the message says why.
         """
         codes = self._coding.codes_of(values)
         full = [codes.get(number, INACTIVE) for number in range(len(self.genes))]
         spec = self.decode(full)
         if reason := self.refusal(spec):
-            raise SpaceError(f"not a member of space {self.name!r}: {reason}")
+            raise SpaceError(f"not in space {self.name!r}: {reason}")
         return spec
 
     def nearest(self, values: Mapping[str, Value | None], rng: random.Random) -> ArchSpec:
-        """A member within the limits that departs from an assignment in few genes.
+        """An architecture within the limits that departs from an assignment in few genes.
 
         Args:
             values: Values wished for; those of genes that turn out inactive are passed over, and
-                genes left out are drawn. The values of a member give that member.
+                genes left out are drawn. The values of an architecture give that architecture.
             rng: Decides between equals.
 
         Raises:
-            SpaceError: A gene or choice is unknown, or no member is within the limits.
+            SpaceError: A gene or choice is unknown, or no architecture is within the limits.
         """
         codes = self._coding.codes_of(values)
         wishes = [(codes.get(number, INACTIVE),) for number in range(len(self.genes))]
@@ -161,19 +161,19 @@ class Space:
         return self._coding.build(self._feasible.brought_within(state, rng))
 
     def mutate(self, spec: ArchSpec, rng: random.Random, *, rate: float | None = None) -> ArchSpec:
-        """A member within the limits that differs from a given one in a few genes.
+        """An architecture within the limits that differs from a given one in a few genes.
 
         Args:
-            spec: The member to vary.
+            spec: The architecture to vary.
             rng: Source of randomness.
             rate: Chance of each active gene to change (at least one does); by default one over
                 their number.
 
         Returns:
-            Another member, or the same where it has no neighbour within the limits.
+            Another architecture, or the same where it has no neighbour within the limits.
 
         Raises:
-            SpaceError: The architecture is not a member, or nothing is within the limits.
+            SpaceError: The architecture is not in the space, or nothing is within the limits.
         """
         codes = self.encode(spec)
         start = self._plan.state(codes)
@@ -201,12 +201,12 @@ class Space:
         return self._coding.build(self._feasible.brought_within(state, rng))
 
     def crossover(self, first: ArchSpec, second: ArchSpec, rng: random.Random) -> ArchSpec:
-        """A member within the limits that takes each gene from one of two members.
+        """An architecture within the limits that takes each gene from one of two architectures.
 
         Where constraints forbid a mixture, a gene is taken from the other parent, or drawn.
 
         Raises:
-            SpaceError: A parent is not a member, or nothing is within the limits.
+            SpaceError: A parent is not in the space, or nothing is within the limits.
         """
         parents = self.encode(first), self.encode(second)
         state: list[int] = []
@@ -285,7 +285,7 @@ class Space:
             raise SpaceError(f"these are not the data of a space: {error!r:.200}") from error
 
     def values_at(self, target: Target) -> tuple[Value | None, ...]:
-        """What a field may hold in some member: its gene's choices.
+        """What a field may hold in some architecture of the space: its gene's choices.
 
         Where there is no gene, or its conditions may leave it inactive, the base's value counts.
         """

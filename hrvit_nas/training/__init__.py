@@ -13,17 +13,17 @@ from .progress import (
     TrainingFailedError,
 )
 from .recipe import Recipe, SupernetRecipe
-from .scoring import MemberScorer, recalibration_batches
+from .scoring import SubnetScorer, recalibration_batches
 from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
 from .trained import Trained, load_trained, save_trained
 
 __all__ = [
     "Check",
     "CheckpointError",
-    "MemberScorer",
     "PlainProgress",
     "Recipe",
     "StepLoss",
+    "SubnetScorer",
     "SupernetCheck",
     "SupernetProgress",
     "SupernetRecipe",

@@ -139,22 +139,22 @@ class Recipe(BaseModel):
 
 
 class SupernetRecipe(BaseModel):
-    """How a supernet is trained, beside the recipe of its members.
+    """How a supernet is trained, beside the recipe of its subnets.
 
-    Batches, optimiser, learning rates and augmentation are the members' recipe; weight averaging
+    Batches, optimiser, learning rates and augmentation are the subnets' recipe; weight averaging
     and tied initialisation have no meaning here.
 
     Attributes:
-        steps: Optimiser steps; each passes the largest, the smallest and some random members.
-        random_members: Random members a step.
+        steps: Optimiser steps; each passes the largest, the smallest and some random subnets.
+        random_members: Random subnets a step.
         sampling: Whether these are drawn evenly over the logarithm of multiply-adds, or uniformly
             over the space, where most are of middling cost.
-        distillation: Share of a member's loss that is the divergence of its pixel-wise predictions
-            from the largest member's of the same step; the rest is cross entropy with the labels.
-        project_conflicts: Whether the other members' gradient loses its part against the largest
-            member's where the two conflict (Yu et al., "Gradient Surgery", NeurIPS 2020).
-        evaluations: How many times the largest and the smallest member are scored on the way.
-        calibration_batches: Batches of `eval_batch_size` whole training images that a member's
+        distillation: Share of a subnet's loss that is the divergence of its pixel-wise predictions
+            from the largest subnet's of the same step; the rest is cross entropy with the labels.
+        project_conflicts: Whether the other subnets' gradient loses its part against the largest
+            subnet's where the two conflict (Yu et al., "Gradient Surgery", NeurIPS 2020).
+        evaluations: How many times the largest and the smallest subnet are scored on the way.
+        calibration_batches: Batches of `eval_batch_size` whole training images that a subnet's
             batch statistics are estimated from before it is scored.
     """
 

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from ..arch import ArchSpec
 from ..data import SegmentationData, Selection, val_batches
 from ..evaluation import Evaluation, InheritedScores, evaluate, mixed_precision, score_inherited
-from ..evaluation.inherited import inherited_member
+from ..evaluation.inherited import inherited_subnet
 from ..models import Supernet, recalibrate
 from .progress import Check, SupernetCheck
 from .recipe import Recipe, SupernetRecipe
@@ -94,7 +94,7 @@ class NetworkChecker:
         return evaluate_on_val(network, self._data, self._recipe, self._device)
 
 
-class MemberScorer:
+class SubnetScorer:
     """Scores subnets of a trained supernet, one after the other.
 
     Args:
@@ -125,9 +125,9 @@ class MemberScorer:
             self._supernet, spec, self._calibration, self._evaluate, self._device
         )
 
-    def member(self, spec: ArchSpec) -> nn.Module:
+    def subnet(self, spec: ArchSpec) -> nn.Module:
         """A subnet on the shared weights, in eval mode, not calibrated."""
-        return inherited_member(self._supernet, spec)
+        return inherited_subnet(self._supernet, spec)
 
     def _evaluate(self, model: nn.Module) -> Evaluation:
         return evaluate_on_val(model, self._data, self._recipe, self._device)
@@ -141,11 +141,11 @@ class EndsChecker:
         ends: Which they are.
     """
 
-    def __init__(self, make_scorer: Callable[[], MemberScorer], ends: Ends) -> None:
+    def __init__(self, make_scorer: Callable[[], SubnetScorer], ends: Ends) -> None:
         self._make_scorer, self._ends = make_scorer, ends
 
     @cached_property
-    def _scorer(self) -> MemberScorer:
+    def _scorer(self) -> SubnetScorer:
         return self._make_scorer()
 
     def check(self, step: int, seconds: Callable[[], float]) -> SupernetCheck:

@@ -11,7 +11,7 @@ import torch
 
 from ..data import SegmentationData
 from ..models import Supernet
-from ..space.by_cost import CostOf, extreme_member
+from ..space.by_cost import CostOf, extreme_arch
 from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from .collapse import CollapseGuard
 from .loop import Job, Training
@@ -19,15 +19,15 @@ from .processes import Processes
 from .progress import SupernetProgress, supernet_progress
 from .recipe import Recipe, SupernetRecipe
 from .sandwich import SandwichStep
-from .scoring import Ends, EndsChecker, MemberScorer
+from .scoring import Ends, EndsChecker, SubnetScorer
 
 
 def find_ends(supernet: Supernet, cost: CostOf) -> Ends:
     """The smallest and the largest subnet of a supernet's space, the same at every call."""
     space = supernet.space
     return Ends(
-        extreme_member(space, cost, Random(0), largest=False),
-        extreme_member(space, cost, Random(0), largest=True),
+        extreme_arch(space, cost, Random(0), largest=False),
+        extreme_arch(space, cost, Random(0), largest=True),
     )
 
 
@@ -82,7 +82,7 @@ def train_supernet(
         on_step=on_step,
     )
     step = SandwichStep(supernet, data, recipe, plan, ends, cost, seed, device, processes)
-    checker = EndsChecker(lambda: MemberScorer(supernet, data, recipe, plan, device), ends)
+    checker = EndsChecker(lambda: SubnetScorer(supernet, data, recipe, plan, device), ends)
     return Training(step, job, processes, checker, guard=CollapseGuard()).run()
 
 

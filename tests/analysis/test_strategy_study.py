@@ -65,7 +65,7 @@ def test_of_a_supernet_what_was_trained_alone_counts(record):
 
 
 def test_a_run_without_anything_trained_anew_is_refused(record):
-    with pytest.raises(ReportError, match="trials, seed 2: no frontier member"):
+    with pytest.raises(ReportError, match="trials, seed 2: no frontier architecture"):
         strategy_run("trials", 2, [record()], corner_macs=100, num_classes=10)
 
 

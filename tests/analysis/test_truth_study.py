@@ -12,7 +12,7 @@ from hrvit_nas.results.benchmark import load_benchmark
 
 ROOT = Path(__file__).parents[2]
 TRUTH, VALIDITY = (ROOT / "analysis" / f"{name}_study.py" for name in ("truth", "validity"))
-MEMBERS = 5
+ARCHS = 5
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def trained(study, call, tmp_path_factory):
     folders = [tmp_path_factory.mktemp("parts") for _ in range(2)]
     module = runpy.run_path(str(TRUTH))
     for part, folder in enumerate(folders):
-        module["run"](str(study), folder, part=f"{part}/2", members=MEMBERS)
+        module["run"](str(study), folder, part=f"{part}/2", archs=ARCHS)
     return folders
 
 
@@ -78,7 +78,7 @@ def test_parts_share_out_the_trials_and_a_second_run_gives_the_same_numbers(
     study, trained, call, capsys, tmp_path
 ):
     names = [sorted(path.name for path in folder.iterdir()) for folder in trained]
-    assert len({*names[0], *names[1]}) == len(names[0]) + len(names[1]) == 2 * MEMBERS
+    assert len({*names[0], *names[1]}) == len(names[0]) + len(names[1]) == 2 * ARCHS
     kinds = {json.loads(path.read_text())["kind"] for path in trained[0].iterdir()}
     assert "allocation" in kinds
     first = trained[0] / names[0][0]
@@ -87,7 +87,7 @@ def test_parts_share_out_the_trials_and_a_second_run_gives_the_same_numbers(
     kept = rows_of(other)
     other.unlink()
     status, said = call(
-        TRUTH, capsys, "run", study, trained[0], "--part", "0/2", "--members", MEMBERS
+        TRUTH, capsys, "run", study, trained[0], "--part", "0/2", "--members", ARCHS
     )
     assert status == 0
     assert len(said.out.splitlines()) == 1  # what was there is not trained again
@@ -102,8 +102,8 @@ def test_parts_are_merged_into_a_table_that_grows(study, trained, call, capsys, 
     assert len(some.table) == 4 * len(list(trained[0].iterdir()))
     assert call(TRUTH, capsys, "table", study, trained[1], "--output", target)[0] == 0
     found = load_benchmark(target)
-    assert (found.steps, found.seeds, len(found.arch_ids)) == ((1, 2, 3, 4), (0, 1), MEMBERS)
-    assert len(found.table) == 4 * 2 * MEMBERS
+    assert (found.steps, found.seeds, len(found.arch_ids)) == ((1, 2, 3, 4), (0, 1), ARCHS)
+    assert len(found.table) == 4 * 2 * ARCHS
     assert found.study["recipe"]["steps"] == 4
     content = json.loads(next(trained[0].iterdir()).read_text())
     content["recipe"]["learning_rate"] = 1.0
@@ -129,8 +129,8 @@ def test_proxies_are_judged_by_a_table(study, trained, call, capsys, tmp_path, m
     monkeypatch.setitem(module["_load"].__globals__, "STUDY", path)
     output = tmp_path / "proxies"
     module["run"](str(target), output)
-    assert len(list(output.glob("schedule-*.json"))) == 2 * 2 * MEMBERS
-    assert len(list(output.glob("supernet-*.json"))) == 2 * MEMBERS
+    assert len(list(output.glob("schedule-*.json"))) == 2 * 2 * ARCHS
+    assert len(list(output.glob("supernet-*.json"))) == 2 * ARCHS
     capsys.readouterr()
     module["report"](str(target), output, tmp_path / "figure.svg")
     said = capsys.readouterr().out

@@ -14,7 +14,7 @@ from hrvit_nas.results import TrialStore, calibrate
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 240
-MEMBERS, SEEDS, LONG = 6, 2, 6
+ARCHS, SEEDS, LONG = 6, 2, 6
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     directory = tmp_path / "run"
     plan = ("--profile", profile, "--steps", 4)
     process = start_search(
-        *(*plan, "--calibrate-proxy", MEMBERS, "--calibration-seeds", SEEDS),
+        *(*plan, "--calibrate-proxy", ARCHS, "--calibration-seeds", SEEDS),
         *("--long-steps", LONG, "--output", "run"),
     )
     wait_for_trials(directory, process)
@@ -44,16 +44,16 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     assert "--resume run" in process.out.read_text()
     with TrialStore(directory) as store:
         before = store.records()
-    assert 1 <= len(before) < MEMBERS * SEEDS
+    assert 1 <= len(before) < ARCHS * SEEDS
 
     said = search("--resume", "run")
     with TrialStore(directory) as store:
         records = store.records()
     assert records[: len(before)] == before
-    assert len({record.key for record in records}) == len(records) == 2 * MEMBERS * SEEDS
+    assert len({record.key for record in records}) == len(records) == 2 * ARCHS * SEEDS
     assert {(record.budget, record.steps) for record in records} == {(4, 4), (LONG, LONG)}
     found = calibrate(records)
-    assert f"validity is of {MEMBERS} architectures trained for {LONG} steps" in said
+    assert f"validity is of {ARCHS} architectures trained for {LONG} steps" in said
     assert "calibration of the proxy on scenes" in said
     assert "tau of 0.7" in said
     with (directory / "calibration.csv").open() as file:

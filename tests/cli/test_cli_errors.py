@@ -91,11 +91,11 @@ def run_dir(make_config, tmp_path):
         (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
         (["--gpus-per-trial", "-0.5"], "resources.gpus_per_trial: "),
         (["--gpus-per-trial", "nan"], "resources.gpus_per_trial: "),
-        (["--max-macs", "1"], "found no member with macs at most 1"),
+        (["--max-macs", "1"], "found no architecture with macs at most 1"),
         (["--max-macs", "nan"], "--max-macs must be above 0, got nan"),
         (["--max-params", "0"], "--max-params must be above 0, got 0"),
         (["--address", ""], "resources.address: "),
-        (["--max-activation-bytes", "10"], "found no member with peak_activation_bytes"),
+        (["--max-activation-bytes", "10"], "found no architecture with peak_activation_bytes"),
         (
             ["--calibrate-proxy", "5"],
             "--calibrate-proxy: Input should be greater than or equal to 6",

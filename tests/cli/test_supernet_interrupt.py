@@ -58,7 +58,7 @@ def undisturbed(make_config, ray_runtime, tmp_path_factory):
     """The loss curve of the same training in one go."""
     config = make_config("supernet_search", supernet=SUPERNET)
     run = create_run(config, tmp_path_factory.mktemp("undisturbed") / "run")
-    config = run.config  # which knows the classes, by which members are costed
+    config = run.config  # which knows the classes, by which subnets are costed
     plan = config.supernet_plan(config.seed)
     shared = {
         "directory": str(run.directory),

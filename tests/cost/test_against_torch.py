@@ -16,7 +16,7 @@ from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 
 COUNTED = ("conv", "linear", "matmul", "attention", "addmm", "mm", "bmm", "einsum")
-MEMBERS = 40
+ARCHS = 40
 CLASSES = 19
 
 
@@ -85,7 +85,7 @@ def test_baselines_cost_what_they_do(name, size):
 
 
 @pytest.mark.slow
-def test_macs_of_a_member_are_fvcores(rng):
+def test_macs_of_an_architecture_are_fvcores(rng):
     spec, size = load_space("joint").sample(rng), (101, 75)
     model = build_segmentor(spec, CLASSES)
     counted = fvcore_count(model, size)
@@ -107,12 +107,12 @@ def test_presets_cost_what_they_do(name, size):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list_spaces())
-def test_members_cost_what_they_do(name, rng, monkeypatch):
+def test_architectures_cost_what_they_do(name, rng, monkeypatch):
     # Drawing weights, whose values do not matter here, would take two thirds of the time.
     for draw in ("kaiming_uniform_", "uniform_", "normal_", "trunc_normal_"):
         monkeypatch.setattr(torch.nn.init, draw, lambda tensor, *_, **__: tensor.detach().zero_())
     space = load_space(name)
-    for n in range(MEMBERS):
+    for n in range(ARCHS):
         spec, size = space.sample(rng), ((32, 64), (45, 77))[n % 2]
         model = build_segmentor(spec, CLASSES)
         cost = estimate_cost(spec, size)
@@ -185,7 +185,7 @@ def test_presets_hold_what_is_estimated(name, task):
 
 @pytest.mark.parametrize("task", ["segmentation", "backbone"])
 @pytest.mark.parametrize("name", list_spaces())
-def test_members_hold_what_is_estimated(name, task, rng):
+def test_architectures_hold_what_is_estimated(name, task, rng):
     space = load_space(name)
     for _ in range(5):
         check_peak(space.sample(rng), (257, 330), task)

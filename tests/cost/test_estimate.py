@@ -150,7 +150,7 @@ def test_defaults_are_those_of_cityscapes_and_imagenet():
     assert estimate_cost(spec, task="classification").num_classes == 1000
 
 
-def test_members_of_a_space_cost_whole_numbers(rng):
+def test_architectures_of_a_space_cost_whole_numbers(rng):
     space = load_space("joint")
     for _ in range(20):
         cost = estimate_cost(space.sample(rng), (64, 96))

@@ -40,10 +40,10 @@ assert cost.params == sum(p.numel() for p in model.parameters())
 assert "global, exp." in drawing_svg(drawing_data(spec, "it", image_size=(32, 64)))
 space = load_space("space.yaml")
 supernet = build_supernet(space, 5).eval()
-member = space.spec_of({"kind": "global"})
+subnet = space.spec_of({"kind": "global"})
 images = torch.randn(1, 3, 32, 32)
 with torch.no_grad():
-    torch.testing.assert_close(supernet(images, member), extract(supernet, member).eval()(images))
+    torch.testing.assert_close(supernet(images, subnet), extract(supernet, subnet).eval()(images))
 """
 SPACE = """
 schema_version: 1
@@ -74,9 +74,9 @@ for name in ("hrvit_b1", "cswin_ti"):
 space = load_space("space.yaml")
 supernet = build_supernet(space, 5).eval()
 images = torch.randn(1, 3, 32, 32)
-member = space.spec_of({"head": "top_down", "width": 16})
+subnet = space.spec_of({"head": "top_down", "width": 16})
 with torch.no_grad():
-    torch.testing.assert_close(supernet(images, member), extract(supernet, member).eval()(images))
+    torch.testing.assert_close(supernet(images, subnet), extract(supernet, subnet).eval()(images))
 """
 HEADS = """
 schema_version: 1

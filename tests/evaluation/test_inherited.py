@@ -1,4 +1,4 @@
-"""Scores with inherited weights, against members that stand alone."""
+"""Scores with inherited weights, against subnets that stand alone."""
 
 from random import Random
 
@@ -11,7 +11,7 @@ from hrvit_nas.data import DataConfig, load_data, val_batches
 from hrvit_nas.evaluation import evaluate
 from hrvit_nas.models import build_supernet, extract, recalibrate
 from hrvit_nas.space import SpaceError
-from hrvit_nas.training import MemberScorer, Recipe, SupernetRecipe, recalibration_batches
+from hrvit_nas.training import Recipe, SubnetScorer, SupernetRecipe, recalibration_batches
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(eval_batch_size=2)
@@ -47,7 +47,7 @@ def test_calibration_batches_are_whole_training_images_evenly_spaced(data):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_scores_are_those_of_the_member_alone_before_and_after(net, data, spec, training):
+def test_scores_are_those_of_the_subnet_alone_before_and_after(net, data, spec, training):
     net.train(training)
     alone = extract(net, spec)
     before = scored(alone, data)
@@ -56,7 +56,7 @@ def test_scores_are_those_of_the_member_alone_before_and_after(net, data, spec, 
     assert before.cross_entropy != after.cross_entropy
 
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    scorer = MemberScorer(net, data, RECIPE, PLAN, CPU)
+    scorer = SubnetScorer(net, data, RECIPE, PLAN, CPU)
     for _ in range(2):  # nothing of the first is left for the second
         scores = scorer.score(spec)
         for mine, theirs in ((scores.before, before), (scores.after, after)):
@@ -71,13 +71,13 @@ def test_scores_are_those_of_the_member_alone_before_and_after(net, data, spec, 
 def test_the_order_of_scores_does_not_matter(net, data):
     rng = Random(1)
     specs = [net.space.sample(rng) for _ in range(3)]
-    scorer = MemberScorer(net, data, RECIPE, PLAN, CPU)
+    scorer = SubnetScorer(net, data, RECIPE, PLAN, CPU)
     expected = [scorer.score(spec).after.cross_entropy for spec in specs]
     assert [scorer.score(spec).after.cross_entropy for spec in specs[::-1]] == expected[::-1]
 
 
-def test_a_member_of_another_space_is_refused_and_the_mode_put_back(net, data):
-    scorer = MemberScorer(net.train(), data, RECIPE, PLAN, CPU)
-    with pytest.raises(SpaceError, match="not a member of space"):
+def test_a_subnet_of_another_space_is_refused_and_the_mode_put_back(net, data):
+    scorer = SubnetScorer(net.train(), data, RECIPE, PLAN, CPU)
+    with pytest.raises(SpaceError, match="not in space"):
         scorer.score(get_arch("hrvit_b3"))
     assert net.training

@@ -91,10 +91,10 @@ def test_what_is_of_hrvit_alone_refuses_a_pyramid(name):
         load_published_state(model, model.state_dict())
 
 
-def test_a_pyramid_is_no_member_of_a_supernet():
+def test_a_pyramid_is_no_subnet_of_a_supernet():
     with torch.device("meta"):
         supernet = build_supernet(load_space("heterogeneous_branches"), 5)
-    with pytest.raises(ValueError, match=r"not a member of space .* a cswin pyramid is no HRViT"):
+    with pytest.raises(ValueError, match=r"not in space .* a cswin pyramid is no HRViT"):
         extract(supernet, get_arch("cswin_ti"))
 
 

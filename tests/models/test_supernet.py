@@ -1,4 +1,4 @@
-"""Members on slices of one set of weights, against networks that stand alone."""
+"""Subnets on slices of one set of weights, against networks that stand alone."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -71,14 +71,14 @@ def net(shared):
 
 
 @pytest.fixture(scope="module")
-def members(space):
+def subnets(space):
     rng = Random(7)
     return [space.sample(rng) for _ in range(12)]
 
 
 @pytest.fixture(scope="module")
-def spec(members):
-    return members[0]
+def spec(subnets):
+    return subnets[0]
 
 
 def output(net, spec, image=IMAGE):
@@ -103,7 +103,7 @@ def rebuilt(model, **options):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_first_values")  # extracting replaces them all
-def test_a_hundred_members_are_exact(net, space):
+def test_a_hundred_subnets_are_exact(net, space):
     rng = Random(0)
     specs = [space.sample(rng) for _ in range(100)]
     assert len(set(specs)) == 100
@@ -131,7 +131,7 @@ def test_a_hundred_members_are_exact(net, space):
 
 
 @pytest.mark.slow
-def test_members_of_the_whole_space_are_exact_published_ones_among_them():
+def test_subnets_of_the_whole_space_are_exact_published_ones_among_them():
     space = load_space("joint")
     net = varied(build_supernet(space, CLASSES)).eval()
     presets = [get_arch(f"hrvit_b{size}") for size in (1, 2, 3)]
@@ -151,21 +151,21 @@ def test_members_of_the_whole_space_are_exact_published_ones_among_them():
             assert difference(extract(net, spec)(IMAGE.double()), ours) <= EXACT * ours.std()
 
 
-def test_a_pass_in_training_mode_is_that_of_a_network_of_its_own(space, members):
+def test_a_pass_in_training_mode_is_that_of_a_network_of_its_own(space, subnets):
     net = varied(build_supernet(space, CLASSES, drop_path_rate=0.4))
     image = images(64, 64, batch=2)
-    for spec in members[:5]:
+    for spec in subnets[:5]:
         alone = extract(net, spec)
         assert alone.training
         outputs = []
-        for model in (alone, rebuilt(alone, drop_path_rate=0.4), net.member(spec)):
+        for model in (alone, rebuilt(alone, drop_path_rate=0.4), net.subnet(spec)):
             torch.manual_seed(5)
             outputs.append(model(image))
         for other in outputs[1:]:
             torch.testing.assert_close(other, outputs[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_member_extracted_is_a_network_like_any_other(tmp_path, net, spec):
+def test_a_subnet_extracted_is_a_network_like_any_other(tmp_path, net, spec):
     net.calibrate(spec, [images(32, 48, batch=2)])
     expected = output(net, spec)
     alone = extract(net, spec)
@@ -173,9 +173,9 @@ def test_a_member_extracted_is_a_network_like_any_other(tmp_path, net, spec):
     assert all(isinstance(p, nn.Parameter) and p.is_leaf for p in alone.parameters())
     assert all(p.requires_grad and p.is_contiguous() for p in alone.parameters())
 
-    torch.save(alone.state_dict(), tmp_path / "member.pt")
+    torch.save(alone.state_dict(), tmp_path / "subnet.pt")
     stored = build_segmentor(spec, CLASSES).eval()
-    stored.load_state_dict(torch.load(tmp_path / "member.pt", weights_only=True))
+    stored.load_state_dict(torch.load(tmp_path / "subnet.pt", weights_only=True))
     published = build_segmentor(spec, CLASSES).eval()
     load_published_state(published, export_published_state(alone))
     with torch.no_grad():
@@ -202,10 +202,10 @@ def shared_name(name):
     return name.replace(".to_output.linear.", ".to_output.")
 
 
-def test_a_gradient_touches_the_slices_of_its_member_alone(net, members):
+def test_a_gradient_touches_the_slices_of_its_subnet_alone(net, subnets):
     numbers = numbered(net)
     net.train()
-    for spec in members[:6]:
+    for spec in subnets[:6]:
         net.zero_grad()
         net(images(32, 64, batch=2), spec).square().sum().backward()
         mine = {
@@ -231,7 +231,7 @@ def test_every_element_of_every_tensor_is_somebodys(net, space):
     for _ in range(80):
         spec = space.sample(rng)
         with torch.no_grad():
-            for name, tensor in numbers.member(spec).named_parameters():
+            for name, tensor in numbers.subnet(spec).named_parameters():
                 unused[shared_name(name)][tensor.flatten().long() - 1] = False
     assert not [name for name, mask in unused.items() if mask.any()]
 
@@ -248,7 +248,7 @@ def test_every_tensor_gets_a_gradient(net, space):
     assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_no_tensor_is_larger_than_some_member_has_it():
+def test_no_tensor_is_larger_than_some_subnet_has_it():
     space = load_space("heterogeneous_branches")  # one kind of everything
     choices = {gene.name: gene.choices for gene in space.genes}
     values = {name: max(options) for name, options in choices.items()}
@@ -303,7 +303,7 @@ def headed(make_config):
 
 
 @pytest.fixture(scope="module")
-def headed_members(headed):
+def headed_subnets(headed):
     rng = Random(4)
     found = [headed.sample(rng) for _ in range(3 * len(HEAD_KINDS))]
     assert {spec.head_kind for spec in found} == set(HEAD_KINDS)
@@ -311,23 +311,23 @@ def headed_members(headed):
 
 
 @pytest.mark.usefixtures("no_first_values")  # extracting replaces them all
-def test_members_of_every_head_are_exact(headed, headed_members):
+def test_subnets_of_every_head_are_exact(headed, headed_subnets):
     net = varied(build_supernet(headed, CLASSES)).eval()
     image = images(32, 64, batch=2)
     for training in (False, True):
-        for spec in headed_members:
+        for spec in headed_subnets:
             if not training:
                 net.calibrate(spec, [image])
             alone = extract(net.train(training), spec)
             outputs = []
-            for model in (alone, net.member(spec)):
+            for model in (alone, net.subnet(spec)):
                 torch.manual_seed(5)
                 with torch.no_grad():
                     outputs.append(model(image))
             torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
 
 
-def test_every_element_of_every_head_is_somebodys(headed, headed_members):
+def test_every_element_of_every_head_is_somebodys(headed, headed_subnets):
     net = build_supernet(headed, CLASSES)
     numbers = numbered(net)
     unused = {
@@ -335,9 +335,9 @@ def test_every_element_of_every_head_is_somebodys(headed, headed_members):
     }
     values = {gene.name: max(gene.choices) for gene in headed.genes}
     largest = [headed.spec_of(values | {"head_kind": kind}) for kind in HEAD_KINDS]
-    for spec in (*headed_members, *largest):
+    for spec in (*headed_subnets, *largest):
         with torch.no_grad():
-            for name, tensor in numbers.member(spec).head.named_parameters(prefix="head"):
+            for name, tensor in numbers.subnet(spec).head.named_parameters(prefix="head"):
                 mine = tensor.flatten().long() - 1
                 assert mine.unique().numel() == mine.numel()
                 unused[name][mine] = False
@@ -347,8 +347,8 @@ def test_every_element_of_every_head_is_somebodys(headed, headed_members):
 # Batch statistics
 
 
-def test_passes_in_training_mode_leave_nothing_behind(net, members):
-    spec, *others = members[:6]
+def test_passes_in_training_mode_leave_nothing_behind(net, subnets):
+    spec, *others = subnets[:6]
     expected = output(net, spec)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     net.train()
@@ -361,8 +361,8 @@ def test_passes_in_training_mode_leave_nothing_behind(net, members):
     assert not list(net.buffers())
 
 
-def test_a_calibration_is_of_one_member_until_something_is_trained(net, members):
-    spec, other = members[:2]
+def test_a_calibration_is_of_one_subnet_until_something_is_trained(net, subnets):
+    spec, other = subnets[:2]
     fresh, others = output(net, spec), output(net, other)
     batches = [images(32, 48, batch=2, seed=seed) for seed in (1, 2)]
     net.calibrate(spec, batches)
@@ -387,25 +387,25 @@ def test_calibration_works_in_training_mode_and_needs_a_batch(net, spec):
     assert torch.equal(output(net, spec), expected)
 
 
-def test_the_last_few_calibrations_are_kept(monkeypatch, net, members):
+def test_the_last_few_calibrations_are_kept(monkeypatch, net, subnets):
     assert module.CALIBRATIONS_KEPT == 1024
     monkeypatch.setattr(module, "CALIBRATIONS_KEPT", 3)
-    members = members[:5]
-    fresh = [output(net, spec) for spec in members]
-    for spec in members:
+    subnets = subnets[:5]
+    fresh = [output(net, spec) for spec in subnets]
+    for spec in subnets:
         net.calibrate(spec, [images(32, 48, batch=2)])
     kept = [
         not torch.equal(output(net, spec), before)
-        for spec, before in zip(members, fresh, strict=True)
+        for spec, before in zip(subnets, fresh, strict=True)
     ]
     assert kept == [False, False, True, True, True]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch, net, members):
-    monkeypatch.setattr(module, "MEMBERS_KNOWN", 3)
-    for spec in members:
+def test_what_is_remembered_is_bounded(monkeypatch, net, subnets):
+    monkeypatch.setattr(module, "SUBNETS_KNOWN", 3)
+    for spec in subnets:
         output(net, spec)
-        assert len(net._members) <= 3
+        assert len(net._subnets) <= 3
     caches = [part for part in vars(skeletons).values() if hasattr(part, "cache_info")]
     assert len(caches) == 7
     for cache in caches:
@@ -415,8 +415,8 @@ def test_what_is_remembered_is_bounded(monkeypatch, net, members):
 # One supernet, many users
 
 
-def test_the_order_of_calls_does_not_matter(net, members):
-    some = members[:6]
+def test_the_order_of_calls_does_not_matter(net, subnets):
+    some = subnets[:6]
     expected = [output(net, spec) for spec in some]
     assert all(
         torch.equal(output(net, spec), before)
@@ -425,8 +425,8 @@ def test_the_order_of_calls_does_not_matter(net, members):
     assert len({y.sum().item() for y in expected}) == len(some)
 
 
-def test_two_threads_at_once_get_their_own_members(net, members):
-    halves = members[:6], members[6:12]
+def test_two_threads_at_once_get_their_own_subnets(net, subnets):
+    halves = subnets[:6], subnets[6:12]
     expected = [[output(net, spec) for spec in half] for half in halves]
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda half: [output(net, spec) for spec in half], halves))
@@ -434,35 +434,35 @@ def test_two_threads_at_once_get_their_own_members(net, members):
         assert all(map(torch.equal, mine, theirs))
 
 
-def test_a_hook_on_a_member_is_on_no_other(net, spec):
+def test_a_hook_on_a_subnet_is_on_no_other(net, spec):
     seen = []
-    member = net.member(spec)
-    for part in member.modules():
+    subnet = net.subnet(spec)
+    for part in subnet.modules():
         part.register_forward_hook(lambda *_: seen.append(1))
         part.register_forward_pre_hook(lambda *_: seen.append(1))
     output(net, spec)
     assert not seen
     with torch.no_grad():
-        member(IMAGE)
+        subnet(IMAGE)
     assert seen
 
 
-def test_a_member_changed_leaves_the_next_as_it_was(net, spec):
+def test_a_subnet_changed_leaves_the_next_as_it_was(net, spec):
     expected = output(net, spec)
-    member = net.member(spec)
-    for block in member.modules():
+    subnet = net.subnet(spec)
+    for block in subnet.modules():
         if hasattr(block, "rate"):
             block.rate = 0.9
-    member.head = nn.Identity()
-    member.backbone.stem.conv1.norm.running_mean.fill_(3)
+    subnet.head = nn.Identity()
+    subnet.backbone.stem.conv1.norm.running_mean.fill_(3)
     assert torch.equal(output(net, spec), expected)
 
 
 # Storing
 
 
-def test_a_copy_has_weights_and_calibrations_of_its_own(net, members):
-    spec, other = members[:2]
+def test_a_copy_has_weights_and_calibrations_of_its_own(net, subnets):
+    spec, other = subnets[:2]
     net.calibrate(spec, [images(32, 48, batch=2)])
     expected = output(net, spec)
     copy = deepcopy(net)
@@ -494,14 +494,14 @@ def test_a_state_goes_into_another_supernet(tmp_path, net, space, spec, assign):
     "use",
     [
         lambda net, spec: net(IMAGE, spec),
-        lambda net, spec: net.member(spec),
+        lambda net, spec: net.subnet(spec),
         lambda net, spec: net.calibrate(spec, [IMAGE]),
         extract,
     ],
-    ids=["forward", "member", "calibrate", "extract"],
+    ids=["forward", "subnet", "calibrate", "extract"],
 )
 def test_an_architecture_outside_the_space_is_refused(net, use, training):
-    with pytest.raises(SpaceError, match=r"not a member of space 'joint': \w"):
+    with pytest.raises(SpaceError, match=r"not in space 'joint': \w"):
         use(net.train(training), get_arch("hrvit_b3"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hrvit_nas.report.page import build_page
 from hrvit_nas.report.run import load_run
 from hrvit_nas.results import HistoryPoint
-from hrvit_nas.search.plan import calibration_members
+from hrvit_nas.search.plan import calibration_archs
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -228,7 +228,7 @@ def test_a_supernets_ranking_consistency_stands_on_its_page(
     settings = {"kind": "supernet_search", "ranking_check": 6, "ranking_seeds": 2}
     config = make_config(**settings)
     records = []
-    for number, spec in enumerate(calibration_members(config.load_space(), config, 6)):
+    for number, spec in enumerate(calibration_archs(config.load_space(), config, 6)):
         for seed, evaluator in ((0, "inherited"), (0, "trained"), (1, "trained")):
             score = 0.3 + 0.01 * number + 0.001 * seed
             history = (HistoryPoint(step=3, miou=score, cross_entropy=2 - score),)

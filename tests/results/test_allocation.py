@@ -13,7 +13,7 @@ from hrvit_nas.space import load_space
 
 
 @pytest.fixture(scope="module")
-def members():
+def archs():
     space, rng = load_space("heterogeneous_branches"), random.Random(0)
     return [space.sample(rng) for _ in range(30)]
 
@@ -26,25 +26,25 @@ def test_traits_of_b1_are_those_of_its_table():
 
 
 @pytest.mark.parametrize("size", [2, 3, 6])
-def test_groups_that_do_not_differ_are_decided_as_seldom_as_it_says(members, size, monkeypatch):
+def test_groups_that_do_not_differ_are_decided_as_seldom_as_it_says(archs, size, monkeypatch):
     monkeypatch.setattr("hrvit_nas.results.allocation.SHUFFLINGS", 300)
     rng = random.Random(size)
     false = 0
     for number in range(60):
-        mixed = rng.sample(members, len(members))
+        mixed = rng.sample(archs, len(archs))
         found = compare_allocation(mixed[:size], mixed[size:], seed=number)
         false += any(item.verdict != "undecided" for item in found.differences)
     # 5% of 60 are 3; 9 or more have a probability below 0.5%.
     assert false <= 8
 
 
-def test_a_difference_is_found_and_named(members):
+def test_a_difference_is_found_and_named(archs):
     def widened(spec):
         first, *rest = (replace(module, branches=module.branches) for module in spec.modules)
         branch = replace(first.branches[0], blocks=first.branches[0].blocks + 9)
         return replace(spec, modules=(replace(first, branches=(branch,)), *rest))
 
-    found = compare_allocation([widened(spec) for spec in members[:6]], members[6:])
+    found = compare_allocation([widened(spec) for spec in archs[:6]], archs[6:])
     decided = [
         (i.trait, i.branch, i.verdict) for i in found.differences if i.verdict != "undecided"
     ]
@@ -70,12 +70,12 @@ def test_one_trait_is_judged_as_scipys_permutation_test_does():
             assert (found.verdict != "undecided") == (p < 0.05)
 
 
-def test_one_member_or_none_decides_nothing(members):
-    found = compare_allocation(members[:1], members[1:2])
+def test_one_architecture_or_none_decides_nothing(archs):
+    found = compare_allocation(archs[:1], archs[1:2])
     assert found.differences
     assert {item.verdict for item in found.differences} == {"undecided"}
-    assert compare_allocation([], members).differences == ()
-    assert compare_allocation(members[:1], members[:1]).differences == ()
+    assert compare_allocation([], archs).differences == ()
+    assert compare_allocation(archs[:1], archs[:1]).differences == ()
 
 
 def test_groups_without_spread_are_decided_only_where_shuffling_seldom_parts_them():

@@ -31,7 +31,7 @@ def test_noise_is_pooled_from_an_incomplete_table():
 
 @pytest.mark.parametrize("cost", [3e7, 0.1, 7.0])
 @pytest.mark.parametrize("num", [4, 10, 33])
-def test_members_of_one_cost_have_no_line(num, cost):
+def test_architectures_of_one_cost_have_no_line(num, cost):
     rng = np.random.default_rng(0)
     means = rng.standard_normal(num)
     draws = score_draws(means, np.ones(num), np.full(num, cost), 0.1)

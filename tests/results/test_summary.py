@@ -86,9 +86,9 @@ def test_a_reference_that_the_search_found_too_may_be_on_the_frontier(trials, re
 
 
 @pytest.mark.parametrize(
-    ("cost", "members"), [("macs", [A, B]), ("params", [B]), ("latency_ms", [A])]
+    ("cost", "arch_ids"), [("macs", [A, B]), ("params", [B]), ("latency_ms", [A])]
 )
-def test_the_cost_decides_the_frontier(record, cost, members):
+def test_the_cost_decides_the_frontier(record, cost, arch_ids):
     # A alone has a latency: without one, there is no place on that frontier.
     summary = summarise(
         [
@@ -97,7 +97,7 @@ def test_the_cost_decides_the_frontier(record, cost, members):
         ],
         costs=[cost],
     )
-    assert [row.arch_id for row in summary.frontier] == members
+    assert [row.arch_id for row in summary.frontier] == arch_ids
 
 
 def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
@@ -180,7 +180,7 @@ def test_what_was_only_scored_with_inherited_weights_has_no_row(record):
     assert summary.num_failed == 1
 
 
-def test_members_that_calibrate_beside_a_search_are_no_candidates(trials, record):
+def test_architectures_that_calibrate_beside_a_search_are_no_candidates(trials, record):
     other = "ffffffffffff"
     calibrating = [
         record(arch_id=other, macs=1, miou=0.99, purpose="calibration", seed=seed)
@@ -196,7 +196,7 @@ def test_members_that_calibrate_beside_a_search_are_no_candidates(trials, record
 
 
 def test_a_calibrating_seed_does_not_change_what_the_search_selected(trials, record):
-    # One seed more of some members alone would move the frontier that confirming starts from.
+    # One seed more of some architectures alone would move the frontier that confirming starts from.
     lucky = record(arch_id=C, macs=30, miou=0.60, purpose="calibration", seed=1)
     summary = summarise([*trials, lucky])
     row = by_id(summary)[C]
@@ -348,7 +348,7 @@ def test_confirmed_by_miou_a_frontier_has_no_probability_by_cross_entropy(record
     trials = by_loss(record, [0.9, 0.95, 0.6, 0.65, 1.2, 0.5])
     confirming = by_loss(record, [0.9, 0.95, 0.6, 0.65, 1.2, 0.5], purpose="confirmation", seed=1)
     some = summarise([*trials, confirming[0]], criterion="cross_entropy", noise=0.05)
-    assert some.frontier_criterion == "cross_entropy", "two of its three members are not confirmed"
+    assert some.frontier_criterion == "cross_entropy", "two of its three are not confirmed"
     summary = summarise([*trials, *confirming], criterion="cross_entropy", noise=0.05)
     assert summary.frontier_criterion == "miou"
     assert len(summary.frontier) == 6

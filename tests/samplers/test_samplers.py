@@ -1,4 +1,4 @@
-"""What every sampler keeps to: members within the limits, never twice, and resumable."""
+"""What every sampler keeps to: architectures within the limits, never twice, and resumable."""
 
 import itertools
 import warnings
@@ -23,7 +23,7 @@ from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE, OptunaSampler
 from hrvit_nas.space import load_space
 
 NAMES = tuple(SAMPLERS)
-# Some 50 of the 384 members of the tiny space cost no more.
+# Some 50 of the 384 architectures of the tiny space cost no more.
 TIGHT = {"metric": "macs", "max": 2.5e6, "image_size": [32, 48], "num_classes": 10}
 
 
@@ -84,7 +84,7 @@ class TestContract:
     """What holds of every sampler."""
 
     @pytest.mark.parametrize("num_costs", [1, 2])
-    def test_proposals_are_new_members_within_the_limits(
+    def test_proposals_are_new_architectures_within_the_limits(
         self, name, num_costs, tight, start, storage
     ):
         with warnings.catch_warnings():

@@ -240,7 +240,7 @@ def test_some_changes_can_be_chosen_and_a_misspelt_one_is_named():
         plan.only(())
 
 
-def test_an_unread_field_has_no_effect_on_a_searched_member():
+def test_an_unread_field_has_no_effect_on_a_searched_architecture():
     base = apply_edits(B1, {"modules.*.branches.*.attention": "convolution"})
     made = make_arms(load_ablation("components_on_searched"), base, macs=macs)
     names = {arm.name for arm in made.arms}

@@ -1,4 +1,4 @@
-"""Architectures by name: presets, files, members of runs."""
+"""Architectures by name: presets, files, those of runs."""
 
 import pytest
 
@@ -16,7 +16,7 @@ EDITS = (
 )
 
 
-def test_a_base_is_a_preset_a_file_or_a_member_of_a_run(tmp_path, record):
+def test_a_base_is_a_preset_a_file_or_one_of_a_run(tmp_path, record):
     assert find_base("hrvit_b2") == (get_arch("hrvit_b2"), True)
     file = tmp_path / "arch.json"
     file.write_text(apply_edits(B1, EDITS[0]).to_json())

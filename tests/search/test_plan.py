@@ -27,7 +27,7 @@ from hrvit_nas.results import (
 from hrvit_nas.samplers.first import PRESET_COSTS
 from hrvit_nas.search.kinds import KINDS
 from hrvit_nas.search.layout import RunLayout
-from hrvit_nas.search.plan import Resolved, calibration_members, outside_space
+from hrvit_nas.search.plan import Resolved, calibration_archs, outside_space
 from hrvit_nas.search.profiles import load_profile
 from hrvit_nas.search.run import sampler_of
 from hrvit_nas.search.selection import best_inherited, finalists
@@ -127,10 +127,10 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
     front = summarise(r for r in sitting.store.records() if r.purpose == "search").frontier
     sitting.hand_out(100)
     confirming = list(sitting.running)
-    members = {row.arch_id for row in front} | {trial.arch.id for trial in references}
+    arch_ids = {row.arch_id for row in front} | {trial.arch.id for trial in references}
     assert {trial.purpose for trial in confirming} == {"confirmation"}
     assert {trial.key for trial in confirming} == {
-        TrialKey(m, seed, "trained", 1) for m in members for seed in (8, 9)
+        TrialKey(arch_id, seed, "trained", 1) for arch_id in arch_ids for seed in (8, 9)
     }
     while sitting.running:
         assert not sitting.plan.finished
@@ -144,7 +144,7 @@ def test_stages_come_in_order_and_wait_for_what_runs(make_config, sit):
 
 
 @pytest.mark.parametrize("cost", ["macs", "params"])
-def test_each_frontier_member_has_a_reference_of_its_cost(cost, make_config, sit):
+def test_each_frontier_architecture_has_a_reference_of_its_cost(cost, make_config, sit):
     records = sit(make_config(trials=16, costs=[cost])).run()
     summary = summarise(records, costs=[cost])
     front, references = summary.frontier, summary.references
@@ -237,14 +237,14 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
     assert untold == []
 
 
-def test_a_calibration_trains_members_of_all_costs_with_each_seed(make_config, sit):
+def test_a_calibration_trains_architectures_of_all_costs_with_each_seed(make_config, sit):
     config = make_config("calibration", architectures=8, num_seeds=3, seed=4)
     records = sit(config).run()
     assert Counter(record.purpose for record in records) == {"calibration": 24}
     assert Counter(record.seed for record in records) == {4: 8, 5: 8, 6: 8}
     macs = sorted({record.macs for record in records})
     assert len(macs) == 8
-    # Even steps of the logarithm, as far as members allow; uniform draws leave gaps twice as wide.
+    # Even steps of the logarithm, as far as the space allows; uniform draws leave gaps twice that.
     steps = [math.log(b / a) for a, b in pairwise(macs)]
     assert max(steps) < 1.5 * math.log(macs[-1] / macs[0]) / 7
 
@@ -267,7 +267,7 @@ def test_a_calibration_of_a_small_space_says_so(make_config, sit):
     sitting = sit(make_config("calibration", narrowing=narrowing))
     assert len(sitting.run()) == 8
     assert sitting.plan.notes == [
-        "the space holds no more than 4 members that could be found, of 6 wanted"
+        "the space holds no more than 4 architectures that could be found, of 6 wanted"
     ]
 
 
@@ -294,7 +294,7 @@ def greedily(points, count):
 
 
 @pytest.fixture(scope="module")
-def members(make_config):
+def archs(make_config):
     space = make_config().load_space()
     rng = Random(0)
     return sorted({space.sample(rng) for _ in range(40)}, key=lambda spec: spec.id)
@@ -302,10 +302,10 @@ def members(make_config):
 
 @pytest.mark.parametrize("criterion", ["miou", "cross_entropy"])
 @pytest.mark.parametrize("count", [1, 2, 4, 40])
-def test_the_best_are_those_that_add_most_to_what_is_dominated(members, record, criterion, count):
+def test_the_best_are_those_that_add_most_to_what_is_dominated(archs, record, criterion, count):
     for seed in range(12):
         rng = Random(seed)
-        chosen = rng.sample(members, 1 + rng.randrange(16))
+        chosen = rng.sample(archs, 1 + rng.randrange(16))
         # Dearer is better on the whole, so that frontiers are long.
         costs = [rng.randrange(10**6, 10**8) for _ in chosen]
         scores = [cost / 2e8 + rng.random() / 4 for cost in costs]
@@ -359,12 +359,12 @@ def test_with_two_costs_the_best_are_those_of_the_greatest_volume(record):
     assert one == ["5", "2"], "against multiply-adds alone, no other is on the frontier"
 
 
-def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(members, record):
+def test_only_what_the_search_scored_with_inherited_weights_can_be_the_best(archs, record):
     def scored(spec, **fields):
         values = {"arch_id": spec.id, "arch": spec.to_json(), "evaluator": "inherited", "macs": 100}
         return record(**(values | fields))
 
-    own, checked, broken, trained = members[:4]
+    own, checked, broken, trained = archs[:4]
     records = [
         scored(own, miou=0.2),
         scored(checked, miou=0.9, purpose="ranking_check"),
@@ -414,7 +414,7 @@ def test_the_finalists_are_those_that_add_most(record):
     assert finalists(front, ["macs"], 9) == list(front)
 
 
-def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_config, sit):
+def test_a_calibration_trains_its_architectures_on_where_it_is_to_judge_validity(make_config, sit):
     config = make_config("calibration", num_seeds=2, long=LONG)
     sitting = sit(config)
     sitting.run(most=7)
@@ -433,7 +433,7 @@ def test_a_calibration_trains_its_members_on_where_it_is_to_judge_validity(make_
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "random"])
-def test_a_member_that_is_a_reference_too_is_trained_once_and_compared(sampler, make_config, sit):
+def test_what_is_a_reference_too_is_trained_once_and_compared(sampler, make_config, sit):
     """An allocation that the search starts from comes out on its frontier."""
     profile = load_profile("laptop")
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
@@ -519,20 +519,20 @@ def test_the_stages_of_a_supernet_run_come_in_order(make_config, sit):
     assert len(best) == 3
 
 
-def test_a_ranking_check_looks_at_members_of_all_costs_with_every_seed(make_config, sit):
+def test_a_ranking_check_looks_at_architectures_of_all_costs_with_every_seed(make_config, sit):
     config = supernet_config(make_config, ranking_check=6, ranking_seeds=3)
     records = sit(config).run()
-    members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
-    assert len(members) == 6
-    assert members <= {r.arch_id for r in records if r.evaluator == "inherited"}
+    arch_ids = {spec.id for spec in calibration_archs(config.load_space(), config, 6)}
+    assert len(arch_ids) == 6
+    assert arch_ids <= {r.arch_id for r in records if r.evaluator == "inherited"}
     trained = {(r.arch_id, r.seed) for r in records if r.evaluator == "trained"}
-    assert {(arch_id, seed) for arch_id in members for seed in (5, 6, 7)} <= trained
+    assert {(arch_id, seed) for arch_id in arch_ids for seed in (5, 6, 7)} <= trained
     proposed = {r.arch_id for r in records if r.stage == ("search", "inherited")}
     checked = {r.arch_id for r in records if r.stage == ("ranking_check", "inherited")}
-    assert checked == members - proposed
+    assert checked == arch_ids - proposed
 
 
-def test_checked_members_are_not_what_an_extended_search_chooses(make_config, sit):
+def test_checked_architectures_are_not_what_an_extended_search_chooses(make_config, sit):
     first = sit(supernet_config(make_config, trials=3, retrain=2, ranking_check=8)).run()
     more = sit(supernet_config(make_config, trials=6, retrain=6, ranking_check=8)).run()
     assert more[: len(first)] == first
@@ -559,9 +559,9 @@ def test_a_supernet_run_goes_on_wherever_it_was_cut(make_config, sit, tmp_path, 
     assert len(own) == 8
     best = best_inherited(own, ["macs"], 3, config.searched_by)
     assert {r.spec for r in records if r.stage == ("search", "trained")} == set(best)
-    members = {spec.id for spec in calibration_members(config.load_space(), config, 6)}
+    arch_ids = {spec.id for spec in calibration_archs(config.load_space(), config, 6)}
     trained = {(r.arch_id, r.seed) for r in records if r.evaluator == "trained"}
-    assert {(arch_id, seed) for arch_id in members for seed in (5, 6)} <= trained
+    assert {(arch_id, seed) for arch_id in arch_ids for seed in (5, 6)} <= trained
 
 
 def test_a_supernet_run_of_which_nothing_comes_trains_nothing(make_config, sit):

@@ -12,7 +12,7 @@ from hrvit_nas.results import StoreError, TrialStore
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.pooled import read_runs
-from hrvit_nas.search.supernet import build_from, extract_member, load_scorer
+from hrvit_nas.search.supernet import build_from, extract_subnet, load_scorer
 from hrvit_nas.training import SupernetProgress, save_supernet
 
 A, B = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
@@ -99,7 +99,7 @@ def test_weights_are_those_of_the_lowest_seed_that_was_kept(make_run):
     assert runs.weights(row).name == f"{A}-s1.pt"  # seed 0 is not among those it is scored by
 
 
-def test_a_member_is_extracted_as_the_run_scores_it(make_run, make_config):
+def test_a_subnet_is_extracted_as_the_run_scores_it(make_run, make_config):
     config = make_config("supernet_search")
     plan = config.supernet_plan(config.seed)
     data = load_data(config.data)
@@ -112,7 +112,7 @@ def test_a_member_is_extracted_as_the_run_scores_it(make_run, make_config):
     runs = read_runs([without, directory])
     assert runs.extract(rows[spec.id], data) is None
     with pytest.raises(ConfigError, match=r"has no supernet.pt"):
-        extract_member(RunLayout(without), plan, data, spec)
+        extract_subnet(RunLayout(without), plan, data, spec)
 
     save_supernet(layout.supernet, build_from(plan, data.num_classes), SupernetProgress())
     model = runs.extract(rows.pop(spec.id), data)

@@ -30,7 +30,7 @@ from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, pareto_front, summarise
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.layout import RunLayout
-from hrvit_nas.search.plan import calibration_members
+from hrvit_nas.search.plan import calibration_archs
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.selection import objective_values
 from hrvit_nas.search.stored import read_config
@@ -445,9 +445,9 @@ def test_a_run_of_the_version_before_opens(make_config, tmp_path):
     again = open_run(run.directory, {}, {})
     again.close()
     assert again.config.num_classes is None
-    # It chose the members of a calibration by costs for 19 classes, and finds the same again.
+    # It chose the architectures of a calibration by costs for 19 classes, and finds the same again.
     mine, theirs = run.config.model_copy(update={"num_classes": 19}), again.config
-    assert calibration_members(run.space, theirs, 6) == calibration_members(run.space, mine, 6)
+    assert calibration_archs(run.space, theirs, 6) == calibration_archs(run.space, mine, 6)
     assert again.config.recipe.optimizer == "adamw"
     assert again.space == replace(run.space, description="")
 
@@ -476,11 +476,11 @@ def test_two_costs_are_searched_for_at_once(make_config, tmp_path):
     assert told == {(r.miou, r.macs, r.params) for r in searched}
     first = summarise(searched, costs=config.costs)
     on = pareto_front([(r.miou, r.macs, r.params) for r in searched])
-    members = {r.arch_id for r, is_on in zip(searched, on, strict=True) if is_on}
-    assert {row.arch_id for row in first.frontier} == members
+    arch_ids = {r.arch_id for r, is_on in zip(searched, on, strict=True) if is_on}
+    assert {row.arch_id for row in first.frontier} == arch_ids
     confirmed = {r.arch_id for r in records if r.purpose == "confirmation" and not r.label}
-    assert len(confirmed) == min(2, len(members))
-    assert confirmed <= members
+    assert len(confirmed) == min(2, len(arch_ids))
+    assert confirmed <= arch_ids
     assert run.summary().costs == ("macs", "params")
 
 
@@ -500,7 +500,7 @@ def test_a_search_by_cross_entropy_tells_the_study_of_it(make_config, tmp_path):
     assert {row.arch_id for row in summary.frontier} == front
 
 
-def test_baselines_are_trained_beside_each_member_at_its_cost(make_config, tmp_path):
+def test_baselines_are_trained_beside_each_architecture_at_its_cost(make_config, tmp_path):
     names = ("hrvit_b1", "mit_b0", "cswin_ti")
     config = make_config(trials=2, references=names)
     records, _ = finish(create_run(config, tmp_path / "run"))

@@ -62,7 +62,7 @@ def test_a_data_set_that_a_profile_does_not_name_is_trained_by_the_recipe_for_fo
 
 @pytest.mark.parametrize("space_name", list_spaces())
 @pytest.mark.parametrize("profile_name", list_profiles())
-def test_a_profile_leaves_members_within_its_limits_in_every_space(profile_name, space_name):
+def test_a_profile_leaves_architectures_within_its_limits_in_every_space(profile_name, space_name):
     space = narrowed(profile_name, space_name).load_space()
     rng = random.Random(0)
     for spec in {space.sample(rng) for _ in range(5)}:

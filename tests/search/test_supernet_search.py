@@ -17,7 +17,7 @@ from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import gather_consistency
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
-from hrvit_nas.search.plan import calibration_members
+from hrvit_nas.search.plan import calibration_archs
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.selection import best_inherited
 from hrvit_nas.search.supernet import CURVE_COLUMNS
@@ -151,11 +151,11 @@ def test_both_scores_stand_side_by_side(finished, tmp_path):
         assert float(shown["miou"]) == alone[row.arch_id]
 
 
-def test_a_ranking_check_has_both_scores_of_members_of_all_costs(finished):
+def test_a_ranking_check_has_both_scores_of_architectures_of_all_costs(finished):
     run, _ = finished
-    members = [spec.id for spec in calibration_members(run.space, run.config, CHECKED)]
-    scores = gather_consistency(run.store.records(), members, (SEED, SEED + 1))
-    assert scores.arch_ids == tuple(members)
+    arch_ids = [spec.id for spec in calibration_archs(run.space, run.config, CHECKED)]
+    scores = gather_consistency(run.store.records(), arch_ids, (SEED, SEED + 1))
+    assert scores.arch_ids == tuple(arch_ids)
     assert scores.ranking_consistency().num_architectures == CHECKED
     assert scores.inherited.keys() == {"miou", "cross_entropy"}
 

@@ -76,8 +76,8 @@ SPACES = {
 }  # fmt: skip
 
 
-def members(space):
-    """All members within the limits, by trying every combination of codes."""
+def all_archs(space):
+    """All architectures within the limits, by trying every combination of codes."""
     found = []
     for codes in product(*(range(-1, len(gene.choices)) for gene in space.genes)):
         try:

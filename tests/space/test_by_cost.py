@@ -1,4 +1,4 @@
-"""Members chosen by cost, against enumeration of small spaces."""
+"""Architectures chosen by cost, against enumeration of small spaces."""
 
 import math
 from collections import Counter
@@ -6,12 +6,12 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from small_spaces import branch, gene, members, small
+from small_spaces import all_archs, branch, gene, small
 
 from hrvit_nas.arch import ArchSpec, ModuleSpec
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.space import Forbid, Limit, Nondecreasing
-from hrvit_nas.space.by_cost import CostStrata, extreme_member, spread_members
+from hrvit_nas.space.by_cost import CostStrata, extreme_arch, spread_archs
 
 SIZE = (64, 96)
 
@@ -55,7 +55,7 @@ def params(spec):
 
 FREE = small_space(*WIDTHS, *DEPTHS)
 RISING = (Nondecreasing(("width_1", "width_2")),)
-MIDDLE = sorted(map(macs, members(FREE)))[len(members(FREE)) // 2]
+MIDDLE = sorted(map(macs, all_archs(FREE)))[len(all_archs(FREE)) // 2]
 SPACES = {
     "free": FREE,
     "rising widths": small_space(*WIDTHS, *DEPTHS, constraints=RISING),
@@ -81,27 +81,27 @@ SPACES = {
 @pytest.mark.parametrize("cost", [macs, params])
 def test_the_ends_are_those_of_enumeration(name, cost):
     space = SPACES[name]
-    costs = [cost(spec) for spec in members(space)]
+    costs = [cost(spec) for spec in all_archs(space)]
     for largest, expected in ((False, min(costs)), (True, max(costs))):
-        found = extreme_member(space, cost, Random(0), largest=largest)
+        found = extreme_arch(space, cost, Random(0), largest=largest)
         assert space.contains(found)
         # Limits, which bind several genes at once, may stop a climb just short.
         assert cost(found) == pytest.approx(expected, rel=0.01 if space.limits else 0)
 
 
 def ends(space):
-    return tuple(extreme_member(space, macs, Random(0), largest=side) for side in (False, True))
+    return tuple(extreme_arch(space, macs, Random(0), largest=side) for side in (False, True))
 
 
 @pytest.fixture(scope="module")
 def tiny_space(make_config):
-    """Billions of members, few of them cheap."""
+    """Billions of architectures, few of them cheap."""
     return make_config().load_space()
 
 
 @pytest.fixture(scope="module")
 def tiny_strata(tiny_space):
-    return CostStrata(tiny_space, macs, ends(tiny_space), Random(1), members=16)
+    return CostStrata(tiny_space, macs, ends(tiny_space), Random(1), archs=16)
 
 
 def shares(space, sample, draws=3000, parts=16):
@@ -131,12 +131,12 @@ def test_neither_end_is_starved(tiny_space, tiny_strata):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_draws_are_members_within_the_limits(name):
+def test_draws_are_architectures_within_the_limits(name):
     space = SPACES[name]
-    strata = CostStrata(space, macs, ends(space), Random(1), strata=4, members=16)
+    strata = CostStrata(space, macs, ends(space), Random(1), strata=4, archs=16)
     rng = Random(2)
     drawn = {strata.sample(rng) for _ in range(60)}
-    assert drawn <= set(members(space))
+    assert drawn <= set(all_archs(space))
     assert len(drawn) > 10 or name == "one"
 
 
@@ -144,22 +144,22 @@ def test_the_same_seeds_give_the_same_draws():
     space = SPACES["rising widths"]
 
     def drawn(seed):
-        strata = CostStrata(space, macs, ends(space), Random(seed), members=8)
+        strata = CostStrata(space, macs, ends(space), Random(seed), archs=8)
         rng = Random(4)
         return [strata.sample(rng) for _ in range(20)]
 
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
     for largest in (False, True):
-        one, again = (extreme_member(space, macs, Random(3), largest=largest) for _ in range(2))
+        one, again = (extreme_arch(space, macs, Random(3), largest=largest) for _ in range(2))
         assert one == again
 
 
 # Spreading
 
 
-def test_members_spread_are_even_in_log_cost_and_none_comes_twice(tiny_space):
-    chosen = spread_members(tiny_space, 8, macs, Random(0), draws=800)
+def test_architectures_spread_are_even_in_log_cost_and_none_comes_twice(tiny_space):
+    chosen = spread_archs(tiny_space, 8, macs, Random(0), draws=800)
     assert len(set(chosen)) == 8
     costs = [macs(spec) for spec in chosen]
     assert costs == sorted(costs)
@@ -169,13 +169,13 @@ def test_members_spread_are_even_in_log_cost_and_none_comes_twice(tiny_space):
     steps = [math.log(b / a) for a, b in pairwise(costs)]
     mean = sum(steps) / len(steps)
     assert all(step == pytest.approx(mean, rel=0.5) for step in steps)
-    assert chosen == spread_members(tiny_space, 8, macs, Random(0), draws=800)
+    assert chosen == spread_archs(tiny_space, 8, macs, Random(0), draws=800)
 
 
 def test_fewer_are_spread_where_there_are_fewer():
     space = small_space(gene("ratio", "modules.*.branches.*.expansion_ratio", 1, 2, 4))
-    chosen = spread_members(space, 10, macs, Random(0), draws=50)
-    assert set(chosen) == set(members(space))
+    chosen = spread_archs(space, 10, macs, Random(0), draws=50)
+    assert set(chosen) == set(all_archs(space))
     assert len(chosen) == 3
-    assert len(spread_members(space, 1, macs, Random(0), draws=50)) == 1
-    assert spread_members(space, 0, macs, Random(0), draws=50) == []
+    assert len(spread_archs(space, 1, macs, Random(0), draws=50)) == 1
+    assert spread_archs(space, 0, macs, Random(0), draws=50) == []

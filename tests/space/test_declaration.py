@@ -93,7 +93,10 @@ MISTAKES = {
         11,
         "'feed': feed_forward must be one of mix_cfn, ffn; got 'fnn'",
     ),
-    "choice never taken": ("[256, 384]", "[256, 384, 300]", 6, "no member can have 300: width"),
+    "choice never taken": (
+        *("[256, 384]", "[256, 384, 300]", 6),
+        "no architecture can have 300: width",
+    ),
     "condition on no gene": ("{ratio: [4]}", "{rate: [4]}", 10, "'rate' is no gene"),
     "condition on no choice": ("{ratio: [4]}", "{ratio: [3]}", 10, "3 is no choice of"),
     "condition on itself": ("{ratio: [4]}", "{feed: [ffn]}", 10, "conditions form a circle"),

@@ -1,4 +1,4 @@
-"""Members within limits, against all members of a small space by their cost."""
+"""Architectures within limits, against all of a small space by their cost."""
 
 import random
 import re
@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from scipy.stats import chisquare
-from small_spaces import gene, members, per_branch, small
+from small_spaces import all_archs, gene, per_branch, small
 
 from hrvit_nas.space import Limit, Nondecreasing, SpaceError
 from hrvit_nas.space import limits as limits_module
@@ -14,7 +14,7 @@ from hrvit_nas.space import space as space_module
 
 
 def deep(*limits):
-    """Some thousands of members whose costs spread widely."""
+    """Some thousands of architectures whose costs spread widely."""
     return small(
         *per_branch("width", "width", 16, 32, 64, branches=(1, 2, 3)),
         *per_branch("ratio", "expansion_ratio", 1, 2, 4, branches=(2, 3)),
@@ -29,9 +29,9 @@ def deep(*limits):
 
 @pytest.fixture(scope="module")
 def by_cost():
-    """All members of `deep`, cheapest first."""
+    """All architectures of `deep`, cheapest first."""
     limit = Limit(metric="macs", max=1, image_size=(64, 64), num_classes=8)
-    return sorted(members(deep()), key=lambda spec: (limit.value(spec), spec.id))
+    return sorted(all_archs(deep()), key=lambda spec: (limit.value(spec), spec.id))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,8 @@ def test_the_walk_is_uniform(by_cost, costs, monkeypatch):
 def test_limits_that_nothing_meets_say_what_was_found(costs):
     space = deep(Limit(metric="macs", max=costs[0] - 1, image_size=(64, 64), num_classes=8))
     with pytest.raises(
-        SpaceError, match=rf"found no member with macs .*has {re.escape(format(costs[0], '.6g'))}"
+        SpaceError,
+        match=rf"found no architecture with macs .*has {re.escape(format(costs[0], '.6g'))}",
     ):
         space.sample(random.Random(0))
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from small_spaces import BASE, SPACES, members
+from small_spaces import BASE, SPACES, all_archs
 
 from hrvit_nas.arch import ATTENTIONS
 from hrvit_nas.space import Limit, SpaceError
@@ -24,7 +24,7 @@ def test_narrowing_is_recorded():
         },
     ]
     assert narrow.size < space.size
-    assert all(space.contains(spec) for spec in members(narrow))
+    assert all(space.contains(spec) for spec in all_archs(narrow))
     kept = space.narrow({"stem": [8]}, ignore_unknown=True, by="profile")
     assert kept.size == space.size
     assert kept.narrowing[0].before is None

@@ -27,7 +27,7 @@ seeds = st.integers(0, 2**32)
         ("attention_variants", "hrvit_b1"),
     ],
 )
-def test_presets_are_members(space, arch):
+def test_presets_are_in_their_spaces(space, arch):
     spec = get_arch(arch)
     assert LOADED[space].refusal(spec) is None
     assert LOADED[space].decode(LOADED[space].encode(spec)) == spec
@@ -36,7 +36,7 @@ def test_presets_are_members(space, arch):
 @pytest.mark.parametrize("space", ["heterogeneous_branches", "joint"])
 @pytest.mark.parametrize("head_width", [32, 64])
 @pytest.mark.parametrize("head_dim", [8, 16])
-def test_networks_for_a_laptop_are_members(space, head_width, head_dim):
+def test_networks_for_a_laptop_are_in_the_spaces(space, head_width, head_dim):
     modules = tuple(
         replace(
             module,
@@ -116,7 +116,7 @@ def test_the_joint_space_holds_the_others(seed):
 
 @pytest.mark.parametrize("name", LOADED)
 def test_size_is_that_of_its_parts(name):
-    """A choice's share of the members, counted exactly, is its share of samples."""
+    """A choice's share of the architectures, counted exactly, is its share of samples."""
     space = LOADED[name]
     rng = random.Random(9)
     samples = [space.genes_of(space.sample(rng)) for _ in range(800)]

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 from scipy.stats import chisquare
-from small_spaces import BASE, SPACES, branch, gene, members, per_branch, small
+from small_spaces import BASE, SPACES, all_archs, branch, gene, per_branch, small
 
 from hrvit_nas.arch import (
     HEADED_ATTENTIONS,
@@ -109,14 +109,14 @@ def set_field(plain, parts, value):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_members_are_those_of_enumeration(name):
+def test_architectures_are_those_of_enumeration(name):
     space = SPACES[name]
     expected = enumerated(space)
     assert space.size == len(expected) > 8
     codes = {space.encode(spec) for spec in expected}
     assert len(codes) == len(expected)
     assert {space.decode(code) for code in codes} == expected
-    assert len(members(space)) == len(expected)
+    assert len(all_archs(space)) == len(expected)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -130,7 +130,7 @@ def test_sampling_is_uniform(name):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_variation_stays_inside_and_repair_leaves_members_alone(name):
+def test_variation_stays_inside_and_repair_leaves_architectures_alone(name):
     space = SPACES[name]
     rng = random.Random(3)
     for _ in range(60):
@@ -146,7 +146,7 @@ def test_variation_stays_inside_and_repair_leaves_members_alone(name):
         assert space.contains(space.nearest(anything, rng))
 
 
-def test_mutation_reaches_every_member():
+def test_mutation_reaches_every_architecture():
     space = SPACES["kinds"]
     rng = random.Random(1)
     spec, seen = space.sample(rng), set()
@@ -177,7 +177,7 @@ def test_nearest_moves_a_number_to_the_next_one_allowed():
     assert got in ({"width_1": 32, "width_2": 32}, {"width_1": 16, "width_2": 16})
 
 
-def test_same_seed_same_members():
+def test_same_seed_same_architectures():
     space = SPACES["kinds"]
     draws = [[space.sample(rng).id for _ in range(5)] for rng in map(random.Random, (7, 7, 8))]
     assert draws[0] == draws[1] != draws[2]
@@ -260,8 +260,8 @@ def test_spec_of_says_why_not(values, reason):
 
 
 @pytest.mark.parametrize("codes", [(0, 0), (0, 0, 3), (0, -1, 0), (0, 0, -2)])
-def test_codes_of_no_member_are_refused(codes):
-    with pytest.raises(SpaceError, match="not a member of space 'small'"):
+def test_codes_of_no_architecture_are_refused(codes):
+    with pytest.raises(SpaceError, match="not in space 'small'"):
         SPACES["free"].decode(codes)
 
 
@@ -269,7 +269,7 @@ def test_codes_of_no_member_are_refused(codes):
     ("fields", "reason"),
     [
         ({"genes": ()}, "has no genes"),
-        ({"genes": (gene("w", "modules.*.branches.1.width", 24),)}, "no member can have 24"),
+        ({"genes": (gene("w", "modules.*.branches.1.width", 24),)}, "no architecture can have 24"),
         (
             {
                 "genes": tuple(per_branch("width", "width", 48, 16)),
@@ -282,6 +282,6 @@ def test_codes_of_no_member_are_refused(codes):
         ),
     ],
 )
-def test_a_space_without_members_is_refused(fields, reason):
+def test_a_space_without_architectures_is_refused(fields, reason):
     with pytest.raises(SpaceError, match=reason):
         Space(**{"name": "small", "base": BASE, **fields})

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def by_hand(net, data, *, distillation, rank=0, world=1):
-    """Losses and gradients of the first step on the largest and the smallest member."""
+    """Losses and gradients of the first step on the largest and the smallest subnet."""
     net = deepcopy(net).train()
     ends = find_ends(net, cost)
     images, labels = next(

@@ -21,7 +21,7 @@ from small_trainings import (
 from hrvit_nas.evaluation import measure_latency
 from hrvit_nas.training import (
     CheckpointError,
-    MemberScorer,
+    SubnetScorer,
     SupernetProgress,
     find_ends,
     load_supernet,
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("sampling", ["cost", "space"])
-def test_largest_and_other_members_learn(data, sampling):
+def test_largest_and_other_subnets_learn(data, sampling):
     net = build_super()
     reports = []
     progress = run_super(
@@ -117,14 +117,14 @@ def test_what_a_supernet_has_not_is_refused(data, fields, message):
         run_super(build_super(), data, super_recipe(**fields))
 
 
-# Scores of members
+# Scores of subnets
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_scorer_measures_latency_whatever_the_mode(data, training):
     net = build_super().train(training)
-    scorer = MemberScorer(net, data, super_recipe(), plan(), CPU)
-    member = scorer.member(drawn(1)[0])
-    assert not member.training
-    assert measure_latency(member, SIZE, warmup=0, repeats=1).median_ms > 0
+    scorer = SubnetScorer(net, data, super_recipe(), plan(), CPU)
+    subnet = scorer.subnet(drawn(1)[0])
+    assert not subnet.training
+    assert measure_latency(subnet, SIZE, warmup=0, repeats=1).median_ms > 0
     assert net.training == training
