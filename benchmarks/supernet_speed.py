@@ -1,7 +1,7 @@
 """What a supernet costs beside subnets built alone, as ratios within one run.
 
 Prints for the `laptop` profile: assembling a subnet; switching between subnets; scoring a subnet
-with calibration beside its proxy training; memory of the process over many scored subnets; and
+with BN recalibration beside its proxy training; memory of the process over many scored subnets; and
 for a whole space (`--full joint`): speed, peak memory and parameters of its largest subnet in the
 supernet and alone. Run as
 `python benchmarks/supernet_speed.py [--members 12] [--scored 500] [--full joint]`; one thread. Peak
@@ -86,7 +86,7 @@ def laptop(subnets: int) -> None:
         train(model, data, config.recipe, seed=0)
         training = time.perf_counter() - begun
         ratios.append(training / scoring)
-        print(f"scoring with calibration        {scoring:7.2f} s, proxy training {training:.1f} s")
+        print(f"scoring with BN recalibration   {scoring:7.2f} s, proxy training {training:.1f} s")
     print(f"proxy training over scoring     {statistics.median(ratios):7.1f} (aim 20)")
 
 
@@ -99,7 +99,7 @@ def memory(scored: int) -> None:
         narrowing=profile.narrowing,
         data=DataConfig(num_train=16, num_val=8, image_size=SIZE),
         recipe=plan.recipe,
-        supernet=plan.supernet.model_copy(update={"calibration_batches": 1}),
+        supernet=plan.supernet.model_copy(update={"recalibration_batches": 1}),
         trials=1,
     )
     data = load_data(config.data)

@@ -58,7 +58,7 @@ NARROWING = {
     },
 }
 RECIPE = {"steps": 1, "batch_size": 2, "warmup_steps": 0, "augment": {"crop_size": [32, 48]}}
-SUPERNET = {"steps": 6, "calibration_batches": 1}
+SUPERNET = {"steps": 6, "recalibration_batches": 1}
 DATA = {"name": "scenes", "num_train": 8, "num_val": 4}
 CONFIG = {
     "space": "heterogeneous_branches",

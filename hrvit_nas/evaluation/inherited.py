@@ -20,7 +20,7 @@ class InheritedScores:
 
     Attributes:
         before: With the batch statistics of a fresh network.
-        after: With those estimated anew for the subnet.
+        after: With those estimated anew for the subnet, by BN recalibration.
     """
 
     before: Evaluation
@@ -45,18 +45,19 @@ def inherited_subnet(supernet: Supernet, spec: ArchSpec) -> Segmentor:
 def score_inherited(
     supernet: Supernet,
     spec: ArchSpec,
-    calibration: Iterable[tuple[Tensor, Tensor]],
+    recalibration_batches: Iterable[tuple[Tensor, Tensor]],
     evaluate: Callable[[torch.nn.Module], Evaluation],
     device: torch.device,
 ) -> InheritedScores:
-    """Scores a subnet before and after its batch statistics are estimated anew.
+    """Scores a subnet before and after BN recalibration.
 
     The supernet keeps nothing of it.
 
     Args:
         supernet: Already on `device`.
         spec: The subnet.
-        calibration: Batches at evaluation size, on `device`.
+        recalibration_batches: Images and labels at evaluation size, on `device`; of the images the
+            batch statistics are estimated.
         evaluate: Scores a network on the validation set.
         device: Where to run.
 
@@ -66,5 +67,5 @@ def score_inherited(
     subnet = inherited_subnet(supernet, spec)
     before = evaluate(subnet)
     with mixed_precision(device):
-        recalibrate(subnet, calibration)
+        recalibrate(subnet, recalibration_batches)
     return InheritedScores(before=before, after=evaluate(subnet))

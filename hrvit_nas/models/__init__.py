@@ -8,9 +8,9 @@ from .build import (
     build_segmentor,
     tie_initialisation,
 )
-from .calibration import recalibrate
 from .memory import keep_freed_memory
 from .published import export_published_state, load_published_state
+from .recalibration import recalibrate
 from .supernet import Supernet, build_supernet, extract
 
 keep_freed_memory()

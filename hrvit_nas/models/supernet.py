@@ -7,8 +7,8 @@ shared tensors. So there is one definition of the network, the architecture is a
 a state, and a subnet is exact to its stand-alone form.
 
 Batch statistics are nobody's weights. In training mode each subnet normalises by its own batch and
-leaves nothing behind; in eval mode it uses the statistics that `calibrate` found for it, or those
-of a fresh network. `sharing` says which slice is whose.
+leaves nothing behind; in eval mode it uses the statistics that `recalibrate_bn` found for it, or
+those of a fresh network. `sharing` says which slice is whose.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from . import skeletons
 from .backbone import Backbone, Module, drop_path_schedule
 from .blocks import Block, BranchStage
 from .build import Segmentor, build_segmentor, check_numbers
-from .calibration import Images, recalibrate
 from .largest import first_values, joined_layers, largest_parts
 from .layers import TokenBatchNorm
+from .recalibration import Images, recalibrate
 from .sharing import Groups, groups_of, shared_path, take
 
-CALIBRATIONS_KEPT = 1024
+STATISTICS_KEPT = 1024
 """Subnets whose statistics are kept, of some tens of kilobytes each."""
 SUBNETS_KNOWN = 4096
 """Subnets remembered as in the space, so that each is checked but once."""
@@ -78,7 +78,7 @@ class Supernet(nn.Module):
     def forward(self, image_bchw: Tensor, spec: ArchSpec) -> Tensor:
         """Logits `(B, num_classes, H, W)` of a subnet for images `(B, 3, H, W)`.
 
-        A pass in training mode forgets all calibrations, since the weights are about to change.
+        A pass in training mode forgets all batch statistics, since the weights are about to change.
 
         Raises:
             SpaceError: The architecture is not in the space (limits aside).
@@ -100,7 +100,7 @@ class Supernet(nn.Module):
             return self._assembled(spec, None)
         return self._assembled(spec, self._statistics.get(spec.id, {}))
 
-    def calibrate(self, spec: ArchSpec, batches: Iterable[Images]) -> None:
+    def recalibrate_bn(self, spec: ArchSpec, batches: Iterable[Images]) -> None:
         """Estimates a subnet's batch statistics anew, for its passes in eval mode.
 
         They are reset, and become the plain average over the batches (Yu et al., "BigNAS",
@@ -120,11 +120,11 @@ class Supernet(nn.Module):
             recalibrate(subnet, batches)
         self._statistics[spec.id] = dict(subnet.named_buffers())
         self._statistics.move_to_end(spec.id)
-        while len(self._statistics) > CALIBRATIONS_KEPT:
+        while len(self._statistics) > STATISTICS_KEPT:
             self._statistics.popitem(last=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Supernet:
-        """Moves the calibrations along with the weights."""
+        """Moves the batch statistics along with the weights."""
         super()._apply(fn, recurse)
         self._shared = dict(self.named_parameters())
         for statistics in self._statistics.values():
@@ -132,7 +132,7 @@ class Supernet(nn.Module):
         return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As of any module; forgets all calibrations, which were of other weights."""
+        """As of any module; forgets all batch statistics, which were of other weights."""
         self._statistics.clear()
         found = super().load_state_dict(*args, **kwargs)
         self._shared = dict(self.named_parameters())  # with `assign`, other tensors
@@ -283,8 +283,8 @@ def build_supernet(space: Space, num_classes: int, *, drop_path_rate: float = 0.
 def extract(supernet: Supernet, spec: ArchSpec) -> Segmentor:
     """A subnet as a stand-alone network: what `build_segmentor` returns, with the weights.
 
-    Its weights are copies, and its batch statistics those that the subnet was last calibrated
-    with (or a fresh network's); its outputs equal the supernet's for the subnet.
+    Its weights are copies, and its batch statistics those that it was last recalibrated with (or
+    a fresh network's); its outputs equal the supernet's for the subnet.
 
     Raises:
         SpaceError: The architecture is not in the space (limits aside).

@@ -21,7 +21,7 @@ from hrvit_nas.objectives import COSTS, OBJECTIVES
 
 SCHEMA_VERSION = 6
 """2: history points hold more than step and mIoU; trials may be of a calibration.
-3: trials may be scores with inherited weights, with the score before calibration beside.
+3: trials may be scores with inherited weights, with the score before BN recalibration beside.
 4: trials may be of an ablation, and of architectures that are no HRViT.
 5: trials may be trained long.
 6: purpose, evaluator and budget in place of `origin` and `long`."""

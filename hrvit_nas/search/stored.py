@@ -111,8 +111,8 @@ def write_config(layout: RunLayout, config: RunConfig) -> None:
 def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """The fields of a configuration, as this version names them."""
     if "ablation" in content:
-        return _upgraded_ablation(content["ablation"], directory)
-    config: dict[str, Any] = dict(content["config"])
+        return _with_recalibration(_upgraded_ablation(content["ablation"], directory))
+    config = _with_recalibration(content["config"])
     if "kind" not in config:
         config = _with_kind(config)
     if "cost" in config:  # it was one
@@ -146,6 +146,17 @@ def _with_kind(config: Mapping[str, Any]) -> dict[str, Any]:
         name: value for name, value in old.items() if name not in _BEFORE_KINDS or name in fields
     }
     return kept | new
+
+
+def _with_recalibration(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The batches of BN recalibration had another name in a supernet's recipe."""
+    new = dict(config)
+    supernet = new.get("supernet")
+    if isinstance(supernet, dict) and "calibration_batches" in supernet:
+        supernet = dict(supernet)
+        supernet["recalibration_batches"] = supernet.pop("calibration_batches")
+        new["supernet"] = supernet
+    return new
 
 
 def _upgraded_ablation(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:

@@ -217,6 +217,6 @@ def extract_subnet(
     supernet = build_from(plan, data.num_classes)
     load_supernet(layout.supernet, supernet)
     device = torch.device("cpu")
-    count = plan.supernet.calibration_batches
-    supernet.calibrate(spec, recalibration_batches(data, plan.recipe, count, device))
+    count = plan.supernet.recalibration_batches
+    supernet.recalibrate_bn(spec, recalibration_batches(data, plan.recipe, count, device))
     return extract(supernet, spec).eval()

@@ -81,7 +81,7 @@ class StepLoss(NamedTuple):
 
 
 class SupernetCheck(NamedTuple):
-    """Scores of a supernet on its way, after calibration.
+    """Scores of a supernet on its way, after BN recalibration.
 
     Attributes:
         step: Optimiser steps done.

@@ -154,8 +154,8 @@ class SupernetRecipe(BaseModel):
         project_conflicts: Whether the other subnets' gradient loses its part against the largest
             subnet's where the two conflict (Yu et al., "Gradient Surgery", NeurIPS 2020).
         evaluations: How many times the largest and the smallest subnet are scored on the way.
-        calibration_batches: Batches of `eval_batch_size` whole training images that a subnet's
-            batch statistics are estimated from before it is scored.
+        recalibration_batches: BN recalibration before a subnet is scored: its batch statistics are
+            estimated anew from so many batches of `eval_batch_size` whole training images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -166,4 +166,4 @@ class SupernetRecipe(BaseModel):
     distillation: float = Field(default=0.5, ge=0, le=1)
     project_conflicts: bool = False
     evaluations: int = Field(default=4, ge=1)
-    calibration_batches: int = Field(default=4, ge=1)
+    recalibration_batches: int = Field(default=4, ge=1)

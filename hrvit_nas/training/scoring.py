@@ -99,9 +99,9 @@ class SubnetScorer:
 
     Args:
         supernet: Already on `device`.
-        data: Whose training images calibrate and whose validation images score.
+        data: Whose training images recalibrate and whose validation images score.
         recipe: How the validation set is scored.
-        plan: How many batches calibrate.
+        plan: How many batches recalibrate.
         device: Where to run.
     """
 
@@ -117,16 +117,18 @@ class SubnetScorer:
         self._data = data
         self._recipe = recipe
         self._device = device
-        self._calibration = recalibration_batches(data, recipe, plan.calibration_batches, device)
+        self._recalibration = recalibration_batches(
+            data, recipe, plan.recalibration_batches, device
+        )
 
     def score(self, spec: ArchSpec) -> InheritedScores:
-        """Scores of a subnet before and after calibration."""
+        """Scores of a subnet before and after BN recalibration."""
         return score_inherited(
-            self._supernet, spec, self._calibration, self._evaluate, self._device
+            self._supernet, spec, self._recalibration, self._evaluate, self._device
         )
 
     def subnet(self, spec: ArchSpec) -> nn.Module:
-        """A subnet on the shared weights, in eval mode, not calibrated."""
+        """A subnet on the shared weights, in eval mode, without BN recalibration."""
         return inherited_subnet(self._supernet, spec)
 
     def _evaluate(self, model: nn.Module) -> Evaluation:

@@ -48,7 +48,7 @@ def study(tmp_path_factory):
             "augment": {"crop_size": [32, 48]},
         },
         "long": {"steps": 4, "evaluations": 4},
-        "supernet": {"steps": 1, "calibration_batches": 1},
+        "supernet": {"steps": 1, "recalibration_batches": 1},
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     declared = yaml.safe_load((ROOT / "experiments/studies/truth_scenes.yaml").read_text())

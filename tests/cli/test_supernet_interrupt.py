@@ -33,7 +33,7 @@ SUPERNET = {
     "steps": STEPS,
     "random_members": 1,
     "evaluations": STEPS // SAVED_EVERY,
-    "calibration_batches": 1,
+    "recalibration_batches": 1,
 }
 
 

@@ -15,7 +15,7 @@ from hrvit_nas.training import Recipe, SubnetScorer, SupernetRecipe, recalibrati
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(eval_batch_size=2)
-PLAN = SupernetRecipe(calibration_batches=2)
+PLAN = SupernetRecipe(recalibration_batches=2)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def scored(model, data):
     return evaluate(model, batches, num_classes=data.num_classes)
 
 
-def test_calibration_batches_are_whole_training_images_evenly_spaced(data):
-    batches = recalibration_batches(data, RECIPE, PLAN.calibration_batches, CPU)
+def test_recalibration_batches_are_whole_training_images_evenly_spaced(data):
+    batches = recalibration_batches(data, RECIPE, PLAN.recalibration_batches, CPU)
     assert [len(images) for images, _ in batches] == [2, 2]
     expected = [data.train.load(n)[1] for n in (0, 2, 4, 6)]
     np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]), expected)
@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_subnet_alone_before_and_after(net, data, spec, 
     net.train(training)
     alone = extract(net, spec)
     before = scored(alone, data)
-    recalibrate(alone, recalibration_batches(data, RECIPE, PLAN.calibration_batches, CPU))
+    recalibrate(alone, recalibration_batches(data, RECIPE, PLAN.recalibration_batches, CPU))
     after = scored(alone, data)
     assert before.cross_entropy != after.cross_entropy
 

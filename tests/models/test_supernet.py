@@ -110,7 +110,7 @@ def test_a_hundred_subnets_are_exact(net, space):
     inexact = []
     for number, spec in enumerate(specs):
         if number % 6 == 0:
-            net.calibrate(spec, [images(32, 48, batch=2, seed=number)])
+            net.recalibrate_bn(spec, [images(32, 48, batch=2, seed=number)])
         ours = output(net, spec)
         # From pixel to pixel, so that it is not the classifier's bias that is compared.
         assert 0.1 < ours.std((0, 2, 3)).max() < 10
@@ -124,7 +124,7 @@ def test_a_hundred_subnets_are_exact(net, space):
     assert len(inexact) < 5
     net.double()
     for spec in [*inexact, *specs[::25]]:
-        net.calibrate(spec, [images(32, 48, batch=2).double()])
+        net.recalibrate_bn(spec, [images(32, 48, batch=2).double()])
         ours = output(net, spec, IMAGE.double())
         with torch.no_grad():
             assert difference(extract(net, spec)(IMAGE.double()), ours) <= EXACT
@@ -137,7 +137,7 @@ def test_subnets_of_the_whole_space_are_exact_published_ones_among_them():
     presets = [get_arch(f"hrvit_b{size}") for size in (1, 2, 3)]
     rng = Random(3)
     for spec in (*presets, *(space.sample(rng) for _ in range(5))):
-        net.calibrate(spec, [images(64, 96, batch=2)])
+        net.recalibrate_bn(spec, [images(64, 96, batch=2)])
         ours = output(net, spec)
         alone = extract(net, spec)
         with torch.no_grad():
@@ -166,7 +166,7 @@ def test_a_pass_in_training_mode_is_that_of_a_network_of_its_own(space, subnets)
 
 
 def test_a_subnet_extracted_is_a_network_like_any_other(tmp_path, net, spec):
-    net.calibrate(spec, [images(32, 48, batch=2)])
+    net.recalibrate_bn(spec, [images(32, 48, batch=2)])
     expected = output(net, spec)
     alone = extract(net, spec)
     assert alone.spec == spec
@@ -317,7 +317,7 @@ def test_subnets_of_every_head_are_exact(headed, headed_subnets):
     for training in (False, True):
         for spec in headed_subnets:
             if not training:
-                net.calibrate(spec, [image])
+                net.recalibrate_bn(spec, [image])
             alone = extract(net.train(training), spec)
             outputs = []
             for model in (alone, net.subnet(spec)):
@@ -361,39 +361,39 @@ def test_passes_in_training_mode_leave_nothing_behind(net, subnets):
     assert not list(net.buffers())
 
 
-def test_a_calibration_is_of_one_subnet_until_something_is_trained(net, subnets):
+def test_bn_recalibration_is_of_one_subnet_until_something_is_trained(net, subnets):
     spec, other = subnets[:2]
     fresh, others = output(net, spec), output(net, other)
     batches = [images(32, 48, batch=2, seed=seed) for seed in (1, 2)]
-    net.calibrate(spec, batches)
-    calibrated = output(net, spec)
-    assert difference(calibrated, fresh) > 0.01
+    net.recalibrate_bn(spec, batches)
+    recalibrated = output(net, spec)
+    assert difference(recalibrated, fresh) > 0.01
     assert torch.equal(output(net, other), others)
-    net.calibrate(spec, ((batch, "label") for batch in batches))
-    assert torch.equal(output(net, spec), calibrated)
+    net.recalibrate_bn(spec, ((batch, "label") for batch in batches))
+    assert torch.equal(output(net, spec), recalibrated)
 
     net.train()(images(32, 64, batch=2), other)
     assert torch.equal(output(net.eval(), spec), fresh)
 
 
-def test_calibration_works_in_training_mode_and_needs_a_batch(net, spec):
-    net.calibrate(spec, [images(32, 48, batch=2)])
+def test_bn_recalibration_works_in_training_mode_and_needs_a_batch(net, spec):
+    net.recalibrate_bn(spec, [images(32, 48, batch=2)])
     expected = output(net, spec)
-    net.train().calibrate(spec, [images(32, 48, batch=2)])
+    net.train().recalibrate_bn(spec, [images(32, 48, batch=2)])
     assert net.training
     assert torch.equal(output(net.eval(), spec), expected)
     with pytest.raises(ValueError, match="at least one batch"):
-        net.calibrate(spec, [])
+        net.recalibrate_bn(spec, [])
     assert torch.equal(output(net, spec), expected)
 
 
-def test_the_last_few_calibrations_are_kept(monkeypatch, net, subnets):
-    assert module.CALIBRATIONS_KEPT == 1024
-    monkeypatch.setattr(module, "CALIBRATIONS_KEPT", 3)
+def test_the_last_few_batch_statistics_are_kept(monkeypatch, net, subnets):
+    assert module.STATISTICS_KEPT == 1024
+    monkeypatch.setattr(module, "STATISTICS_KEPT", 3)
     subnets = subnets[:5]
     fresh = [output(net, spec) for spec in subnets]
     for spec in subnets:
-        net.calibrate(spec, [images(32, 48, batch=2)])
+        net.recalibrate_bn(spec, [images(32, 48, batch=2)])
     kept = [
         not torch.equal(output(net, spec), before)
         for spec, before in zip(subnets, fresh, strict=True)
@@ -461,9 +461,9 @@ def test_a_subnet_changed_leaves_the_next_as_it_was(net, spec):
 # Storing
 
 
-def test_a_copy_has_weights_and_calibrations_of_its_own(net, subnets):
+def test_a_copy_has_weights_and_batch_statistics_of_its_own(net, subnets):
     spec, other = subnets[:2]
-    net.calibrate(spec, [images(32, 48, batch=2)])
+    net.recalibrate_bn(spec, [images(32, 48, batch=2)])
     expected = output(net, spec)
     copy = deepcopy(net)
     assert torch.equal(output(copy, spec), expected)
@@ -478,7 +478,7 @@ def test_a_copy_has_weights_and_calibrations_of_its_own(net, subnets):
 def test_a_state_goes_into_another_supernet(tmp_path, net, space, spec, assign):
     torch.save(net.state_dict(), tmp_path / "state.pt")
     again = build_supernet(space, CLASSES).eval()
-    again.calibrate(spec, [images(32, 48, batch=2)])  # of weights that are about to go
+    again.recalibrate_bn(spec, [images(32, 48, batch=2)])  # of weights that are about to go
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     again.load_state_dict(state, assign=assign)
     assert torch.equal(output(again, spec), output(net, spec))
@@ -495,10 +495,10 @@ def test_a_state_goes_into_another_supernet(tmp_path, net, space, spec, assign):
     [
         lambda net, spec: net(IMAGE, spec),
         lambda net, spec: net.subnet(spec),
-        lambda net, spec: net.calibrate(spec, [IMAGE]),
+        lambda net, spec: net.recalibrate_bn(spec, [IMAGE]),
         extract,
     ],
-    ids=["forward", "subnet", "calibrate", "extract"],
+    ids=["forward", "subnet", "recalibrate_bn", "extract"],
 )
 def test_an_architecture_outside_the_space_is_refused(net, use, training):
     with pytest.raises(SpaceError, match=r"not in space 'joint': \w"):

@@ -93,6 +93,7 @@ def as_before(config):
         case SupernetSearchConfig():
             own |= {"strategy": "supernet", "trust": old.pop("ranking_check")}
             own["calibration_seeds"] = old.pop("ranking_seeds")
+            old["supernet"]["calibration_batches"] = old["supernet"].pop("recalibration_batches")
     return {**own, **old}
 
 
@@ -132,6 +133,25 @@ def test_a_run_that_knew_of_one_cost_still_has_it(make_config, tmp_path):
     assert (found.costs, found.counted_cost) == (("params",), "params")
     assert found.proxy_noise.criterion == "miou", "noise was of no other score"
     assert found.model_dump(mode="json") == started(config).model_dump(mode="json")
+
+
+def test_batches_of_bn_recalibration_are_read_under_the_name_that_they_had(
+    make_config, ablation, tmp_path
+):
+    """After kinds came, and before a supernet's recipe named them as any other recipe does."""
+    space = ablation.space.to_dict()
+    supernet = {"steps": 9, "recalibration_batches": 7}
+    for config in (
+        started(make_config("supernet_search", supernet=supernet)),
+        ablation(supernet=supernet, as_started=space),
+    ):
+        old = config.model_dump(mode="json", exclude={"as_started"})
+        old["supernet"]["calibration_batches"] = old["supernet"].pop("recalibration_batches")
+        content = {"config": old, "image_size": [32, 48], "space": config.as_started}
+        (tmp_path / "config.json").write_text(json.dumps(content))
+        found = read_config(tmp_path)
+        assert found.supernet.recalibration_batches == 7
+        assert found.model_dump(mode="json") == config.model_dump(mode="json")
 
 
 def declare(space, directory):

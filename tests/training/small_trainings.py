@@ -186,7 +186,7 @@ def plan(**fields):
         "random_members": 1,
         "sampling": "space",
         "evaluations": 2,
-        "calibration_batches": 1,
+        "recalibration_batches": 1,
     }
     return SupernetRecipe(**defaults | fields)
 
