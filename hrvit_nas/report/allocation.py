@@ -33,7 +33,7 @@ class AllocationData:
     """Everything that the figure shows.
 
     Attributes:
-        allocation: Frontier members beside the others.
+        allocation: Frontier architectures beside the others.
         caption: Data, numbers of architectures and seeds, what the marks mean.
         findings: What is decided.
     """
@@ -54,7 +54,7 @@ class AllocationData:
 
 
 def allocation_data(run: ReportedRun) -> AllocationData:
-    """Compares the frontier's members with the other architectures that were searched.
+    """Compares the frontier with the other architectures that were searched.
 
     Raises:
         ReportError: There is no frontier, or nothing beside it.
@@ -66,11 +66,11 @@ def allocation_data(run: ReportedRun) -> AllocationData:
     if not mine or not rest:
         raise ReportError(
             f"{run.directory}: an allocation compares a frontier with the other searched"
-            f" architectures, got {len(mine)} members and {len(rest)} others"
+            f" architectures, got {len(mine)} on the frontier and {len(rest)} others"
         )
     found = compare_allocation(mine, rest)
     confirmed = run.summary.num_confirmed
-    scores = f"frontier, {confirmed} of {len(mine)} members confirmed"
+    scores = f"frontier, {confirmed} of {len(mine)} architectures confirmed"
     return AllocationData(
         allocation=found,
         caption=f"{run.dataset}, {scores}; {found.num_others:,} other searched architectures"

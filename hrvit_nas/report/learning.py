@@ -96,6 +96,6 @@ def learning_data(run: ReportedRun, chosen: Iterable[str]) -> LearningData | Non
         + (
             "the arms"
             if run.config.kind == "ablation"
-            else "frontier members, vermilion of references"
+            else "frontier architectures, vermilion of references"
         ),
     )

@@ -46,9 +46,9 @@ class ParetoPanel:
     Attributes:
         cost: In a title.
         searched: Every architecture that the search scored, at that score. Where the frontier is
-            confirmed, its members appear here too, at the score they were selected for.
+            confirmed, those on it appear here too, at the score they were selected for.
         inherited: Every architecture that was scored with the weights of a supernet, at that score.
-        frontier: Frontier members by rising first cost.
+        frontier: Frontier architectures by rising first cost.
         confirmed_dominated: Confirmed architectures that are not on the frontier.
         references: Reference architectures.
         staircase: Corners of the frontier drawn as steps: the best score to be had for at most

@@ -90,7 +90,7 @@ class Records:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class ReportedArch:
     """One architecture with all that is told of it.
 
     Attributes:
@@ -124,7 +124,7 @@ class Section:
         figures: Figures.
         records: The numbers behind them.
         drawings: Drawings of architectures side by side.
-        members: Architectures with their figures, drawings and specifications.
+        archs: Architectures with their figures, drawings and specifications.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Section:
     figures: Sequence[Figure] = ()
     records: Sequence[Records] = ()
     drawings: Sequence[DrawingData] = ()
-    members: Sequence[Member] = ()
+    archs: Sequence[ReportedArch] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,18 +62,21 @@ def _partly_confirmed(summary: RunSummary) -> Iterator[Finding]:
     if 0 < summary.num_confirmed < len(summary.frontier):
         yield Finding(
             name="partly_confirmed",
-            text=f"{summary.num_confirmed} of {len(summary.frontier)} frontier members are"
-            " confirmed so far: means of confirming seeds and scores of one flattering seed stand"
-            " side by side",
-            facts={"num_confirmed": summary.num_confirmed, "num_members": len(summary.frontier)},
+            text=f"{summary.num_confirmed} of {len(summary.frontier)} frontier architectures"
+            " are confirmed so far: means of confirming seeds and scores of one flattering seed"
+            " stand side by side",
+            facts={
+                "num_confirmed": summary.num_confirmed,
+                "num_architectures": len(summary.frontier),
+            },
         )
     single = [row for row in summary.frontier if row.confirmed and not row.interval.known]
     if single:
         yield Finding(
             name="one_confirming_seed",
-            text=f"{len(single)} frontier members have one confirming seed: their intervals are"
-            " unknown, and close ones cannot be told apart",
-            facts={"num_members": len(single)},
+            text=f"{len(single)} frontier architectures have one confirming seed: their intervals"
+            " are unknown, and close ones cannot be told apart",
+            facts={"num_architectures": len(single)},
         )
 
 
@@ -82,14 +85,14 @@ def _one_seed(seed: int, *, known: bool) -> Finding:
     return Finding(
         name="one_seed",
         text=f"every score is of one seed ({seed}):{spread} the winners are partly those that were"
-        " lucky, and the order of close members cannot be told",
+        " lucky, and the order of close architectures cannot be told",
         facts={"seed": seed, "spread_known": known},
         hint="confirm",
     )
 
 
 def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> Finding:
-    """How the frontier's members fare beside a reference's allocation at their cost."""
+    """How frontier architectures fare beside a reference's allocation at their cost."""
     compared = [
         (row, *comparison)
         for row in summary.frontier
@@ -98,7 +101,8 @@ def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> Findin
     if not compared:
         return Finding(
             name="not_beside_reference",
-            text=f"no frontier member shares a seed with {label}, so none is compared with it",
+            text=f"no frontier architecture shares a seed with {label}, so none is compared with"
+            " it",
             facts={"label": label},
         )
     verdicts = [difference.verdict for _, _, difference in compared]
@@ -116,7 +120,7 @@ def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> Findin
     )
     return Finding(
         name="beside_reference",
-        text=f"of {len(compared)} frontier members, beside {label} to within"
+        text=f"of {len(compared)} frontier architectures, beside {label} to within"
         f" {gap:.0%} of their {costs}:"
         f" {counts['higher']} higher, {counts['lower']} lower, {counts['undecided']} undecided"
         f" ({summary.confidence:.0%} intervals, paired by seed, not adjusted for"
@@ -163,8 +167,8 @@ def _noise(noise: ProxyNoise | None, criterion: Criterion) -> Finding:
         return Finding(
             name="noise_of_another_score",
             text=f"this search ranks by {UNITS[criterion][0]}, and what it took from the"
-            f" calibration in {noise.run} is the noise of {name}: how likely members are on the"
-            " frontier is unknown until it is taken again",
+            f" calibration in {noise.run} is the noise of {name}: how likely an architecture is on"
+            " the frontier is unknown until it is taken again",
             facts={"run": noise.run, "criterion": noise.criterion},
             hint="calibrate",
         )

@@ -55,7 +55,7 @@ def write_run(record, make_config):
 
 @pytest.fixture(scope="session")
 def trials_of(record, make_config):
-    """Makes records of members of the tiny space, with fields by number."""
+    """Makes records of architectures of the tiny space, with fields by number."""
     space = make_config().load_space()
 
     def make(count, seed=0, **fields):
@@ -89,7 +89,7 @@ def trials_of(record, make_config):
 
 @pytest.fixture(scope="session")
 def whole_run(write_run, trials_of, tmp_path_factory):
-    """A search of 16 members, with two confirming seeds and a reference."""
+    """A search of 16 architectures, with two confirming seeds and a reference."""
     from hrvit_nas.arch import get_hrvit
     from hrvit_nas.results import summarise
 

@@ -67,8 +67,8 @@ def test_the_page_holds_every_part_of_a_search(page):
     for heading in (
         "What was run",
         "Frontier",
-        "Members of the frontier and references",
-        "The reference, the best member, and their difference",
+        "Frontier architectures and references",
+        "The reference, the best architecture, and their difference",
         "Genes",
         "Importance of genes",
         "Allocation over branches",
@@ -103,7 +103,7 @@ def test_every_chart_has_units_and_its_caption_n_and_seeds(
     charts = Page(text).data["charts"]
     assert len(captions) == len(charts) > 12
     for caption in captions:
-        assert re.search(r"\d[\d,]* (\w+ )?(architectures?|members)|n = \d", caption), caption
+        assert re.search(r"\d[\d,]* (\w+ )?architectures?|n = \d", caption), caption
         assert re.search(r"seeds?\b.*\d", caption), caption
     unitless = {"trials that ended", "optimiser steps", "expansion ratio"}
     for name, chart in charts.items():
@@ -177,13 +177,13 @@ def test_many_points_are_counted_in_bins(write_run, trials_of, tmp_path, monkeyp
     assert sum(map(sum, first["text"])) == 14
 
 
-def test_specs_to_copy_are_those_of_the_members(whole_run, page):
+def test_specs_to_copy_are_those_of_the_architectures(whole_run, page):
     run = load_run(whole_run)
-    members = [
+    arch_ids = [
         row.arch_id for row in run.summary.rows if row.on_frontier or row.reference or row.confirmed
     ]
     copied = [value for name, value in page.attributes if name == "data-spec"]
-    assert copied == [run.specs([arch_id])[arch_id].to_json() for arch_id in members]
+    assert copied == [run.specs([arch_id])[arch_id].to_json() for arch_id in arch_ids]
 
 
 def test_a_partly_confirmed_frontier_is_called_so(write_run, trials_of, tmp_path):
@@ -193,10 +193,12 @@ def test_a_partly_confirmed_frontier_is_called_so(write_run, trials_of, tmp_path
     run = load_run(write_run(tmp_path / "partly", records))
     assert 1 == run.summary.num_confirmed < len(run.summary.frontier)
     found = Page(build_page([run]))
-    members = len(run.summary.frontier)
-    assert any(f"1 of {members} frontier members are confirmed so far" in t for t in found.texts)
-    assert any("1 frontier members have one confirming seed" in t for t in found.texts)
-    assert any(f"1 of {members} members confirmed" in t for t in found.texts)
+    count = len(run.summary.frontier)
+    assert any(
+        f"1 of {count} frontier architectures are confirmed so far" in t for t in found.texts
+    )
+    assert any("1 frontier architectures have one confirming seed" in t for t in found.texts)
+    assert any(f"1 of {count} architectures confirmed" in t for t in found.texts)
 
 
 def test_a_search_with_a_supernet_is_shown_before_anything_is_trained_alone(

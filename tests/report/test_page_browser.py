@@ -161,8 +161,8 @@ def test_brushing_with_the_mouse_picks_lines_rows_and_points(open_page, document
     )
     count = int(brushed(page).split()[0])
     assert 0 < count < 16
-    rows = page.locator("table.members[data-chapter=run-0] tbody[data-id]")
-    assert page.locator("table.members[data-chapter=run-0] tbody[hidden]").count() > 0
+    rows = page.locator("table.architectures[data-chapter=run-0] tbody[data-id]")
+    assert page.locator("table.architectures[data-chapter=run-0] tbody[hidden]").count() > 0
     # What has no line, such as a reference, is not brushed away.
     reference = load_run(whole_run).summary.references[0].arch_id
     assert page.locator(f"#run-0-{reference}").is_visible()
@@ -190,7 +190,7 @@ def test_brushing_with_the_keyboard(open_page, document, whole_run):
     page.wait_for_function(
         "!document.querySelector('form.brush[data-chart=run-0-parallel-chart] output').textContent"
     )
-    assert page.locator("table.members[data-chapter=run-0] tbody[hidden]").count() == 0
+    assert page.locator("table.architectures[data-chapter=run-0] tbody[hidden]").count() == 0
 
 
 @pytest.mark.parametrize("may_copy", [True, False])
@@ -202,14 +202,14 @@ def test_the_copy_button_copies_the_arch_spec(open_page, document, whole_run, ma
         page.evaluate(
             "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
         )
-    member = load_run(whole_run).summary.frontier[0].arch_id
-    page.locator(f"#run-0-{member} button.copy").focus()
+    arch = load_run(whole_run).summary.frontier[0].arch_id
+    page.locator(f"#run-0-{arch} button.copy").focus()
     page.keyboard.press("Enter")
     page.wait_for_function("document.getElementById('said').textContent")
     assert page.text_content("#said") == "ArchSpec copied"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     run = load_run(whole_run)
-    assert page.evaluate("navigator.clipboard.readText()") == run.specs([member])[member].to_json()
+    assert page.evaluate("navigator.clipboard.readText()") == run.specs([arch])[arch].to_json()
 
 
 def test_a_budget_hides_rows_and_the_rest_is_saved(open_page, document, whole_run, tmp_path):

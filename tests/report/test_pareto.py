@@ -73,20 +73,20 @@ def test_points_are_in_the_units_of_the_axes(trials):
     assert data.caption == "camvid · 3 architectures · 1 seed · 100 steps"
 
 
-def test_the_staircase_climbs_at_the_members_and_ends_at_the_dearest(trials):
+def test_the_staircase_climbs_at_the_architectures_and_ends_at_the_dearest(trials):
     corners = pareto_data(summarise(trials)).panels[0].staircase
     expected = [(0.1, 30), (0.4, 30), (0.4, 40), (0.6, 40)]
     assert [x for corner in corners for x in corner] == pytest.approx(sum(expected, ()))
 
 
-def test_confirmed_members_stand_at_their_means_and_faintly_at_their_search_scores(confirmed):
+def test_confirmed_architectures_stand_at_their_means_and_faintly_at_their_search_scores(confirmed):
     data = pareto_data(summarise(confirmed))
     (panel,) = data.panels
-    (member,) = panel.frontier
-    assert (member.arch_id, member.score) == (A, pytest.approx(29))
+    (arch,) = panel.frontier
+    assert (arch.arch_id, arch.score) == (A, pytest.approx(29))
     # t(0.975, 1) = 12.7062; sample deviation sqrt(2) points, over the root of two seeds.
-    assert member.high - member.score == pytest.approx(12.7062, abs=1e-4)
-    assert member.score - member.low == pytest.approx(12.7062, abs=1e-4)
+    assert arch.high - arch.score == pytest.approx(12.7062, abs=1e-4)
+    assert arch.score - arch.low == pytest.approx(12.7062, abs=1e-4)
     assert [(p.arch_id, p.score) for p in panel.confirmed_dominated] == [(B, pytest.approx(28))]
     assert [p.score for p in panel.searched] == pytest.approx([30, 40, 35])
     assert panel.references[0].score == pytest.approx(25.5)
@@ -211,7 +211,7 @@ def test_groups_differ_in_marker_or_lightness(confirmed):
     assert len(groups) == len(looks) == 4  # searched, frontier, confirmed dominated, reference
 
 
-def test_a_likelier_member_is_darker(record):
+def test_a_likelier_architecture_is_darker(record):
     records = [
         record(arch_id=f"{index:012x}", macs=10 * (index + 1), miou=0.2 + 0.01 * index)
         for index in range(6)
@@ -222,9 +222,9 @@ def test_a_likelier_member_is_darker(record):
     chances = [point.probability for point in panel.frontier]
     assert chances == [summary.probabilities[point.arch_id] for point in panel.frontier]
     axes = drawn(data)
-    (members,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
-    assert members.get_label().endswith("darker = likelier")
-    lightness = [sum(to_rgb(color)) for color in members.get_facecolor()]
+    (marks,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
+    assert marks.get_label().endswith("darker = likelier")
+    lightness = [sum(to_rgb(color)) for color in marks.get_facecolor()]
     assert sorted(range(6), key=chances.__getitem__) == sorted(
         range(6), key=lightness.__getitem__, reverse=True
     )
@@ -240,7 +240,7 @@ def point(cost, miou, label="", half=math.nan):
 
 
 def crowded(num):
-    """A frontier with a reference close below every other member, each with its interval."""
+    """A frontier with a reference close below every other architecture, each with its interval."""
     frontier = [point(1 + 0.2 * n, 35 + n, half=1) for n in range(num)]
     references = [
         point(1.01 * p.cost, p.score - 0.5, f"reference {n}", half=1.2)
@@ -364,5 +364,5 @@ def test_two_costs_are_two_sides_of_one_frontier(record, tmp_path):
     assert left.get_ylabel() == "mIoU (%)"
     assert right.get_ylabel() == ""
     for axes, panel in ((left, first), (right, second)):
-        (members,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
-        assert members.get_offsets().tolist() == [[p.cost, p.score] for p in panel.frontier]
+        (marks,) = [g for g in axes.collections if str(g.get_label()).startswith("frontier")]
+        assert marks.get_offsets().tolist() == [[p.cost, p.score] for p in panel.frontier]

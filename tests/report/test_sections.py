@@ -21,7 +21,7 @@ def test_a_search_has_its_sections_in_order(run):
     assert [section.name for section in first.sections] == [
         "facts",
         "frontier",
-        "members",
+        "architectures",
         "drawings",
         "parallel",
         "importance",

@@ -67,9 +67,9 @@ def test_table_after_confirmation(confirmed):
     ("macs", "said"), [(96_000_000, " (reference -4% cost)"), (100_400_000, "")]
 )
 def test_table_says_how_far_the_reference_is_in_cost(record, macs, said):
-    member = record(arch_id=A, macs=100_000_000, miou=0.30)
+    arch = record(arch_id=A, macs=100_000_000, miou=0.30)
     reference = record(arch_id=REF, macs=macs, miou=0.28, purpose="reference", label="b1 scaled")
-    row = rows_of(frontier_grid(summarise([member, reference])))[A]
+    row = rows_of(frontier_grid(summarise([arch, reference])))[A]
     assert row["against b1 scaled, nearest in cost"] == f"+2.00 (n=1): undecided{said}"
 
 

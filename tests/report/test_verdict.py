@@ -26,7 +26,7 @@ def searched(record):
 
 @pytest.fixture
 def confirmed(searched, record):
-    """Both members and the reference, with the second and third seed."""
+    """Both architectures and the reference, with the second and third seed."""
     scores = {A: (0.31, 0.33), B: (0.40, 0.42), REF: (0.27, 0.29)}
     return searched + [
         record(arch_id=arch_id, macs=MACS[arch_id], miou=miou, purpose="confirmation", seed=seed)
@@ -81,7 +81,7 @@ def test_one_seed_decides_nothing_and_lacks_confirmation(searched):
     assert said[0].facts == {"seed": 3, "spread_known": False}
 
 
-def test_members_are_counted_by_how_they_fare_beside_a_reference(confirmed):
+def test_architectures_are_counted_by_how_they_fare_beside_a_reference(confirmed):
     (beside,) = [f for f in search_verdict(summarise(confirmed), 0, None) if "label" in f.facts]
     assert beside.facts == {
         "label": "b1 scaled",
@@ -98,8 +98,8 @@ def test_members_are_counted_by_how_they_fare_beside_a_reference(confirmed):
 def test_what_is_confirmed_in_part_is_told(searched, record):
     again = record(arch_id=B, macs=MACS[B], miou=0.39, purpose="confirmation", seed=1)
     said = facts(summarise([*searched, again]), 0, None)
-    assert said["partly_confirmed"] == {"num_confirmed": 1, "num_members": 2}
-    assert said["one_confirming_seed"] == {"num_members": 1}
+    assert said["partly_confirmed"] == {"num_confirmed": 1, "num_architectures": 2}
+    assert said["one_confirming_seed"] == {"num_architectures": 1}
 
 
 def test_failed_trials_are_counted(searched, record):

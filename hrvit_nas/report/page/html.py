@@ -53,7 +53,7 @@ class Part:
     @property
     def headings(self) -> list[str]:
         """Of the table of architectures: every one that any of them has."""
-        return list(dict.fromkeys(name for member in self.section.members for name in member.cells))
+        return list(dict.fromkeys(name for arch in self.section.archs for name in arch.cells))
 
     @property
     def brush(self) -> Chart | None:

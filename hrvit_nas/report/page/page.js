@@ -67,11 +67,11 @@
     const ids = chosen(element);
     const drawn = new Set(page.parallels[element.id.replace(/-chart$/, "")].archIds);
     const all = drawn.size;
-    // What has no line cannot be brushed away: references, and members beyond those drawn.
+    // What has no line cannot be brushed away: references, and architectures beyond those drawn.
     const stays = (id) => ids === null || ids.has(id) || !drawn.has(id);
     const form = document.querySelector(`form.brush[data-chart="${element.id}"]`);
     form.querySelector("output").textContent = ids === null ? "" : `${ids.size} of ${all} architectures`;
-    for (const body of document.querySelectorAll(`table.members[data-chapter="${chapter}"] tbody[data-id]`)) {
+    for (const body of document.querySelectorAll(`table.architectures[data-chapter="${chapter}"] tbody[data-id]`)) {
       body.dataset.brushed = stays(body.dataset.id) ? "" : "out";
     }
     show(chapter);
@@ -128,7 +128,7 @@
     const form = document.querySelector(`form.budget[data-chapter="${chapter}"]`);
     if (!form) return;
     const most = (name) => (form.elements[name].value === "" ? Infinity : Number(form.elements[name].value));
-    const bodies = [...document.querySelectorAll(`table.members[data-chapter="${chapter}"] tbody[data-id]`)];
+    const bodies = [...document.querySelectorAll(`table.architectures[data-chapter="${chapter}"] tbody[data-id]`)];
     for (const body of bodies) {
       body.hidden = body.dataset.brushed === "out"
         || Number(body.dataset.gmacs) > most("gmacs") || Number(body.dataset.params) > most("params");
@@ -167,7 +167,7 @@
   }
 
   function save(chapter) {
-    const table = document.querySelector(`table.members[data-chapter="${chapter}"]`);
+    const table = document.querySelector(`table.architectures[data-chapter="${chapter}"]`);
     // A cell that begins like a formula would be run by a spreadsheet.
     const quote = (text) => `"${(/^([=@\t\r]|[+-](?!\d))/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
     const rows = [[...table.tHead.rows[0].cells].map((cell) => cell.textContent)];

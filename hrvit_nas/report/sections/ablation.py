@@ -10,7 +10,7 @@ from ..ablation import ablation_grid, ablation_records, ablation_verdict
 from ..forest import forest_data
 from ..run import ReportedRun
 from ..section import Figure, Section
-from .members import ablation_members
+from .architectures import ablation_archs
 
 
 def ablation(ablation: Ablation, config: AblationConfig) -> Section:
@@ -45,7 +45,7 @@ def arms(run: ReportedRun, ablation: Ablation, config: AblationConfig) -> Sectio
     return Section(
         name="arms",
         title="Architectures and their controls",
-        members=ablation_members(run, config.architectures(), ablation),
+        archs=ablation_archs(run, config.architectures(), ablation),
     )
 
 

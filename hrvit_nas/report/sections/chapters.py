@@ -61,7 +61,7 @@ def _builders(run: ReportedRun) -> dict[str, Builder]:
     builders: dict[str, Builder] = {
         # The rows of its table stand, with all that belongs to them, in the next section.
         "frontier": lambda: replace(search.frontier(run, config), grids=()),
-        "members": partial(search.members, run),
+        "architectures": partial(search.architectures, run),
         "drawings": partial(search.drawings, run),
         "published": partial(search.published, run),
         "parallel": partial(search.parallel, run),

@@ -30,7 +30,7 @@ from ..run import ReportedRun
 from ..section import Figure, Finding, Section
 from ..tables import frontier_grid, frontier_records
 from ..verdict import search_verdict
-from .members import beside_reference, search_members
+from .architectures import beside_reference, search_archs
 
 
 def frontier(run: ReportedRun, config: AnySearch) -> Section:
@@ -70,15 +70,15 @@ def frontier(run: ReportedRun, config: AnySearch) -> Section:
     )
 
 
-def members(run: ReportedRun) -> Section | None:
-    """Members of the frontier, and references."""
-    members = search_members(run)
-    if not members:
+def architectures(run: ReportedRun) -> Section | None:
+    """The architectures of the frontier, and the references."""
+    archs = search_archs(run)
+    if not archs:
         return None
     return Section(
-        name="members",
-        title="Members of the frontier and references",
-        members=members,
+        name="architectures",
+        title="Frontier architectures and references",
+        archs=archs,
         findings=[
             Finding(
                 name="intervals",
@@ -90,19 +90,19 @@ def members(run: ReportedRun) -> Section | None:
 
 
 def drawings(run: ReportedRun) -> Section | None:
-    """The best member beside its reference."""
+    """The best architecture beside its reference."""
     drawings = beside_reference(run)
     if not drawings:
         return None
     return Section(
         name="drawings",
-        title="The reference, the best member, and their difference",
+        title="The reference, the best architecture, and their difference",
         drawings=drawings,
         findings=[
             Finding(
                 name="best",
-                text="the best member is the one with the highest mean mIoU here; the reference is"
-                " its neighbour in cost",
+                text="the best architecture is the one with the highest mean mIoU here; the"
+                " reference is its neighbour in cost",
             )
         ],
     )

@@ -11,13 +11,13 @@ from hrvit_nas.results import Ablation, ArchSummary, format_interval
 
 from ..drawing import DrawingData, difference_data, drawing_data
 from ..run import ReportedRun
-from ..section import Member
+from ..section import ReportedArch
 
 MOST_DRAWINGS = 24
 """Architectures of a run that are drawn in a report; others are drawn when they are asked for."""
 
 
-def search_members(run: ReportedRun) -> list[Member]:
+def search_archs(run: ReportedRun) -> list[ReportedArch]:
     """Frontier, references and what was confirmed beside them, by rising cost."""
     summary = run.summary
     rows = summary.shown
@@ -25,31 +25,31 @@ def search_members(run: ReportedRun) -> list[Member]:
     drawn = {*first, *[row.arch_id for row in rows][: MOST_DRAWINGS - len(first)]}
     specs = run.specs(row.arch_id for row in rows)
     return [
-        _member(run, row.label, specs[row.arch_id], _cells(run, row), row.arch_id in drawn)
+        _reported(run, row.label, specs[row.arch_id], _cells(run, row), row.arch_id in drawn)
         for row in rows
         if row.arch_id in specs
     ]
 
 
-def ablation_members(
+def ablation_archs(
     run: ReportedRun, arms: Iterable[tuple[str, Arch]], found: Ablation
-) -> list[Member]:
+) -> list[ReportedArch]:
     """The arms of an ablation and their controls, in the order of its plan."""
     scores = {
         arm.arch_id: arm.mean
         for arm in (found.base, *(a for row in found.rows for a in (row.arm, row.control) if a))
     }
     heading = "mIoU % with inherited weights" if found.inherited else "mIoU %"
-    members = []
+    archs = []
     for number, (name, spec) in enumerate(arms):
         mean = scores.get(spec.id)
         cells = {heading: "" if mean is None else format_interval(mean)}
-        members.append(_member(run, name, spec, cells, number < MOST_DRAWINGS))
-    return members
+        archs.append(_reported(run, name, spec, cells, number < MOST_DRAWINGS))
+    return archs
 
 
 def beside_reference(run: ReportedRun) -> tuple[DrawingData, ...]:
-    """The reference, the best member, and their difference; empty where there are no two."""
+    """The reference, the best architecture and their difference; empty where there are no two."""
     frontier = [row for row in run.summary.frontier if not row.reference]
     if not frontier:
         return ()
@@ -65,7 +65,7 @@ def beside_reference(run: ReportedRun) -> tuple[DrawingData, ...]:
         return ()
     first = specs[found[0].arch_id]
     assert isinstance(first, ArchSpec)
-    names = f"{found[0].label} at the run's scale", f"best member {best.arch_id}"
+    names = f"{found[0].label} at the run's scale", f"best architecture {best.arch_id}"
     size, classes = run.image_size, run.num_classes
     return (
         drawing_data(first, names[0], image_size=size, num_classes=classes),
@@ -101,14 +101,16 @@ def _cells(run: ReportedRun, row: ArchSummary) -> dict[str, str]:
     return cells
 
 
-def _member(run: ReportedRun, name: str, spec: Arch, scores: dict[str, str], drawn: bool) -> Member:
+def _reported(
+    run: ReportedRun, name: str, spec: Arch, scores: dict[str, str], drawn: bool
+) -> ReportedArch:
     cost = estimate_cost(spec, run.image_size, num_classes=run.num_classes)
     drawing = None
     if drawn:
         drawing = drawing_data(
             spec, name or spec.id, image_size=run.image_size, num_classes=run.num_classes
         )
-    return Member(
+    return ReportedArch(
         arch_id=spec.id,
         cells={
             "architecture": f"{name} ({spec.id})" if name else spec.id,
