@@ -101,9 +101,7 @@ def run(
     part: Annotated[
         str, typer.Option(help="Which of the trials: every Nth, from the Kth.")
     ] = "0/1",
-    archs: Annotated[
-        int | None, typer.Option("--members", help="Only the first architectures.")
-    ] = None,
+    archs: Annotated[int | None, typer.Option(help="Only the first architectures.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Only these seeds.")] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Also what the shipped table has, to reproduce it.")

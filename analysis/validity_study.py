@@ -101,9 +101,7 @@ def run(
     name: Annotated[str, typer.Argument(help="scenes or camvid.")],
     output: Annotated[Path, typer.Argument(help="Folder for a file a score.")],
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    archs: Annotated[
-        int | None, typer.Option("--members", help="Only the table's first architectures.")
-    ] = None,
+    archs: Annotated[int | None, typer.Option(help="Only the table's first architectures.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Of schedule-STEPS and supernet; default all.")
     ] = None,

@@ -1,6 +1,6 @@
 """Microseconds that a cost estimate takes, for architectures never seen and seen before.
 
-Run as `python benchmarks/cost_speed.py [--space joint] [--members 500]`.
+Run as `python benchmarks/cost_speed.py [--space joint] [--archs 500]`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     """Prints two lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--space", default="joint")
-    parser.add_argument("--members", dest="archs", type=int, default=500)
+    parser.add_argument("--archs", type=int, default=500)
     options = parser.parse_args()
     space, rng = load_space(options.space), random.Random(0)
     specs = [space.sample(rng) for _ in range(options.archs)]

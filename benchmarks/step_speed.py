@@ -77,7 +77,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path, required=True, help="the other checkout")
-    parser.add_argument("--members", dest="archs", type=int, default=4)
+    parser.add_argument("--archs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     narrowing = load_profile("laptop").narrowing

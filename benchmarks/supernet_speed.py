@@ -4,7 +4,7 @@ Prints for the `laptop` profile: assembling a subnet; switching between subnets;
 with BN recalibration beside its proxy training; memory of the process over many scored subnets; and
 for a whole space (`--full joint`): speed, peak memory and parameters of its largest subnet in the
 supernet and alone. Run as
-`python benchmarks/supernet_speed.py [--members 12] [--scored 500] [--full joint]`; one thread. Peak
+`python benchmarks/supernet_speed.py [--subnets 12] [--scored 500] [--full joint]`; one thread. Peak
 memory is that of child processes, one for each measurement.
 """
 
@@ -175,7 +175,7 @@ def full(space: str) -> None:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--members", dest="subnets", type=int, default=12)
+    parser.add_argument("--subnets", type=int, default=12)
     parser.add_argument("--scored", type=int, default=500)
     parser.add_argument("--full", default="joint", help="space whose largest subnet is measured")
     parser.add_argument("--step-of", help=argparse.SUPPRESS)

@@ -86,9 +86,7 @@ def test_parts_share_out_the_trials_and_a_second_run_gives_the_same_numbers(
     other = trained[0] / names[0][1]
     kept = rows_of(other)
     other.unlink()
-    status, said = call(
-        TRUTH, capsys, "run", study, trained[0], "--part", "0/2", "--members", ARCHS
-    )
+    status, said = call(TRUTH, capsys, "run", study, trained[0], "--part", "0/2", "--archs", ARCHS)
     assert status == 0
     assert len(said.out.splitlines()) == 1  # what was there is not trained again
     assert first.read_bytes() == before
