@@ -21,7 +21,7 @@ import torch
 
 from ..data import SegmentationData
 from .packing import pack, unpack
-from .recipe import Recipe
+from .recipe import RENAMED, Recipe
 
 FORMAT = "hrvit_nas.training/4"
 
@@ -102,6 +102,13 @@ def _check_run(path: Path, theirs: dict[str, Any], run: dict[str, Any]) -> None:
         raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
 
 
+def _from_training_3(state: dict[str, Any]) -> dict[str, Any]:
+    if "run" not in state:  # a trained supernet
+        return state
+    names = {f"supernet.{old}": f"supernet.{new}" for old, new in RENAMED.items()}
+    return {**state, "run": {names.get(key, key): item for key, item in state["run"].items()}}
+
+
 def _from_training_2(state: dict[str, Any]) -> dict[str, Any]:
     progress = {name: state.pop(name) for name in ("losses", "checks", "seconds")}
     return {**state, "kind": "plain", "progress": {**progress, "returns": []}}
@@ -109,11 +116,12 @@ def _from_training_2(state: dict[str, Any]) -> dict[str, Any]:
 
 def _from_supernet_1(state: dict[str, Any]) -> dict[str, Any]:
     losses = torch.tensor(state["progress"]["losses"], dtype=torch.float64)
-    return {**state, "kind": "sandwich", "progress": {**state["progress"], "losses": losses}}
+    state = {**state, "kind": "sandwich", "progress": {**state["progress"], "losses": losses}}
+    return _from_training_3(state)
 
 
 EARLIER: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "hrvit_nas.training/3": dict,
+    "hrvit_nas.training/3": _from_training_3,
     "hrvit_nas.training/2": _from_training_2,
     "hrvit_nas.supernet/1": _from_supernet_1,
 }

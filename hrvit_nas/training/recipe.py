@@ -146,7 +146,7 @@ class SupernetRecipe(BaseModel):
 
     Attributes:
         steps: Optimiser steps; each passes the largest, the smallest and some random subnets.
-        random_members: Random subnets a step.
+        random_subnets: Random subnets a step.
         sampling: Whether these are drawn evenly over the logarithm of multiply-adds, or uniformly
             over the space, where most are of middling cost.
         distillation: Share of a subnet's loss that is the divergence of its pixel-wise predictions
@@ -161,9 +161,13 @@ class SupernetRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(default=800, ge=1)
-    random_members: int = Field(default=2, ge=0, le=16)
+    random_subnets: int = Field(default=2, ge=0, le=16)
     sampling: Literal["cost", "space"] = "cost"
     distillation: float = Field(default=0.5, ge=0, le=1)
     project_conflicts: bool = False
     evaluations: int = Field(default=4, ge=1)
     recalibration_batches: int = Field(default=4, ge=1)
+
+
+RENAMED = {"calibration_batches": "recalibration_batches", "random_members": "random_subnets"}
+"""Fields of `SupernetRecipe` that versions before called otherwise."""

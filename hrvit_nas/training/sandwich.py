@@ -108,7 +108,7 @@ class SandwichStep(Step[StepLoss, SupernetCheck]):
             rest = [parameter.grad for parameter in self._parameters]
             for parameter, grad in zip(self._parameters, projected_sum(apart, rest), strict=True):
                 parameter.grad = grad
-        num_subnets = 2 + self._plan.random_members
+        num_subnets = 2 + self._plan.random_subnets
         for parameter in self._parameters:
             if parameter.grad is not None:
                 parameter.grad /= num_subnets
@@ -124,7 +124,7 @@ class SandwichStep(Step[StepLoss, SupernetCheck]):
     def _subnets(self, step: int, attempt: int) -> list[ArchSpec]:
         """The subnets of a step, the largest first."""
         rng = Random(mixed_seed(self._seed, 2, step, attempt))
-        drawn = [self._draw(rng) for _ in range(self._plan.random_members)]
+        drawn = [self._draw(rng) for _ in range(self._plan.random_subnets)]
         return [self._ends.largest, self._ends.smallest, *drawn]
 
     def _logits(self, images: Tensor, spec: ArchSpec) -> Tensor:

@@ -31,7 +31,7 @@ PATIENCE_S = 240
 STEPS, SAVED_EVERY = 40, 8  # workers go on for some two seconds when their driver is gone
 SUPERNET = {
     "steps": STEPS,
-    "random_members": 1,
+    "random_subnets": 1,
     "evaluations": STEPS // SAVED_EVERY,
     "recalibration_batches": 1,
 }

@@ -18,6 +18,7 @@ from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.kinds import KINDS
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.stored import parse_config, read_config, write_config
+from hrvit_nas.training.recipe import RENAMED
 
 REPOSITORY = Path(__file__).parents[2]
 NOISE = {
@@ -93,7 +94,8 @@ def as_before(config):
         case SupernetSearchConfig():
             own |= {"strategy": "supernet", "trust": old.pop("ranking_check")}
             own["calibration_seeds"] = old.pop("ranking_seeds")
-            old["supernet"]["calibration_batches"] = old["supernet"].pop("recalibration_batches")
+            for before, now in RENAMED.items():
+                old["supernet"][before] = old["supernet"].pop(now)
     return {**own, **old}
 
 
@@ -135,22 +137,23 @@ def test_a_run_that_knew_of_one_cost_still_has_it(make_config, tmp_path):
     assert found.model_dump(mode="json") == started(config).model_dump(mode="json")
 
 
-def test_batches_of_bn_recalibration_are_read_under_the_name_that_they_had(
+def test_fields_of_a_supernets_recipe_are_read_under_the_names_that_they_had(
     make_config, ablation, tmp_path
 ):
     """After kinds came, and before a supernet's recipe named them as any other recipe does."""
     space = ablation.space.to_dict()
-    supernet = {"steps": 9, "recalibration_batches": 7}
+    supernet = {"steps": 9, "recalibration_batches": 7, "random_subnets": 3}
     for config in (
         started(make_config("supernet_search", supernet=supernet)),
         ablation(supernet=supernet, as_started=space),
     ):
         old = config.model_dump(mode="json", exclude={"as_started"})
-        old["supernet"]["calibration_batches"] = old["supernet"].pop("recalibration_batches")
+        for before, now in RENAMED.items():
+            old["supernet"][before] = old["supernet"].pop(now)
         content = {"config": old, "image_size": [32, 48], "space": config.as_started}
         (tmp_path / "config.json").write_text(json.dumps(content))
         found = read_config(tmp_path)
-        assert found.supernet.recalibration_batches == 7
+        assert (found.supernet.recalibration_batches, found.supernet.random_subnets) == (7, 3)
         assert found.model_dump(mode="json") == config.model_dump(mode="json")
 
 

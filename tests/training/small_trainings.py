@@ -183,7 +183,7 @@ def super_recipe(**fields):
 def plan(**fields):
     defaults = {
         "steps": 8,
-        "random_members": 1,
+        "random_subnets": 1,
         "sampling": "space",
         "evaluations": 2,
         "recalibration_batches": 1,

@@ -29,6 +29,7 @@ from hrvit_nas.training import (
     save_supernet,
 )
 from hrvit_nas.training.packing import unpack
+from hrvit_nas.training.recipe import RENAMED
 
 # Going on
 
@@ -216,13 +217,21 @@ def as_training_2(state):
     }
 
 
+def with_old_names(state):
+    """Two fields of a supernet's recipe had other names."""
+    renamed = {f"supernet.{new}": f"supernet.{old}" for old, new in RENAMED.items()}
+    run = {renamed.get(key, key): item for key, item in state.get("run", {}).items()}
+    return {**state, "run": run} if "run" in state else state
+
+
 def as_training_3(state):
     """The layout of `hrvit_nas.training/3`, of both kinds."""
-    return {"format": "hrvit_nas.training/3", **state}
+    return {"format": "hrvit_nas.training/3", **with_old_names(state)}
 
 
 def as_supernet_1(state):
     """The layout of `hrvit_nas.supernet/1`."""
+    state = with_old_names(state)
     kept = {key: state[key] for key in ("model", "run", "optimizer", "space") if key in state}
     progress = {**state["progress"], "losses": state["progress"]["losses"].tolist()}
     return {"format": "hrvit_nas.supernet/1", **kept, "progress": progress}

@@ -55,7 +55,7 @@ def by_hand(net, data, *, distillation, rank=0, world=1):
     return (largest.item(), smallest.item()), gradients
 
 
-ONE_STEP = {"steps": 1, "random_members": 0, "evaluations": 1}
+ONE_STEP = {"steps": 1, "random_subnets": 0, "evaluations": 1}
 
 
 def assert_gradients(parameters, expected):
