@@ -19,6 +19,9 @@ import hrvit_nas
 PACKAGES = ("torch", "ray", "optuna", "numpy")
 """Packages whose versions may change a result."""
 
+VECTOR_INSTRUCTIONS = ("avx512f", "avx2", "avx", "sve", "asimd")
+"""Flags of x86 and ARM, the wider first."""
+
 _SECRET_IN_URL = re.compile(r"(://[^/@\s]*?:)[^/@\s]+@")
 
 
@@ -35,7 +38,8 @@ def provenance(
     Returns:
         JSON-ready data: `versions` (null for a package that is not installed), `git` (`commit`
         and `dirty`, or null when the source is not in a git tree), `machine` (`host`, `platform`,
-        `cpu`, `cores`), `device`, `command` and `started_at` (UTC, ISO 8601).
+        `cpu`, `vector_instructions`, `cores`), `device`, `command` and `started_at` (UTC, ISO
+        8601).
     """
     started_at = started_at or datetime.now(UTC)
     return {
@@ -48,7 +52,8 @@ def provenance(
         "machine": {
             "host": platform.node(),
             "platform": platform.platform(),
-            "cpu": _cpu_model(),
+            "cpu": _of_cpu("model name") or platform.processor(),
+            "vector_instructions": _vector_instructions(),
             "cores": len(os.sched_getaffinity(0)),
         },
         "device": device,
@@ -89,10 +94,17 @@ def _run_git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _cpu_model() -> str:
+def _vector_instructions() -> str | None:
+    """The widest that the CPU has, by which kernels round; null where that is unknown."""
+    has = (_of_cpu("flags") or _of_cpu("Features") or "").split()
+    return next((name for name in VECTOR_INSTRUCTIONS if name in has), None)
+
+
+def _of_cpu(field: str) -> str | None:
+    """A field of the first CPU, as Linux tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return platform.processor()
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1) if found else platform.processor()
+        return None
+    found = re.search(rf"^{field}\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1) if found else None

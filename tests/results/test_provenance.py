@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import metadata
 
+import torch
+
 from hrvit_nas.results import provenance
 
 
@@ -15,6 +17,8 @@ def test_provenance_is_json_and_names_versions():
     assert facts["versions"]["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]]
     assert facts["machine"]["cores"] >= 1
     assert facts["machine"]["cpu"]
+    known = torch.backends.cpu.get_cpu_capability()
+    assert (facts["machine"]["vector_instructions"] == "avx512f") == (known == "AVX512")
     assert facts["device"] == "cpu"
     assert facts["command"] == sys.argv
     started = datetime.fromisoformat(facts["started_at"])
