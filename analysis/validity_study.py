@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +30,12 @@ from hrvit_nas.data import DataConfig
 from hrvit_nas.results import Estimate, replacing
 from hrvit_nas.results.benchmark import Benchmark, load_benchmark
 from hrvit_nas.results.predictors import predictor_residual_tau, predictor_tau
-from hrvit_nas.results.ranking import cross_residual_tau, cross_tau, residual_tau
+from hrvit_nas.results.ranking import (
+    cross_residual_tau,
+    cross_tau,
+    cross_tau_difference,
+    residual_tau,
+)
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.profiles import TrainingPlan, load_declaration, load_profile, load_recipe
@@ -84,6 +89,7 @@ class Row:
         criterion: By what.
         tau: Kendall's tau with the mIoU of long training, of other seeds where the proxy has one.
         residual: The same once the logarithm of MACs is regressed out of both.
+        gain: What `tau` has above that of the score that ships; None where that is unknown.
         seconds: Core-seconds an architecture.
         count: Architectures that it was judged on.
     """
@@ -92,6 +98,7 @@ class Row:
     criterion: str
     tau: Estimate
     residual: Estimate
+    gain: Estimate | None
     seconds: float
     count: int
 
@@ -149,11 +156,13 @@ def report(
         f" without MACs {residual_tau(truth.scores(), truth.macs).describe()};"
         f" MACs alone: {macs.describe()}"
     )
-    print("| proxy | criterion | tau | without MACs | core-s | n |\n|---|---|---|---|---|---|")
+    print("| proxy | criterion | tau | above what ships | without MACs | core-s | n |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
+        gain = "" if row.gain is None else row.gain.describe()
         print(
-            f"| {row.name} | {row.criterion} | {row.tau.describe()} | {row.residual.describe()} |"
-            f" {row.seconds:.0f} | {row.count} |"
+            f"| {row.name} | {row.criterion} | {row.tau.describe()} | {gain} |"
+            f" {row.residual.describe()} | {row.seconds:.0f} | {row.count} |"
         )
     wanted = study.wanted
     valid = [r for r in rows if r.tau.value >= wanted.tau and r.tau.low > wanted.low]
@@ -243,10 +252,13 @@ def _prefixes(truth: Benchmark) -> Iterator[Row]:
     """The long schedule, cut off on the way: each seed against the others' end."""
     final = truth.scores()
     seconds = truth.table.groupby("step")["seconds"].mean()
+    ships = load_recipe(truth.study["study"]["recipe"]).recipe
+    known = ships.criterion in CRITERIA and ships.trained_steps in truth.steps[:-1]
+    shipped = truth.scores(ships.criterion, ships.trained_steps) if known else None  # type: ignore[arg-type]
     for step in truth.steps[:-1]:
         for criterion, (shown, _) in CRITERIA.items():
             scores = truth.scores(criterion, step)  # type: ignore[arg-type]
-            yield _judged(
+            row = _judged(
                 f"first {step} of {truth.steps[-1]} steps",
                 shown,
                 scores,
@@ -254,6 +266,11 @@ def _prefixes(truth: Benchmark) -> Iterator[Row]:
                 truth.macs,
                 float(seconds[step]),
             )
+            if (criterion, step) == (ships.criterion, ships.trained_steps):
+                row = replace(row, name=f"{row.name}, which ships")
+            elif shipped is not None:
+                row = replace(row, gain=cross_tau_difference(scores, shipped, final))
+            yield row
 
 
 def _extrapolated(truth: Benchmark) -> Iterator[Row]:
@@ -329,6 +346,7 @@ def _judged(
         criterion=criterion,
         tau=(cross_tau if of_seeds else predictor_tau)(scores, final),
         residual=(cross_residual_tau if of_seeds else predictor_residual_tau)(scores, final, macs),
+        gain=None,
         seconds=seconds,
         count=len(scores),
     )

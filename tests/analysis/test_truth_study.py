@@ -134,7 +134,8 @@ def test_proxies_are_judged_by_a_table(study, trained, call, capsys, tmp_path, m
     said = capsys.readouterr().out
     rows = {line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")}
     assert {
-        *("first 1 of 4 steps", "first 3 of 4 steps", "curve extrapolated from 3 steps"),
+        *("first 1 of 4 steps, which ships", "first 3 of 4 steps"),
+        "curve extrapolated from 3 steps",
         *("complete schedule of 2 steps", "complete schedule of 2 steps, mean of 2 seeds"),
         *("inherited weights", "inherited, 1 steps of fine-tuning"),
     } <= rows

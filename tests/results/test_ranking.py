@@ -13,6 +13,7 @@ from hrvit_nas.results.frontier import frontier_probability, pareto_front
 from hrvit_nas.results.ranking import (
     cross_residual_tau,
     cross_tau,
+    cross_tau_difference,
     kendall_tau,
     residual_tau,
     seed_tau,
@@ -163,6 +164,25 @@ def test_taus_are_scipys_with_ties(table):
     np.testing.assert_allclose(cross_tau(table, table).value, np.mean(expected), atol=1e-12)
 
 
+def test_a_difference_of_two_taus_is_paired_by_architecture():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=(30, 1)) + 0.3 * rng.normal(size=(30, 2))
+    close, far = (truth + noise * rng.normal(size=(30, 2)) for noise in (0.1, 1.5))
+    found = cross_tau_difference(close, far, truth)
+    assert found.value == pytest.approx(
+        cross_tau(close, truth).value - cross_tau(far, truth).value, abs=1e-12
+    )
+    assert 0 < found.low < found.value < found.high
+    back = cross_tau_difference(far, close, truth)
+    assert (back.value, back.low) == pytest.approx((-found.value, -found.high), abs=0.03)
+    same = cross_tau_difference(far, far, truth)
+    assert (same.value, math.isnan(same.low)) == (0, True)
+    near = cross_tau_difference(far, far + 0.1 * rng.normal(size=(30, 2)), truth)
+    one, other = (cross_tau(scores, truth) for scores in (far, close))
+    assert near.high - near.low < min(one.high - one.low, 1) / 2, "which two intervals do not see"
+    assert other.value > one.value
+
+
 def test_cross_tau_leaves_out_what_two_scores_of_one_run_share():
     rng = np.random.default_rng(0)
     luck = rng.standard_normal((100, 2))  # nothing but noise, shared by both scores of a run
@@ -199,6 +219,10 @@ def test_probabilities_of_the_frontier_are_as_often_right_as_they_say(slope):
         (lambda: kendall_tau([1.0], [2.0]), "at least 2 values"),
         (lambda: residual_tau(np.eye(3), [1.0, 2.0, 0.0]), "costs must be 3 positive numbers"),
         (lambda: cross_tau(np.eye(3), np.eye(4)), "both scores must have one shape"),
+        (
+            lambda: cross_tau_difference(np.eye(3), np.eye(4), np.eye(3)),
+            "both scores must have one shape",
+        ),
         (lambda: score_draws([1.0] * 3, [1] * 3, [1.0] * 3, 1.0), "of at least 4"),
         (lambda: score_draws([1.0] * 4, [1] * 4, [1.0] * 4, 0.0), "noise positive; got noise 0"),
         (lambda: frontier_probability(np.ones((0, 2)), [1, 2]), "with a draw at least"),
