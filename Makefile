@@ -57,16 +57,16 @@ clean: ## remove the environment, builds and caches; runs/ stays
 # leave a find-links folder in pip's configuration to provide the wheel.
 $(READY): pyproject.toml constraints-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrvit_nas needs Python 3.11 or newer, got %d.%d; name one: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
-	@echo "Setting up $(VENV) with $(PYTHON): torch (1 of 2)"
+	@echo "Setting up $(VENV) with $(PYTHON): torch"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) --no-deps $(if $(TORCH_INDEX),--retries 2 --index-url $(TORCH_INDEX)) \
 		"$$(grep '^torch==' constraints-cpu.txt)" || \
 		{ echo "no torch from TORCH_INDEX=$(TORCH_INDEX); name a mirror, or nothing for pip's own index"; exit 1; }
-	@echo "Setting up $(VENV) with $(PYTHON): hrvit_nas and all it needs (2 of 2); takes some minutes"
+	@echo "Setting up $(VENV) with $(PYTHON): hrvit_nas and all it needs; takes a minute or two"
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
 $(DEV_READY): $(READY)
-	@echo "Setting up $(VENV): what tests and checks need"
+	@echo "Setting up $(VENV): what tests and checks need; takes another minute"
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@

@@ -221,7 +221,7 @@ def table(
         for *scores, seconds in item["rows"]
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    machines = {item["provenance"]["machine"]["cpu"] for item in found.values()}
+    machines = {_machine(item["provenance"]["machine"]) for item in found.values()}
     versions = {item["provenance"]["versions"]["torch"] for item in found.values()}
     if target.exists():
         before = load_benchmark(target)
@@ -252,6 +252,12 @@ def table(
     )
     trials = frame.drop_duplicates(["arch_id", "seed"])
     print(f"{target}: {trials['arch_id'].nunique()} architectures, {len(trials)} trials")
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    """The CPU, and by which vector instructions it rounds where that was noted."""
+    instructions = facts.get("vector_instructions")
+    return f"{facts['cpu']}, {instructions}" if instructions else str(facts["cpu"])
 
 
 def _target(dataset: str) -> Path:

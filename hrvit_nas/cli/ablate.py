@@ -122,8 +122,8 @@ class AblateOptions:
     base: Annotated[
         str | None,
         typer.Option(
-            help="What is changed: a preset, a .json file, a run directory (its best frontier"
-            " architecture) or RUN:ID. Default: the plan's."
+            help="What is changed: a preset, a .json file, a run directory (the best"
+            " architecture of its frontier) or RUN:ID. Default: the plan's."
         ),
     ] = None
     only: Annotated[

@@ -19,7 +19,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..results import RunSummary, Stage, Trial, TrialKey, TrialRecord
+from ..objectives import OBJECTIVES
+from ..results import Criterion, RunSummary, Stage, Trial, TrialKey, TrialRecord
 
 if TYPE_CHECKING:
     from ..search.supernet import Step
@@ -124,7 +125,9 @@ class SearchProgress:
         count = self._counts[record.stage]
         first = record.stage == self._first and count <= self._trials
         of = f"/{self._trials}" if first else ""
-        score = f"{record.miou:.2%}" if record.miou is not None else f"failed: {record.error}"
+        score = f"failed: {record.error}"
+        if record.miou is not None:
+            score = f"{record.miou:.2%}{self._ranked_by(record.score(self._criterion))}"
         name = record.label or record.arch_id
         return (
             f"[{elapsed:6.0f} s] {STAGES[record.stage]} {count}{of}: {name} seed {record.seed}"
@@ -136,6 +139,17 @@ class SearchProgress:
                 else f"; frontier {len(summary.frontier)}"
             )
         )
+
+    @property
+    def _criterion(self) -> Criterion:
+        return "miou" if self._summary is None else self._summary.criterion
+
+    def _ranked_by(self, score: float | None) -> str:
+        """A score that trials are ranked by, where that is not mIoU; more was made better in it."""
+        if self._criterion == "miou" or score is None:
+            return ""
+        by = OBJECTIVES[self._criterion]
+        return f", {by.word} {by.gain(score) * by.scale:.4g}{by.level}"
 
     def _render(self) -> Group:
         parts: list[object] = [self._bar]
@@ -153,7 +167,7 @@ class SearchProgress:
             for row in self._summary.frontier[-ROWS:]:
                 table.add_row(
                     f"{row.macs / 1e9:.4f}",
-                    f"{row.interval.mean * 100:.2f}",
+                    f"{row.interval.mean * 100:.2f}{self._ranked_by(row.search_score)}",
                     f"{row.params / 1e6:.3f}",
                     row.arch_id,
                 )

@@ -40,7 +40,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(epilog=EXAMPLES)
 @takes(SearchOptions)
 def search(options: SearchOptions, given: set[str]) -> int:
-    """Searches a space of HRViT architectures for the frontier of mIoU against cost.
+    """Searches a space of HRViT architectures for the frontier of a score against cost.
 
     Trials are trained for a short time each, locally or on a Ray cluster. The run directory
     holds everything; an interrupted run goes on with --resume and trains nothing twice.

@@ -91,7 +91,7 @@ def cross_tau(
 
 def cross_tau_difference(
     scores: ArrayLike,
-    rivals: ArrayLike,
+    baseline: ArrayLike,
     others: ArrayLike,
     confidence: float = 0.95,
     seed: int = 0,
@@ -103,7 +103,7 @@ def cross_tau_difference(
 
     Args:
         scores: (num_architectures, num_seeds), each at least 2.
-        rivals: The same shape; what is subtracted.
+        baseline: The same shape; whose tau is subtracted.
         others: The same shape; what both are held to.
         confidence: Coverage of the interval.
         seed: Of the resampling.
@@ -111,7 +111,7 @@ def cross_tau_difference(
     Raises:
         ValueError: As `cross_tau`.
     """
-    held = np.hstack([_side_by_side(scores, others), _side_by_side(rivals, others)])
+    held = np.hstack([_side_by_side(scores, others), _side_by_side(baseline, others)])
     half = held.shape[1] // 2
 
     def difference(rows: Floats) -> Floats:

@@ -30,8 +30,8 @@ def find_arch(name: str) -> tuple[Arch, bool]:
     """An architecture by preset, file or run.
 
     Args:
-        name: A preset; a `.json` file with an architecture; a run directory, whose
-            frontier architecture with the highest mean mIoU it is; or `RUN:ID`, another one of it.
+        name: A preset; a `.json` file with an architecture; a run directory, for the architecture
+            of its frontier with the highest mean mIoU; or `RUN:ID`, for any of its architectures.
 
     Returns:
         The architecture, and whether it is a preset.

@@ -14,7 +14,6 @@ from .._messages import first_fault
 from ..execution import merged_resources
 from ..results import write_text
 from ..space import SpaceError, load_space
-from ..training.recipe import RENAMED
 from .config import RunConfig, SpaceConfig
 from .config_parts import ConfigError
 from .kinds import KINDS
@@ -112,8 +111,8 @@ def write_config(layout: RunLayout, config: RunConfig) -> None:
 def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """The fields of a configuration, as this version names them."""
     if "ablation" in content:
-        return _with_renamed_fields(_upgraded_ablation(content["ablation"], directory))
-    config = _with_renamed_fields(content["config"])
+        return _upgraded_ablation(content["ablation"], directory)
+    config = content["config"]
     if "kind" not in config:
         config = _with_kind(config)
     if "cost" in config:  # it was one
@@ -147,14 +146,6 @@ def _with_kind(config: Mapping[str, Any]) -> dict[str, Any]:
         name: value for name, value in old.items() if name not in _BEFORE_KINDS or name in fields
     }
     return kept | new
-
-
-def _with_renamed_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Two fields of a supernet's recipe had other names."""
-    supernet = config.get("supernet")
-    if not isinstance(supernet, dict):
-        return dict(config)
-    return {**config, "supernet": {RENAMED.get(key, key): supernet[key] for key in supernet}}
 
 
 def _upgraded_ablation(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:

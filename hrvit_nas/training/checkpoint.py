@@ -1,8 +1,8 @@
 """What a training needs to go on as if it had never stopped, in one file, whatever its kind.
 
-A file holds a dictionary of tensors and plain data, whose tensors are packed:
+A file holds `format` and what `packing.pack` makes of a dictionary of tensors and plain data:
 
-- `format`, `kind` (`plain` or `sandwich`), `run` (what must be equal to go on from it)
+- `kind` (`plain` or `sandwich`), `run` (what must be equal to go on from it)
 - `model`, `optimizer`, `average` (where weights are averaged): state dictionaries
 - `progress`: losses, checks, returns and seconds
 - `guard`: earlier states that a training which collapses returns to (sandwich)
@@ -80,12 +80,12 @@ def read_checkpoint(path: Path, kind: str, run: dict[str, Any] | None = None) ->
         raise CheckpointError(f"checkpoint {path} is not a checkpoint of format {FORMAT!r}")
     try:
         state = unpack(state) if written == FORMAT else EARLIER[written](state)
-    except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        found = state["kind"]
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"checkpoint {path} is damaged; delete it to start afresh") from error
-    if state["kind"] != kind:
+    if found != kind:
         raise CheckpointError(
-            f"checkpoint {path} is of another run: its training is {state['kind']} there,"
-            f" {kind} here"
+            f"checkpoint {path} is of another run: its training is {found} there, {kind} here"
         )
     _check_run(path, state.get("run", {}), run or {})
     return state

@@ -22,33 +22,31 @@ def pack(content: dict[str, Any]) -> dict[str, Any]:
     """Tensors of one type end to end, and where each of them was; `unpack` puts them back.
 
     Args:
-        content: Tensors and plain data in dictionaries and lists, however deep.
+        content: Tensors and plain data in dictionaries and lists, however deep, under texts and
+            whole numbers as keys. A tensor in anything else, such as a tuple, is left where it is.
 
     Returns:
         `packed` (a tensor a data type), `places` (JSON) and `content`, which is all the rest.
     """
     found: list[tuple[tuple[Key, ...], Tensor]] = []
     plain = _without_tensors(content, (), found)
-    parts: dict[torch.dtype, list[Tensor]] = {}
-    ends: list[int] = []
+    sizes: dict[torch.dtype, int] = {}
+    for _, tensor in found:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.numel()
+    packed = {dtype: torch.empty(size, dtype=dtype) for dtype, size in sizes.items()}
+    ends = dict.fromkeys(sizes, 0)
+    which = {dtype: number for number, dtype in enumerate(sizes)}
     places: list[Place] = []
     for keys, tensor in found:
-        if tensor.dtype not in parts:
-            parts[tensor.dtype] = []
-            ends.append(0)
-        which = list(parts).index(tensor.dtype)
         # As it lies in memory, channels last or first, where that is without gaps.
         dense = tensor.detach()
         if not torch.ops.aten.is_non_overlapping_and_dense(dense):
             dense = dense.contiguous()
-        parts[tensor.dtype].append(dense.as_strided((dense.numel(),), (1,)).cpu())
-        places.append((keys, which, ends[which], tuple(dense.shape), dense.stride()))
-        ends[which] += dense.numel()
-    return {
-        "packed": [torch.cat(some) for some in parts.values()],
-        "places": json.dumps(places),
-        "content": plain,
-    }
+        start, dtype = ends[tensor.dtype], tensor.dtype
+        ends[dtype] += dense.numel()
+        packed[dtype][start : ends[dtype]] = dense.as_strided((dense.numel(),), (1,))
+        places.append((keys, which[dtype], start, tuple(dense.shape), dense.stride()))
+    return {"packed": list(packed.values()), "places": json.dumps(places), "content": plain}
 
 
 def unpack(state: dict[str, Any]) -> dict[str, Any]:

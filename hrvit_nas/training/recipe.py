@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -141,6 +141,8 @@ class Recipe(BaseModel):
 class SupernetRecipe(BaseModel):
     """How a supernet is trained, beside the recipe of its subnets.
 
+    Fields are read under the names that versions before had for them, too (`RENAMED`).
+
     Batches, optimiser, learning rates and augmentation are the subnets' recipe; weight averaging
     and tied initialisation have no meaning here.
 
@@ -159,6 +161,13 @@ class SupernetRecipe(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {RENAMED.get(name, name): value for name, value in fields.items()}
 
     steps: int = Field(default=800, ge=1)
     random_subnets: int = Field(default=2, ge=0, le=16)

@@ -1,6 +1,7 @@
 """What a search shows as it goes on: a live view on a terminal, a line a trial elsewhere."""
 
 import random
+import re
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from hrvit_nas.cli.progress import SearchProgress
-from hrvit_nas.results import Trial, TrialRecord, summarise
+from hrvit_nas.results import HistoryPoint, Trial, TrialRecord, summarise
 
 
 def console(**options):
@@ -88,6 +89,18 @@ def test_a_terminal_shows_the_bar_what_runs_and_the_frontier(specs):
     assert "frontier so far" in last
     row = next(line for line in last.splitlines() if done.arch.id in line)
     assert {"0.0123", "50.00"} <= set(row.split())
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_ranked_by_stands_beside_miou(specs, terminal):
+    screen = console(force_terminal=terminal)
+    trial = trial_of(0, specs[0])
+    point = {"step": 1, "miou": 0.5, "cross_entropy": 0.53125, "seconds": 3.0}
+    record = record_of(trial).model_copy(update={"history": (HistoryPoint(**point),)})
+    with SearchProgress(screen, trials=3, done=0) as progress:
+        progress.started(trial)
+        progress.ended(record, summarise([record], criterion="cross_entropy"))
+    assert re.search(r"50\.00%?, cross entropy 0\.5312 nats", text_of(screen))
 
 
 def test_a_terminal_shows_each_stage_as_it_comes(specs):

@@ -65,6 +65,13 @@ def test_a_state_comes_back_from_a_file_as_it_was(state):
     assert same(state, unpack(loaded))
 
 
+def test_a_tensor_in_a_tuple_stays_where_it_is():
+    state = {"a": (torch.ones(2), 1), "b": torch.ones(3)}
+    packed = pack(state)
+    assert [len(tensor) for tensor in packed["packed"]] == [3]
+    assert unpack(packed)["a"] is state["a"]
+
+
 def test_what_is_unpacked_has_memory_of_its_own_and_what_was_packed_is_left_alone():
     state = {"a": torch.zeros(2), "b": [torch.ones(3)]}
     packed = pack(state)
