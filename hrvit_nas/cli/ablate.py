@@ -224,6 +224,7 @@ def _planned(options: AblateOptions) -> tuple[AblationPlan, ArchSpec, bool]:
     from ..search.config_parts import ConfigError
     from ..search.named_arch import find_base
 
+    assert options.plan is not None
     plan = load_ablation(options.plan)
     if options.only is not None:
         plan = plan.only(listed(options.only))
@@ -303,12 +304,13 @@ def _configured(
     from ..training import Recipe
 
     plan, base, is_preset = _planned(options)
+    assert options.plan is not None
     training = training_of(
         replace(
             options,
             profile=options.profile or plan.profile,
             recipe=options.recipe or plan.recipe,
-            data=options.data or plan.data,
+            data=options.data or (Data(plan.data) if plan.data else None),
         ),
         long=True,
     )
@@ -446,4 +448,4 @@ def _warn(warnings: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

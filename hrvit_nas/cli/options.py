@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 RESOURCES = ("executor", "cpus_per_trial", "gpus_per_trial", "workers", "address")
 """Options that say what trials run on, and what each asks of it."""
 
-Data = StrEnum("Data", {name.upper(): name for name in LAYOUTS})
-Executor = StrEnum("Executor", {name.upper(): name for name in EXECUTORS})
+
+class Data(StrEnum):
+    """Data sets."""
+
+    vars().update({name.upper(): name for name in LAYOUTS})
+
+
+class Executor(StrEnum):
+    """What can run trials."""
+
+    vars().update({name.upper(): name for name in EXECUTORS})
+
 
 DataRootOption = Annotated[
     Path | None, typer.Option(help="Folder of the data set (not for scenes).")
@@ -102,12 +112,29 @@ def takes(declared: type[D]) -> Callable[[Callable[[D, set[str]], int]], Callabl
 class TrainingOptions(Protocol):
     """Options that say what is trained on, and how."""
 
-    profile: str | None
-    data: Data | None
-    data_root: Path | None
-    classes: Path | None
-    recipe: str | None
-    steps: int | None
+    @property
+    def profile(self) -> str | None:
+        """What the run is fitted to: a name or a path."""
+
+    @property
+    def data(self) -> Data | None:
+        """The data set."""
+
+    @property
+    def data_root(self) -> Path | None:
+        """Its folder."""
+
+    @property
+    def classes(self) -> Path | None:
+        """File of its class names."""
+
+    @property
+    def recipe(self) -> str | None:
+        """How each trial is trained: a name or a path."""
+
+    @property
+    def steps(self) -> int | None:
+        """Training steps of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ def _is_id(name: str) -> bool:
 
 
 def _serve(directories: list[Path], port: int) -> int:
-    from ..report.page import LivePage, PortError, make_server
+    from ..report.page.live import LOCAL, LivePage, PortError, make_server
 
     page = LivePage(directories, HINTS)
     page.content()  # a run that cannot be read is told at once
@@ -180,8 +180,7 @@ def _serve(directories: list[Path], port: int) -> int:
     except PortError as error:
         raise _usage(f"{error}; name another with --port") from error
     with server:
-        host, number = server.server_address[:2]
-        print(f"http://{host}:{number}/ (Ctrl-C ends it)", flush=True)
+        print(f"http://{LOCAL}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -194,4 +193,4 @@ def _progress(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

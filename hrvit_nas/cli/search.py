@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -89,7 +88,7 @@ def _check_kind(given: set[str], strategy: Strategy) -> None:
     from ..search.config_parts import ConfigError
 
     calibrates = "calibrate_proxy" in given
-    misplaced = {}
+    misplaced: dict[str, str] = {}
     if calibrates:
         why = "has no meaning with --calibrate-proxy, which does not search"
         misplaced |= dict.fromkeys(_OF_SEARCH, why)
@@ -112,6 +111,7 @@ def _fields(kind: str) -> dict[str, str]:
 
 
 def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[SpaceConfig]:
+    from ..search.config import SpaceConfig, SupernetSearchConfig
     from ..search.config_parts import ConfigError
     from ..search.kinds import KINDS
     from ..search.proxy_noise import proxy_noise
@@ -120,6 +120,7 @@ def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[Sp
     for name in sorted(given - _WITH_RESUME - {"resume"}):
         raise ConfigError(f"{option(name)} cannot be changed on --resume; it is {directory}'s own")
     config = config_to_resume(directory, NAME)
+    assert isinstance(config, SpaceConfig)
     changes = given_tracking(options.mlflow)
     for name, field in {**_fields(config.kind), "calibration": "proxy_noise"}.items():
         if (value := getattr(options, name)) is not None:
@@ -127,7 +128,11 @@ def _resumed(directory: Path, options: SearchOptions, given: set[str]) -> Run[Sp
                 what = KINDS[config.kind].words
                 raise ConfigError(f"{directory} holds {what}, and {option(name)} is not for that")
             changes[field] = value
-    if "ranking_seeds" in changes and not changes.get("ranking_check", config.ranking_check):
+    if (
+        isinstance(config, SupernetSearchConfig)
+        and "ranking_seeds" in changes
+        and not changes.get("ranking_check", config.ranking_check)
+    ):
         raise ConfigError("--calibration-seeds needs --ranking-check: no ranking is checked so far")
     if options.calibration is not None:
         changes["proxy_noise"] = proxy_noise(options.calibration, config)
@@ -148,6 +153,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
     from pydantic import ValidationError
 
     from .._messages import first_fault
+    from ..search.config import SpaceConfig
     from ..search.config_parts import ConfigError
     from ..search.proxy_noise import proxy_noise
     from ..search.stored import parse_config
@@ -186,6 +192,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         options_of = {field: option(name) for name, field in fields.items()}
         options_of |= {"architectures": option("calibrate_proxy"), "costs": option("cost")}
         raise ConfigError(first_fault(error, options_of)) from error
+    assert isinstance(config, SpaceConfig)
     if options.calibration is None:
         return config
     noise = proxy_noise(options.calibration, config)
@@ -220,7 +227,7 @@ def _long(options: SearchOptions, plan: TrainingPlan) -> dict[str, Any] | None:
 def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> dict[str, Any]:
     """The fields that searches have, and other runs have not."""
     references = options.references
-    content = {
+    content: dict[str, Any] = {
         "initial": listed(options.initial or ""),
         "trials": profile.trials,
         "sampler": str(options.sampler),
@@ -259,4 +266,4 @@ def _go(run: Run[SpaceConfig]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -39,8 +39,17 @@ Examples:
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
-Sampler = StrEnum("Sampler", {name.upper(): name for name in SAMPLERS})
-Cost = StrEnum("Cost", {name.upper(): name for name in COSTS})
+
+class Sampler(StrEnum):
+    """What can propose architectures."""
+
+    vars().update({name.upper(): name for name in SAMPLERS})
+
+
+class Cost(StrEnum):
+    """What a score can be weighed against."""
+
+    vars().update({name.upper(): name for name in COSTS})
 
 
 class Strategy(StrEnum):
@@ -102,7 +111,10 @@ class SearchOptions:
             " latter do.",
         ),
     ] = None
-    sampler: Annotated[Sampler, typer.Option(help="What proposes architectures.")] = Sampler.NSGA2
+    sampler: Annotated[
+        Sampler,
+        typer.Option(help="What proposes architectures."),
+    ] = Sampler["NSGA2"]
     population: Annotated[
         int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
     ] = None
