@@ -62,6 +62,7 @@ class Fusion(nn.Module):
         super().__init__()
         incoming, outgoing, self.edges = plan
         self.paths = nn.ModuleDict()
+        path: Downsample | Upsample
         for out, into in self.edges:
             if out > into:
                 path = Downsample(incoming[into], outgoing[out], out - into)

@@ -24,7 +24,7 @@ INIT_DEVIATION = 0.02
 class Network(nn.Module):
     """A backbone and a head."""
 
-    def __init__(self, spec: Arch, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, spec: Arch, backbone: Backbone | CSWin | MiT, head: nn.Module) -> None:
         super().__init__()
         self.spec = spec
         self.backbone = backbone
@@ -77,7 +77,7 @@ def build_segmentor(spec: Arch, num_classes: int, *, drop_path_rate: float = 0.0
     return Segmentor(spec, _build_backbone(spec, drop_path_rate), head)
 
 
-def _build_backbone(spec: Arch, drop_path_rate: float) -> nn.Module:
+def _build_backbone(spec: Arch, drop_path_rate: float) -> Backbone | CSWin | MiT:
     if isinstance(spec, PyramidSpec):
         return (MiT if spec.family == "mit" else CSWin)(spec, drop_path_rate)
     return Backbone(spec, drop_path_rate)

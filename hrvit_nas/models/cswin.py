@@ -111,6 +111,7 @@ class CSWin(nn.Module):
         x_bhwc = image_bchw.permute(0, 2, 3, 1).contiguous()
         maps = []
         for stage in self.stages:
+            assert isinstance(stage, CSWinStage)
             x_bhwc = stage(x_bhwc)
             maps.append(stage.norm(x_bhwc))
         return maps

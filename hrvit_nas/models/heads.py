@@ -74,6 +74,7 @@ class SegFormerHead(Head):
         size = tuple(maps[0].shape[1:3])
         total = None
         for x_bhwc, projection, w in zip(maps, self.projections, slices, strict=True):
+            assert isinstance(projection, nn.Linear)
             if x_bhwc.shape[1] * x_bhwc.shape[2] > x_bhwc.shape[3]:
                 joint = torch.matmul(w, projection.weight)
                 joint_bias = (w * projection.bias).sum(1)

@@ -17,6 +17,7 @@ from ..arch import (
     ModuleSpec,
     des_factor,
 )
+from ..arch.spec import Fusion
 from ..space import Space
 from ..space.genes import Target
 from . import skeletons
@@ -85,7 +86,7 @@ class _Largest:
                 )
                 for b in range(len(module.branches))
             )
-            fusion = "dense" if "dense" in self.values("fusion", m) else "sparse"
+            fusion: Fusion = "dense" if "dense" in self.values("fusion", m) else "sparse"
             modules.append(ModuleSpec(branches=branches, fusion=fusion))
         return ArchSpec(
             stem_width=self.of("stem_width"),

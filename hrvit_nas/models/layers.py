@@ -48,6 +48,9 @@ class TokenConv(nn.Conv2d):
 class TokenBatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` on `(B, H, W, C)` tokens."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=NORM_EPS)
 

@@ -40,12 +40,12 @@ class MiT(nn.Module):
             depths=[stage.blocks for stage in stages],
             hidden_sizes=[stage.width for stage in stages],
             num_attention_heads=[stage.num_heads for stage in stages],
-            sr_ratios=[stage.reduction_ratio for stage in stages],
+            sr_ratios=[stage.reduction_ratio for stage in stages if stage.reduction_ratio],
             mlp_ratios=[stage.expansion_ratio for stage in stages],
             patch_sizes=[7, 3, 3, 3],
             strides=[4, 2, 2, 2],
             drop_path_rate=drop_path_rate,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]  # any keyword is taken
         )
         self.encoder = SegformerModel(config)
 

@@ -26,13 +26,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..data import SegmentationData, train_batches
 from .checkpoint import CheckpointError, read_checkpoint, run_identity, write_checkpoint
-from .collapse import CollapseGuard
 from .optimizer import build_optimizer, clip_gradients, set_learning_rate
 from .processes import Processes
 from .progress import CheckT, LossT, Progress, TrainingFailedError
 from .recipe import Recipe
 from .seeds import seed_generators
-from .step import Checker, Step
+from .step import Checker, Guard, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class Training(Generic[LossT, CheckT]):
         checker: Checker[CheckT],
         *,
         average: AveragedModel | None = None,
-        guard: CollapseGuard | None = None,
+        guard: Guard[LossT, CheckT] | None = None,
     ) -> None:
         processes.check_share(job.recipe.batch_size)
         self._step, self._job, self._processes = step, job, processes

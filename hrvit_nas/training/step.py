@@ -76,3 +76,32 @@ class Checker(Protocol[CheckT]):  # type: ignore[misc]
 
     def check(self, step: int, seconds: Callable[[], float]) -> CheckT:
         """Scores after so many steps; `seconds` is asked once they are known."""
+
+
+class Guard(Protocol[LossT, CheckT]):
+    """Sees a training collapse and takes it back; its states are what a checkpoint holds."""
+
+    def rate(self, returns: int) -> float:
+        """Factor of the learning rate after so many returns."""
+
+    def has_collapsed(self, progress: Progress[LossT, CheckT]) -> bool:
+        """Whether the last step's losses, or scores had after it, say so."""
+
+    def start(self, state: dict[str, Any]) -> None:
+        """Returns to this state until there is a later one."""
+
+    def keep(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Keeps the state after some step, where it is time to."""
+
+    def take_back(self, progress: Progress[LossT, CheckT]) -> dict[str, Any]:
+        """The state to go on from after a collapse at the last step; it is the caller's own.
+
+        Raises:
+            TrainingFailedError: Training has collapsed too often.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states that it holds."""
+
+    def load_state_dict(self, states: dict[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
