@@ -27,7 +27,7 @@ from .spec import (
 )
 
 Arch = ArchSpec | PyramidSpec
-A = TypeVar("A", ArchSpec, PyramidSpec)
+A = TypeVar("A", ArchSpec, PyramidSpec, ArchSpec | PyramidSpec)
 
 CLOSE = 0.01
 """Share of a target cost within which it counts as met."""

@@ -2,10 +2,10 @@
 
 import os
 
+from .._names import ExecutorName
 from .base import (
     ExecutionError,
     Executor,
-    ExecutorName,
     MakeWorker,
     Resources,
     Shared,

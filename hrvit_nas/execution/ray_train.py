@@ -119,10 +119,11 @@ def _trainer(
         scaling_config=train.ScalingConfig(
             num_workers=size, use_gpu=bool(gpus), resources_per_worker=process
         ),
+        # To mypy these are the classes of Ray Train's first version.
         run_config=train.RunConfig(
             storage_path=storage,
-            callbacks=[_NoRetry()],
-            failure_config=train.FailureConfig(
+            callbacks=[_NoRetry()],  # type: ignore[list-item]
+            failure_config=train.FailureConfig(  # type: ignore[call-arg]
                 max_failures=RESTARTS, controller_failure_limit=RESTARTS
             ),
         ),
@@ -133,7 +134,7 @@ def _gpus(resources: Resources) -> int:
     return -int(-resources.gpus_per_trial // 1)
 
 
-class _NoRetry(train.UserCallback):  # type: ignore[misc]
+class _NoRetry(train.UserCallback):
     """Ends the run at an error of our own; what is raised in the controller is not retried."""
 
     def after_exception(
@@ -146,7 +147,7 @@ class _NoRetry(train.UserCallback):  # type: ignore[misc]
                 raise error
 
 
-class _LoopbackBackend(TorchConfig().backend_cls):  # type: ignore[misc]
+class _LoopbackBackend(TorchConfig().backend_cls):  # type: ignore[misc]  # known when it runs
     def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
         address = worker_group.execute_single(0, _listen)
         size = len(worker_group)
@@ -162,7 +163,7 @@ class _LoopbackBackend(TorchConfig().backend_cls):  # type: ignore[misc]
 
 
 @dataclass
-class _LoopbackConfig(TorchConfig):  # type: ignore[misc]
+class _LoopbackConfig(TorchConfig):
     @property
     def backend_cls(self) -> type:
         return _LoopbackBackend
@@ -185,7 +186,7 @@ def _join(address: tuple[str, int], rank: int, size: int, config: TorchConfig) -
     if host.startswith("127."):
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
     timeout = timedelta(seconds=config.timeout_s)
-    store = distributed.TCPStore(
+    store = distributed.TCPStore(  # type: ignore[attr-defined]  # torch exports it, unlisted
         host, port, size, rank == 0, timeout, master_listen_fd=_listening[0] if rank == 0 else None
     )
     distributed.init_process_group(

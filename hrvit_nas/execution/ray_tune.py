@@ -24,7 +24,10 @@ MAX_FAILURES = 2
 class TrialActor(tune.Trainable):
     """A reused actor: a worker in a process of its own, which runs a trial a step."""
 
-    def setup(self, config: dict[str, Any], make_worker: MakeWorker, shared: Shared) -> None:
+    # Tune hands on what `with_parameters` was given, which its own signature leaves out.
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], make_worker: MakeWorker, shared: Shared
+    ) -> None:
         """Makes the worker: once an actor."""
         self._config = config
         self._worker: Worker | None = None
@@ -76,7 +79,8 @@ class TrialSearcher(Searcher):
         self._running: dict[str, Trial] = {}
         self.error: Exception | None = None
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # Tune's own signature leaves out FINISHED, which is a string.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The configuration of the next trial."""
         if self.error:
             return Searcher.FINISHED
@@ -103,12 +107,10 @@ class TrialSearcher(Searcher):
         if result and result.get("fault"):
             self.error = ExecutionError(result["fault"])
             return
-        died = error or not result or "result" not in result
-        told = (
-            TrialResult.failed(f"its worker died {MAX_FAILURES + 1} times")
-            if died
-            else TrialResult.model_validate_json(result["result"])
-        )
+        if error or not result or "result" not in result:
+            told = TrialResult.failed(f"its worker died {MAX_FAILURES + 1} times")
+        else:
+            told = TrialResult.model_validate_json(result["result"])
         try:
             self._on_end(trial, told)
         except Exception as problem:  # Tune would log it and wait for ever

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hrvit_nas.results import (
     SCHEMA,
@@ -22,6 +23,10 @@ from .grid import Grid, GridColumn
 from .section import Finding, Records
 from .units import UNITS
 
+if TYPE_CHECKING:
+    from hrvit_nas.search.ablation_config import Fact
+
+_SCORES: tuple[Fact, ...] = ("imagenet_top1", "cityscapes_miou", "ade20k_miou")
 Five = tuple[float, float, float, float, float]
 """A mean, the ends of its interval, and those of its adjusted interval."""
 
@@ -134,11 +139,7 @@ def ablation_records(
 
 def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -> Grid:
     """An ablation as text: costs, score, differences with their verdicts, published figures."""
-    shown = [
-        name
-        for name in ("imagenet_top1", "cityscapes_miou", "ade20k_miou")
-        if any(name in text.published for text in texts)
-    ]
+    shown = [name for name in _SCORES if any(name in text.published for text in texts)]
     arms = list(_arms(ablation, texts))
     return Grid(
         title=title,
@@ -148,7 +149,7 @@ def ablation_grid(ablation: Ablation, texts: Sequence[ArmText], *, title: str) -
     )
 
 
-def _columns(ablation: Ablation, shown: Sequence[str]) -> list[GridColumn]:
+def _columns(ablation: Ablation, shown: Sequence[Fact]) -> list[GridColumn]:
     name, unit, _ = UNITS[ablation.criterion]
     share = f"{ablation.confidence:.0%}"
     adjusted = f"[{share} for all {ablation.num_comparisons} comparisons together]"
@@ -169,7 +170,7 @@ def _columns(ablation: Ablation, shown: Sequence[str]) -> list[GridColumn]:
 
 def _cells(
     ablation: Ablation,
-    shown: Sequence[str],
+    shown: Sequence[Fact],
     text: ArmText,
     arm: ArmScores,
     row: AblationRow | None,
@@ -293,8 +294,9 @@ def _arms(
 
 
 def _change(arm: ArmScores, base: ArmScores, name: str) -> float:
-    before = getattr(base, name)
-    return round(100 * (getattr(arm, name) - before) / before, 3)
+    before: float = getattr(base, name)
+    after: float = getattr(arm, name)
+    return round(100 * (after - before) / before, 3)
 
 
 def _latency_change(arm: ArmScores, base: ArmScores) -> Interval | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hrvit_nas.arch import PyramidSpec
 from hrvit_nas.cost import Cost
@@ -12,7 +12,10 @@ from hrvit_nas.results import Column
 from .grid import Grid, GridColumn
 from .section import Records
 
-PUBLISHED = {
+if TYPE_CHECKING:
+    from hrvit_nas.search.ablation_config import Fact
+
+PUBLISHED: dict[Fact, str] = {
     "params": "published parameters",
     "macs": "published FLOPs",
     "imagenet_top1": "published ImageNet top-1 or its change",
@@ -71,7 +74,7 @@ class ArmText(Protocol):
         """What it means."""
 
     @property
-    def published(self) -> Mapping[str, str]:
+    def published(self) -> Mapping[Fact, str]:
         """Published figures, as text, by the names of `PUBLISHED`."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hrvit_nas.results import Ablation
 
@@ -11,6 +12,9 @@ from .ablation import Five, effect_values, score_scale
 from .ablation_costs import PUBLISHED, ArmText
 from .figures import ReportError
 from .units import UNITS
+
+if TYPE_CHECKING:
+    from hrvit_nas.search.ablation_config import Fact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class ForestData:
 
 
 def forest_data(
-    ablation: Ablation, texts: Sequence[ArmText], *, caption: str, fact: str = "cityscapes_miou"
+    ablation: Ablation, texts: Sequence[ArmText], *, caption: str, fact: Fact = "cityscapes_miou"
 ) -> ForestData:
     """Turns an ablation into what the forest plot shows.
 

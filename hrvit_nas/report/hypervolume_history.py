@@ -189,12 +189,16 @@ def comparable(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
 
 def _tracks(runs: Sequence[ReportedRun]) -> list[_Track]:
     """A track a search; those that share sampler and seed are told apart by their names."""
-    found = [(run, *track) for run in runs if (track := _points(run)) is not None]
-    twins = Counter((run.config.sampler, run.config.seed) for run, _, _ in found)
-    names = Counter(run.name for run, _, _ in found)
+    found = [
+        (run, run.config, *track)
+        for run in runs
+        if isinstance(run.config, SearchConfig) and (track := _points(run)) is not None
+    ]
+    twins = Counter((config.sampler, config.seed) for _, config, _, _ in found)
+    names = Counter(run.name for run, _, _, _ in found)
     tracks = []
-    for run, points, seconds in found:
-        sampler, seed = run.config.sampler, run.config.seed
+    for run, config, points, seconds in found:
+        sampler, seed = config.sampler, config.seed
         name = run.name if names[run.name] == 1 else str(run.directory)
         label = sampler if twins[sampler, seed] == 1 else f"{sampler}, {name}"
         tracks.append(
@@ -204,8 +208,6 @@ def _tracks(runs: Sequence[ReportedRun]) -> list[_Track]:
 
 
 def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    if not isinstance(run.config, SearchConfig):
-        return None
     points, spent, seconds = [], [], 0.0
     for record in run.records:
         if record.stage == Stage("search", "trained"):

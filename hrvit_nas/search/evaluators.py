@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..arch import parse_arch
+from ..arch import ArchSpec, parse_arch
 from ..data import SegmentationData
 from ..evaluation import compare_latencies, measure_latency
 from ..models import Segmentor, build_segmentor, tie_initialisation
@@ -63,6 +63,7 @@ def score_with_supernet(
         context: Whether a latency is wanted.
     """
     started = time.perf_counter()
+    assert isinstance(trial.arch, ArchSpec)
     scores = scorer.score(trial.arch)
     latency = None
     if context.with_latency:
@@ -138,7 +139,7 @@ def _history(check: Check) -> HistoryPoint:
     return HistoryPoint(
         step=check.step,
         miou=scores.miou,
-        averaged_miou=averaged and averaged.miou,
+        averaged_miou=None if averaged is None else averaged.miou,
         fw_iou=scores.frequency_weighted_iou,
         boundary_miou=_finite(scores.boundary_miou),
         cross_entropy=_finite(scores.cross_entropy),

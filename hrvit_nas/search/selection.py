@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..arch import ArchSpec
+from ..arch import Arch
 from ..results import (
     ArchSummary,
     CostName,
@@ -23,7 +23,7 @@ MARGIN = 0.1
 
 def best_inherited(
     records: Iterable[TrialRecord], costs: Sequence[CostName], count: int, criterion: Criterion
-) -> list[ArchSpec]:
+) -> list[Arch]:
     """Architectures of the frontier of inherited scores that dominate most between them.
 
     They are taken one after the other, each for the hypervolume that it adds. The corner lies a
@@ -40,7 +40,7 @@ def best_inherited(
         The architectures by rising first cost.
     """
     points: dict[str, Values] = {}
-    specs: dict[str, ArchSpec] = {}
+    specs: dict[str, Arch] = {}
     for record in records:
         if record.stage == Stage("search", "inherited"):
             values = objective_values(record, costs, criterion)

@@ -263,7 +263,7 @@ def _label_references(figure: Figure, axes: Axes, panel: ParetoPanel) -> None:
     ]
     figure.draw_without_rendering()  # settles the layout, without which there are no positions
     pixels = figure.dpi / 72
-    sizes = [text.get_window_extent().size / pixels for text in texts]
+    sizes = [np.divide(text.get_window_extent().size, pixels) for text in texts]
     anchors = where.transform([(p.cost, p.score) for p in named]) / pixels
     marked = [(p.cost, p.score) for p in (*panel.frontier, *panel.confirmed_dominated)]
     marks = axes.transData.transform(np.reshape(marked, (-1, 2))) / pixels

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hrvit_nas.search.config import SpaceConfig
+
 from ..hypervolume_history import comparable, hypervolume_history
 from ..run import ReportedRun
 from ..section import Figure, Section
@@ -17,6 +19,7 @@ def hypervolume_histories(runs: Sequence[ReportedRun]) -> list[Section]:
         if data is None:
             continue
         config = group[0].config
+        assert isinstance(config, SpaceConfig)
         sections.append(
             Section(
                 name=str(number),
