@@ -112,7 +112,7 @@ def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """The fields of a configuration, as this version names them."""
     if "ablation" in content:
         return _upgraded_ablation(content["ablation"], directory)
-    config = content["config"]
+    config: dict[str, Any] = dict(content["config"])
     if "kind" not in config:
         config = _with_kind(config)
     if "cost" in config:  # it was one
