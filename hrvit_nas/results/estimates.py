@@ -63,16 +63,16 @@ def checked_scores(scores: ArrayLike) -> Floats:
 
 
 def bootstrap(
-    point: float,
     rows: Floats,
     statistic: Callable[[Floats], Floats],
     confidence: float,
     seed: int,
     method: Literal["BCa", "percentile"] = "BCa",
 ) -> Estimate:
-    """Bias-corrected and accelerated bootstrap over the rows (DiCiccio and Efron, 1996).
+    """A statistic of rows, with a bias-corrected and accelerated bootstrap over them.
 
-    Or, for a statistic whose bias it cannot tell, plain percentiles.
+    The interval is that of DiCiccio and Efron (1996), or, for a statistic whose bias it cannot
+    tell, plain percentiles.
 
     Where rows are too few or too alike for it, percentiles of the resamples that define the
     statistic. Where none does, or all agree, as those of a few rows in perfect order do, the
@@ -104,4 +104,4 @@ def bootstrap(
             low, high = map(float, np.quantile(defined, ends))
     if low == high:
         low, high = math.nan, math.nan
-    return Estimate(value=point, low=low, high=high, confidence=confidence)
+    return Estimate(value=float(statistic(rows)), low=low, high=high, confidence=confidence)

@@ -27,7 +27,7 @@ def predictor_tau(
         ValueError: There are too few scores, one is not finite, or the architectures differ.
     """
     joined = _joined(scores, predictor)
-    return bootstrap(float(_first_taus(joined)), joined, _first_taus, confidence, seed)
+    return bootstrap(joined, _first_taus, confidence, seed)
 
 
 def predictor_rho(
@@ -41,7 +41,7 @@ def predictor_rho(
         rhos: Floats = _rhos(columns[..., :1, :], columns[..., 1:, :]).mean(-1)
         return rhos
 
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    return bootstrap(joined, statistic, confidence, seed)
 
 
 def predictor_residual_tau(
@@ -104,7 +104,7 @@ def predictor_tau_gain(
             return _first_taus(first) - pair_taus(table)
         return _first_taus(first) - _first_taus(np.delete(sample, num, axis=-1))
 
-    return bootstrap(float(statistic(joined)), joined, statistic, confidence, seed)
+    return bootstrap(joined, statistic, confidence, seed)
 
 
 def predictor_regret(
@@ -144,7 +144,7 @@ def predictor_regret(
         regret: Floats = mean.max(-1) - chosen.max(-1)
         return np.where(np.ptp(first, axis=-1) > 0, regret, np.nan)
 
-    return bootstrap(float(statistic(rows)), rows, statistic, confidence, seed, method="percentile")
+    return bootstrap(rows, statistic, confidence, seed, method="percentile")
 
 
 def _joined(scores: ArrayLike, *predictors: ArrayLike) -> Floats:

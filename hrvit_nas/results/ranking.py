@@ -22,12 +22,7 @@ def kendall_tau(first: ArrayLike, second: ArrayLike) -> float:
     Raises:
         ValueError: The two differ in length, or hold fewer than 2 values.
     """
-    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
-        raise ValueError(
-            f"a rank correlation needs two equally long rows of at least 2 values, got shapes"
-            f" {x.shape} and {y.shape}"
-        )
+    x, y = _two_rows(first, second)
     return float(scipy.stats.kendalltau(x, y).statistic)
 
 
@@ -45,9 +40,8 @@ def tau_interval(
     Raises:
         ValueError: As `kendall_tau`.
     """
-    point = kendall_tau(first, second)
-    table = np.stack([np.asarray(first, np.float64), np.asarray(second, np.float64)], axis=1)
-    return bootstrap(point, table, lambda t: taus(t[..., 0], t[..., 1]), confidence, seed)
+    table = np.stack(_two_rows(first, second), axis=1)
+    return bootstrap(table, lambda t: taus(t[..., 0], t[..., 1]), confidence, seed)
 
 
 def seed_tau(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Estimate:
@@ -65,7 +59,7 @@ def seed_tau(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Esti
         ValueError: There are too few scores, or one is not finite.
     """
     table = checked_scores(scores)
-    return bootstrap(float(pair_taus(table)), table, pair_taus, confidence, seed)
+    return bootstrap(table, pair_taus, confidence, seed)
 
 
 def cross_tau(
@@ -86,7 +80,7 @@ def cross_tau(
         ValueError: There are too few scores, one is not finite, or the shapes differ.
     """
     table = _side_by_side(scores, others)
-    return bootstrap(float(_cross_taus(table)), table, _cross_taus, confidence, seed)
+    return bootstrap(table, _cross_taus, confidence, seed)
 
 
 def cross_tau_difference(
@@ -118,7 +112,7 @@ def cross_tau_difference(
         found: Floats = _cross_taus(rows[..., :half]) - _cross_taus(rows[..., half:])
         return found
 
-    return bootstrap(float(difference(held)), held, difference, confidence, seed)
+    return bootstrap(held, difference, confidence, seed)
 
 
 def cross_residual_tau(
@@ -193,7 +187,18 @@ def bootstrap_residuals(
     def of_residuals(sample: Floats) -> Floats:
         return statistic(_residuals(sample[..., num:], sample[..., :num]))
 
-    return bootstrap(float(of_residuals(joined)), joined, of_residuals, confidence, seed)
+    return bootstrap(joined, of_residuals, confidence, seed)
+
+
+def _two_rows(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
+    """Two equally long rows to rank by."""
+    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
+        raise ValueError(
+            f"a rank correlation needs two equally long rows of at least 2 values, got shapes"
+            f" {x.shape} and {y.shape}"
+        )
+    return x, y
 
 
 def _side_by_side(scores: ArrayLike, others: ArrayLike) -> Floats:
