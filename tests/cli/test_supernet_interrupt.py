@@ -28,7 +28,7 @@ from hrvit_nas.training.packing import unpack
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PATIENCE_S = 240
-STEPS, SAVED_EVERY = 40, 8  # workers go on for some two seconds when their driver is gone
+STEPS, SAVED_EVERY = 30, 6  # workers go on for some two seconds when their driver is gone
 SUPERNET = {
     "steps": STEPS,
     "random_subnets": 0,

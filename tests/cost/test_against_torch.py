@@ -16,7 +16,7 @@ from hrvit_nas.models import build_classifier, build_segmentor
 from hrvit_nas.space import list_spaces, load_space
 
 COUNTED = ("conv", "linear", "matmul", "attention", "addmm", "mm", "bmm", "einsum")
-ARCHS = 40
+ARCHS = 16
 CLASSES = 19
 
 
@@ -187,7 +187,7 @@ def test_presets_hold_what_is_estimated(name, task):
 @pytest.mark.parametrize("name", list_spaces())
 def test_architectures_hold_what_is_estimated(name, task, rng):
     space = load_space(name)
-    for _ in range(5):
+    for _ in range(3):
         check_peak(space.sample(rng), (257, 330), task)
 
 

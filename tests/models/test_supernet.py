@@ -103,10 +103,10 @@ def rebuilt(model, **options):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_first_values")  # extracting replaces them all
-def test_a_hundred_subnets_are_exact(net, space):
+def test_forty_subnets_are_exact(net, space):
     rng = Random(0)
-    specs = [space.sample(rng) for _ in range(100)]
-    assert len(set(specs)) == 100
+    specs = [space.sample(rng) for _ in range(40)]
+    assert len(set(specs)) == 40
     inexact = []
     for number, spec in enumerate(specs):
         if number % 6 == 0:
@@ -121,9 +121,9 @@ def test_a_hundred_subnets_are_exact(net, space):
         if rounding > 1e-6:  # which a deep network may amplify, but not in double precision
             assert rounding < 1e-4
             inexact.append(spec)
-    assert len(inexact) < 5
+    assert len(inexact) < 3
     net.double()
-    for spec in [*inexact, *specs[::25]]:
+    for spec in [*inexact, *specs[::10]]:
         net.recalibrate_bn(spec, [images(32, 48, batch=2).double()])
         ours = output(net, spec, IMAGE.double())
         with torch.no_grad():
@@ -136,7 +136,7 @@ def test_subnets_of_the_whole_space_are_exact_published_ones_among_them():
     net = varied(build_supernet(space, CLASSES)).eval()
     presets = [get_arch(f"hrvit_b{size}") for size in (1, 2, 3)]
     rng = Random(3)
-    for spec in (*presets, *(space.sample(rng) for _ in range(5))):
+    for spec in (*presets, *(space.sample(rng) for _ in range(2))):
         net.recalibrate_bn(spec, [images(64, 96, batch=2)])
         ours = output(net, spec)
         alone = extract(net, spec)
