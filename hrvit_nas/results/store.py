@@ -296,6 +296,7 @@ def _to_table(records: Iterable[TrialRecord]) -> Any:
         bool: pa.bool_(),
         int: pa.int64(),
         float: pa.float64(),
+        int | None: pa.int64(),
         float | None: pa.float64(),
         AwareDatetime: pa.timestamp("us", tz="UTC"),
         tuple[HistoryPoint, ...]: history,

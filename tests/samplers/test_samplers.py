@@ -14,15 +14,14 @@ from sqlalchemy.engine import Engine
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.samplers import (
-    SAMPLERS,
     SamplerError,
     SpaceExhaustedError,
     default_population,
 )
-from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE, OptunaSampler
+from hrvit_nas.samplers.optuna_sampler import OPTUNA_SAMPLERS, ORDERED_ATTRIBUTE, OptunaSampler
 from hrvit_nas.space import load_space
 
-NAMES = tuple(SAMPLERS)
+NAMES = tuple(OPTUNA_SAMPLERS)
 # Some 50 of the 384 architectures of the tiny space cost no more.
 TIGHT = {"metric": "macs", "max": 2.5e6, "image_size": [32, 48], "num_classes": 10}
 
