@@ -4,3 +4,6 @@ from typing import Literal, get_args
 
 ExecutorName = Literal["ray_tune", "inline"]
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
+
+SelectorName = Literal["nsga2", "epsnet"]
+SELECTORS: tuple[SelectorName, ...] = get_args(SelectorName)

@@ -16,7 +16,13 @@ from ..report.section import Section, sentences
 from ..report.sections import search
 from ..report.units import UNITS
 from ..results import ArchSummary, write_text
-from ..search.config import AnySearch, CalibrationConfig, SpaceConfig, SupernetSearchConfig
+from ..search.config import (
+    AnySearch,
+    CalibrationConfig,
+    SearchConfig,
+    SpaceConfig,
+    SupernetSearchConfig,
+)
 from ..search.opened import Run
 from .hints import HINTS
 from .running import say
@@ -57,9 +63,15 @@ def _plan(config: SpaceConfig) -> str:
             f" {config.retrain} trained alone for"
             f" {steps}{check}, seed {config.seed}, {_confirming(config)}"
         )
-    assert isinstance(config, AnySearch)
+    assert isinstance(config, SearchConfig)
+    halving = ""
+    if config.scheduler is not None:
+        halving = (
+            f" on rungs of {', '.join(map(str, config.rungs))} steps, one in"
+            f" {config.scheduler.reduction_factor} going on by {config.scheduler.mo_selector}"
+        )
     return (
-        f"{config.trials} trials of {steps}, sampler {config.sampler}, seed {config.seed},"
+        f"{config.trials} trials of {steps}{halving}, sampler {config.sampler}, seed {config.seed},"
         f" {_confirming(config)}"
     )
 

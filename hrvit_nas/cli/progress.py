@@ -31,6 +31,7 @@ SUPERNET_LINES = 20
 STAGES: dict[Stage, str] = {
     Stage("search", "inherited"): "scoring",
     Stage("search", "trained"): "searching",
+    Stage("rung", "trained"): "searching, lower rungs",
     Stage("reference", "trained"): "references",
     Stage("confirmation", "trained"): "confirming",
     Stage("calibration", "trained"): "calibrating",

@@ -22,7 +22,7 @@ from .options import (
     with_steps,
 )
 from .running import config_to_resume, go
-from .search_options import EXAMPLES, SearchOptions, Strategy
+from .search_options import EXAMPLES, Scheduler, SearchOptions, Strategy
 
 if TYPE_CHECKING:
     from ..search.config import SpaceConfig
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..search.profiles import Profile, TrainingPlan
 
 NAME = "hrvit-search"
+REDUCTION_FACTOR = 3
 CALIBRATION_EVALUATIONS = 4
 """Fidelities that a calibration looks at, at least."""
 
@@ -45,7 +46,7 @@ def search(options: SearchOptions, given: set[str]) -> int:
     holds everything; an interrupted run goes on with --resume and trains nothing twice.
     """
     if options.resume is None:
-        _check_kind(given, options.strategy)
+        _check_kind(given, options.strategy, options.scheduler)
         run = _created(options)
     else:
         run = _resumed(options.resume, options, given)
@@ -68,12 +69,23 @@ _FIELDS = {
 }
 """Fields of configurations by the options that set them, which may also be given on resume."""
 _OF_SUPERNET = {"supernet", "supernet_steps", "retrain", "ranking_check"}
+_OF_HALVING = {"grace_period", "reduction_factor", "max_t", "mo_selector"}
 _OF_SEARCH = {
-    *("strategy", "trials", "sampler", "population", "references", "initial", "confirm"),
+    *(
+        "strategy",
+        "scheduler",
+        "trials",
+        "sampler",
+        "population",
+        "references",
+        "initial",
+        "confirm",
+    ),
     "finalists",
     "storage",
     "calibration",
     *_OF_SUPERNET,
+    *_OF_HALVING,
 }
 _LIMITS = {
     "max_macs": "macs",
@@ -83,7 +95,7 @@ _LIMITS = {
 _WITH_RESUME = {*_FIELDS, *RESOURCES, "calibration", "mlflow"}
 
 
-def _check_kind(given: set[str], strategy: Strategy) -> None:
+def _check_kind(given: set[str], strategy: Strategy, scheduler: Scheduler) -> None:
     """Refuses an option that would be ignored."""
     from ..search.config_parts import ConfigError
 
@@ -98,6 +110,10 @@ def _check_kind(given: set[str], strategy: Strategy) -> None:
             misplaced["calibration_seeds"] = "needs --calibrate-proxy or --ranking-check"
         if strategy is not Strategy.SUPERNET:
             misplaced |= dict.fromkeys(_OF_SUPERNET, "needs --strategy supernet")
+        else:
+            misplaced["scheduler"] = "pauses trainings, and a supernet's scores need none"
+        if scheduler is not Scheduler.MO_ASHA:
+            misplaced |= dict.fromkeys(_OF_HALVING, "needs --scheduler mo_asha")
     if "supernet" in given:
         misplaced["supernet_steps"] = "has no meaning with --supernet, which is trained already"
     for name in sorted(given & misplaced.keys()):
@@ -160,6 +176,8 @@ def _configured(options: SearchOptions) -> SpaceConfig:
 
     training = training_of(options)
     profile, plan, recipe = training.profile, training.plan, training.recipe
+    if options.max_t is not None:
+        recipe |= _stopping_after(recipe, options.max_t)
     if options.calibrate_proxy is not None:
         recipe["evaluations"] = min(
             max(recipe["evaluations"], CALIBRATION_EVALUATIONS),
@@ -172,7 +190,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         "narrowing": narrowing,
         "data": training.data,
         "recipe": recipe,
-        "long": _long(options, plan),
+        "long": _long(options, plan, recipe),
         **({"costs": list(map(str, options.cost))} if options.cost else {}),
         "seed": options.seed,
         **given_tracking(options.mlflow),
@@ -183,7 +201,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         content["architectures"] = options.calibrate_proxy
     else:
         kind = "supernet_search" if options.strategy == "supernet" else "search"
-        content |= _of_search(options, profile, plan)
+        content |= _of_search(options, profile, plan) | _scheduler(options, recipe)
     fields = _fields(kind)
     goals = {fields[name]: value for name, value in given_of(options, fields).items()}
     try:
@@ -214,14 +232,41 @@ def _limits(options: SearchOptions, plan: TrainingPlan) -> list[dict[str, Any]]:
     ]
 
 
-def _long(options: SearchOptions, plan: TrainingPlan) -> dict[str, Any] | None:
+def _stopping_after(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
+    """What makes a recipe stop there on the way through its schedule."""
+    from ..search.config_parts import ConfigError
+
+    if steps > recipe["steps"]:
+        raise ConfigError(
+            f"--max-t must be at most the {recipe['steps']} steps of the recipe's schedule, got"
+            f" {steps}; --steps sets another length"
+        )
+    return {"stop_after": None if steps == recipe["steps"] else steps}
+
+
+def _scheduler(options: SearchOptions, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The field of what pauses trainings, where anything does."""
+    if options.scheduler is not Scheduler.MO_ASHA:
+        return {}
+    given = given_of(options, ("grace_period", "reduction_factor", "mo_selector"))
+    factor = given.get("reduction_factor", REDUCTION_FACTOR)
+    highest = recipe["stop_after"] or recipe["steps"]
+    return {"scheduler": {"grace_period": max(1, highest // factor), **given}}
+
+
+def _long(
+    options: SearchOptions, plan: TrainingPlan, recipe: dict[str, Any]
+) -> dict[str, Any] | None:
     """How what a search has found is trained in the end; None = as its trials were."""
     given = options.long_steps
     wanted = given if given is not None else plan.long and options.steps is None
     if not wanted or (options.calibrate_proxy and not given):
         return None
     long = plan.long_recipe.model_dump()
-    return with_steps(long, given) if given else long
+    if given:
+        return with_steps(long, given)
+    searched = recipe["stop_after"] or recipe["steps"]
+    return long if searched < (long["stop_after"] or long["steps"]) else None
 
 
 def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from .._names import SELECTORS
 from ..objectives import COSTS
 from ..samplers.base import SAMPLERS
 from .options import (
@@ -34,6 +35,7 @@ Examples:
   hrvit-search --space heterogeneous_branches --calibrate-proxy 12 --long-steps 600
   hrvit-search --space heterogeneous_branches --strategy supernet --ranking-check 6
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
+  hrvit-search --space heterogeneous_branches --scheduler mo_asha --max-t 600 --trials 18
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
   hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
@@ -50,6 +52,19 @@ class Cost(StrEnum):
     """What a score can be weighed against."""
 
     vars().update({name.upper(): name for name in COSTS})
+
+
+class Scheduler(StrEnum):
+    """What pauses trainings, and goes on with the best."""
+
+    FIFO = "fifo"
+    MO_ASHA = "mo_asha"
+
+
+class Selector(StrEnum):
+    """What orders architectures of which none dominates another."""
+
+    vars().update({name.upper(): name for name in SELECTORS})
 
 
 class Strategy(StrEnum):
@@ -117,6 +132,37 @@ class SearchOptions:
     ] = Sampler["NSGA2"]
     population: Annotated[
         int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
+    ] = None
+    scheduler: Annotated[
+        Scheduler,
+        typer.Option(
+            help="fifo: train each architecture through. mo_asha: asynchronous successive halving"
+            " with several objectives; of the architectures paused on a rung the best go on."
+        ),
+    ] = Scheduler.FIFO
+    grace_period: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps of the lowest rung of mo_asha. Default: the highest's, by the reduction"
+            " factor.",
+        ),
+    ] = None
+    reduction_factor: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Of the architectures on a rung, one in so many goes on. Default: 3."
+        ),
+    ] = None
+    max_t: Annotated[
+        int | None,
+        typer.Option(min=2, help="Steps of the highest rung of mo_asha. Default: the recipe's."),
+    ] = None
+    mo_selector: Annotated[
+        Selector | None,
+        typer.Option(
+            help="What orders architectures of which none dominates another. Default: epsnet."
+        ),
     ] = None
     cost: Annotated[
         list[Cost] | None,

@@ -17,6 +17,7 @@ from hrvit_nas.results import (
     hypervolume_curve,
     mean_interval,
     paired_difference,
+    seconds_spent,
 )
 from hrvit_nas.search.config import AnySearch, SearchConfig
 from hrvit_nas.search.proxy_noise import searched_under
@@ -27,6 +28,7 @@ from .section import Finding
 MOST_POINTS = 200
 """Points that a curve is drawn with."""
 BASELINE = "random"
+SEARCHED = Stage("search", "trained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,9 +211,10 @@ def _tracks(runs: Sequence[ReportedRun]) -> list[_Track]:
 
 def _points(run: ReportedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     points, spent, seconds = [], [], 0.0
-    for record in run.records:
-        if record.stage == Stage("search", "trained"):
-            seconds += record.seconds
+    for record, more in zip(run.records, seconds_spent(run.records), strict=True):
+        if record.stage in (Stage("rung", "trained"), SEARCHED):
+            seconds += more
+        if record.stage == SEARCHED:
             values = [record.score(run.summary.criterion)]
             values += [getattr(record, cost) for cost in run.summary.costs]
             known = [float(value) for value in values if value is not None]

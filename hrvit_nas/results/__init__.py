@@ -49,6 +49,7 @@ from .records import (
     TrialKey,
     TrialRecord,
     TrialResult,
+    seconds_spent,
 )
 from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
@@ -115,6 +116,7 @@ __all__ = [
     "ranking_consistency",
     "replacing",
     "score_table",
+    "seconds_spent",
     "summarise",
     "write_csv",
     "write_text",

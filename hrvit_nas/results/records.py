@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
@@ -19,19 +20,22 @@ from pydantic import (
 from hrvit_nas.arch import Arch, parse_arch
 from hrvit_nas.objectives import COSTS, OBJECTIVES
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before BN recalibration beside.
 4: trials may be of an ablation, and of architectures that are no HRViT.
 5: trials may be trained long.
-6: purpose, evaluator and budget in place of `origin` and `long`."""
+6: purpose, evaluator and budget in place of `origin` and `long`.
+7: trials may be of a lower rung of successive halving."""
 
 Criterion: TypeAlias = str
 """Name of an objective that is a score (`hrvit_nas.objectives.SCORES`), and so of a field of
 `HistoryPoint`, which architectures can be ranked by."""
 
-Purpose = Literal["search", "reference", "confirmation", "calibration", "ranking_check", "ablation"]
-"""What a trial is for."""
+Purpose = Literal[
+    "search", "rung", "reference", "confirmation", "calibration", "ranking_check", "ablation"
+]
+"""What a trial is for; `rung`: to be trained on by successive halving, or not."""
 Evaluator = Literal["trained", "inherited"]
 """Where the weights come from that are scored: training alone, or a supernet."""
 State = Literal["complete", "failed"]
@@ -81,6 +85,8 @@ class Trial:
         budget: Optimiser steps that it is trained for; of the supernet, if weights are inherited.
         label: Name to show, such as that of a reference.
         proposal: Number of the Optuna trial that proposed it; None for one that none did.
+        goes_on_from: Budget of the trial whose training it goes on with, of the same architecture
+            and seed; None = it begins.
     """
 
     number: int
@@ -91,6 +97,7 @@ class Trial:
     budget: int
     label: str = ""
     proposal: int | None = None
+    goes_on_from: int | None = None
 
     @property
     def key(self) -> TrialKey:
@@ -180,9 +187,10 @@ class _Identity(BaseModel):
         Purpose,
         Column(
             "",
-            "what it was for: proposed by the search; a reference placed beside it; a confirmation"
-            " with a further seed; a calibration of scores; a check of how far scores with"
-            " inherited weights rank as training alone does; an arm of an ablation",
+            "what it was for: proposed by the search; a lower rung of successive halving; a"
+            " reference placed beside it; a confirmation with a further seed; a calibration of"
+            " scores; a check of how far scores with inherited weights rank as training alone does;"
+            " an arm of an ablation",
         ),
     ]
     evaluator: Annotated[
@@ -311,6 +319,21 @@ class TrialRecord(TrialResult, _Identity):
     def spec(self) -> Arch:
         """The architecture, rebuilt from `arch`."""
         return parse_arch(self.arch)
+
+
+def seconds_spent(records: Iterable[TrialRecord]) -> list[float]:
+    """Wall time that each trial added, in s: that of one which goes on from a rung of successive
+    halving is counted from the beginning of its training, and is less by what the rung took.
+    """
+    paused: dict[tuple[str, int], float] = {}
+    spent = []
+    for record in records:
+        training = record.arch_id, record.seed
+        goes_on = record.purpose in ("rung", "search") and record.state == "complete"
+        spent.append(record.seconds - (paused.get(training, 0.0) if goes_on else 0.0))
+        if goes_on:
+            paused[training] = record.seconds
+    return spent
 
 
 def upgraded(data: dict[str, Any], version: int) -> dict[str, Any]:

@@ -317,6 +317,9 @@ def summarise(
         finalists: How many architectures of the search's frontier are to be confirmed; None = all.
     """
     records = list(records)
+    num_failed = sum(record.state == "failed" for record in records)
+    # A score where a training was paused tells what goes on, and is not compared with what has.
+    records = [record for record in records if record.purpose != "rung"]
     least = min((record.budget for record in records if record.evaluator == "trained"), default=0)
     complete = [record for record in records if record.state == "complete"]
     inherited = {record.arch_id: record for record in complete if record.evaluator == "inherited"}
@@ -334,7 +337,7 @@ def summarise(
         rows=with_frontier(rows, costs, finalists),
         costs=tuple(costs),
         confidence=confidence,
-        num_failed=len(records) - len(complete),
+        num_failed=num_failed,
         steps=tuple(sorted({record.steps for group in groups.values() for record in group})),
         calibrated_noise=noise,
         inherited=tuple(inherited.values()),

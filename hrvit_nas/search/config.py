@@ -16,7 +16,7 @@ from ..arch import Arch, ArchSpec, get_arch, get_hrvit, scale_widths
 from ..data import DataConfig
 from ..execution import Resources
 from ..objectives import OBJECTIVES
-from ..results import CostName, Criterion, Evaluator, Stage
+from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import SamplerName, known_sampler
 from ..space import Space, load_space
 from ..training import Recipe, SupernetRecipe
@@ -30,6 +30,7 @@ from .config_parts import (
     counted_cost,
     image_size_of,
 )
+from .halving import MoAsha
 
 MOST_SEEDS = 1000
 MIN_CALIBRATION = 6
@@ -277,20 +278,72 @@ class AnySearch(SpaceConfig):
         """See `RunConfig`."""
         return range(self.seed, self.seed + self.confirm + 1)
 
-    def budget(self, evaluator: Evaluator) -> int:  # noqa: ARG002
-        """Optimiser steps behind the score of a search's trial."""
-        return self.recipe.trained_steps
+    def is_proposed(self, record: TrialRecord) -> bool:
+        """Whether a trial is of what the sampler proposed, with the score that it is told."""
+        return record.stage == self.first_stage
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Optimiser steps behind the scores of a search's trials, rising; of several, only the best
+        of one go on to the next.
+        """
+        return (self.recipe.trained_steps,)
 
 
 class SearchConfig(AnySearch):
-    """A search that trains each architecture alone; see `AnySearch`, `SpaceConfig`, `RunConfig`."""
+    """A search that trains each architecture alone; see `AnySearch`, `SpaceConfig`, `RunConfig`.
+
+    Attributes:
+        scheduler: What pauses trainings, and goes on with the best; None = each is trained through.
+    """
 
     kind: Literal["search"] = "search"
+    scheduler: MoAsha | None = None
+
+    @model_validator(mode="after")
+    def _check_rungs(self) -> SearchConfig:
+        if self.scheduler is not None:
+            above = len(self.scheduler.rungs(self.recipe.trained_steps)) - 1
+            least = self.scheduler.reduction_factor**above
+            if self.trials < least:
+                raise ValueError(
+                    f"trials must be at least {least} for one to reach the highest of {above + 1}"
+                    f" rungs, got {self.trials}"
+                )
+        return self
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """See `AnySearch`."""
+        highest = super().rungs
+        return highest if self.scheduler is None else self.scheduler.rungs(*highest)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """See `RunConfig`; to each of the lower rungs, too, where all is as on the highest."""
+        lower = (
+            self.recipe.model_copy(update={"stop_after": steps, "evaluations": 1})
+            for steps in self.rungs[:-1]
+        )
+        return (*lower, *super().recipes)
+
+    def is_proposed(self, record: TrialRecord) -> bool:
+        """See `AnySearch`; that is its score on the lowest rung."""
+        lowest = self.scheduler is None or record.budget == self.rungs[0]
+        return lowest and super().is_proposed(record)
+
+    @property
+    def num_trials(self) -> int:
+        """See `AnySearch`; about as many as all rungs but the highest see."""
+        if self.scheduler is None:
+            return self.trials
+        factor = self.scheduler.reduction_factor
+        return sum(self.trials // factor**rung for rung in range(len(self.rungs) - 1))
 
     @property
     def first_stage(self) -> Stage:
         """See `RunConfig`."""
-        return Stage("search", "trained")
+        return Stage("search" if self.scheduler is None else "rung", "trained")
 
 
 class SupernetSearchConfig(AnySearch):
@@ -342,9 +395,10 @@ class SupernetSearchConfig(AnySearch):
         checking = self.ranking_seeds if self.ranking_check else 1
         return range(self.seed, self.seed + max(self.confirm + 1, checking))
 
-    def budget(self, evaluator: Evaluator) -> int:
-        """See `AnySearch`."""
-        return self.supernet.steps if evaluator == "inherited" else self.recipe.trained_steps
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """See `AnySearch`; of the supernet, whose weights are scored."""
+        return (self.supernet.steps,)
 
     @property
     def supernet_seeds(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,9 @@ def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> 
     """
     started = time.perf_counter()
     unfinished = context.layout.training_of(trial)
+    paused = context.layout.paused(trial)
+    if paused is not None and paused.exists() and not unfinished.exists():
+        os.replace(paused, unfinished)
     try:
         try:
             model, result = _trained(trial, data, context, unfinished)
@@ -103,7 +107,8 @@ def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> 
         latency = None
         if context.with_latency:
             latency = measure_latency(model, context.image_size, device=context.device).median_ms
-        save_trained(context.layout.weights_of(trial), model, data.class_names, trial.seed)
+        if trial.purpose != "rung":
+            save_trained(context.layout.weights_of(trial), model, data.class_names, trial.seed)
     except (TrainingFailedError, torch.OutOfMemoryError, MemoryError) as error:
         seconds = time.perf_counter() - started
         return TrialResult.failed(f"{type(error).__name__}: {error}"[:500], seconds)

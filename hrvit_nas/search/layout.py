@@ -54,6 +54,12 @@ class RunLayout:
         """The state of a trial's training."""
         return self.training / trial.file_name
 
+    def paused(self, trial: Trial) -> Path | None:
+        """The state of the training that a trial goes on with; None where it begins."""
+        if trial.goes_on_from is None:
+            return None
+        return self.training / f"{trial.key._replace(budget=trial.goes_on_from).name}.pt"
+
     def weights_of(self, trial: Trial) -> Path:
         """A trained trial's weights."""
         return self.weights / trial.file_name

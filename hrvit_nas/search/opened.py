@@ -89,7 +89,8 @@ class Run(Generic[C]):
         )
         self.store.append(record)
         self._tracking.add(record)
-        self.layout.training_of(trial).unlink(missing_ok=True)
+        if trial.purpose != "rung" or record.state == "failed":
+            self.layout.training_of(trial).unlink(missing_ok=True)
         self._table.do(self.store.write_parquet)
         return record
 

@@ -33,6 +33,7 @@ from .config import (
     AnySearch,
     CalibrationConfig,
     RunConfig,
+    SearchConfig,
     SpaceConfig,
     SupernetSearchConfig,
 )
@@ -86,7 +87,12 @@ class Trials(ABC, Generic[C]):
 
     @abstractmethod
     def _all(self) -> Iterator[Trial | None]:
-        """Trials in order; None where what comes is made from the results of what came before."""
+        """Trials in order; None where there is nothing to do until one that runs has ended."""
+
+    def _all_ended(self) -> Iterator[None]:
+        """Waits for all that run: what comes is made from the results of what came before."""
+        while self._running:
+            yield None
 
     @property
     def _space(self) -> Space:
@@ -118,6 +124,7 @@ class Trials(ABC, Generic[C]):
     def ended(self, trial: Trial, record: TrialRecord) -> None:  # noqa: ARG002
         """Notes that a trial has ended, and that its record is in the store."""
         self._running.discard(trial.key)
+        self._waiting = False
 
     def _not_done(
         self,
@@ -211,7 +218,6 @@ class SearchTrials(Trials[S]):
 
     def _all(self) -> Iterator[Trial | None]:
         yield from self._proposals()
-        yield None
         yield from self._comparisons()
 
     def _comparisons(self) -> Iterator[Trial | None]:
@@ -234,7 +240,7 @@ class SearchTrials(Trials[S]):
                 self._config.recipe.trained_steps,
                 label=label,
             )
-        yield None
+        yield from self._all_ended()
         if self._config.confirm:
             seeds = range(seed + 1, seed + 1 + self._config.confirm)
             budget = self._config.recipes[-1].trained_steps
@@ -244,27 +250,67 @@ class SearchTrials(Trials[S]):
                 yield from self._not_done(specs, seeds, stage, budget, label=label)
             yield from self._not_done(chosen, seeds, stage, budget)
 
-    def _proposals(self) -> Iterator[Trial]:
-        stage = self._config.first_stage
-        budget = self._config.budget(stage.evaluator)
-        started = sum(record.stage == stage for record in self._store.records())
-        while started < self._config.trials:
-            try:
-                proposal = self._sampler.ask()
-            except SpaceExhaustedError as error:
-                self.notes.append(str(error))
+    def _proposals(self) -> Iterator[Trial | None]:
+        """What is proposed, on the lowest rung; of each rung the best, on the next. Ends once all
+        of it has.
+        """
+        config = self._config
+        left = config.trials - sum(map(config.is_proposed, self._store.records()))
+        while True:
+            if promotion := self._promotion():
+                yield promotion
+            elif left > 0:
+                try:
+                    proposal = self._sampler.ask()
+                except SpaceExhaustedError as error:
+                    self.notes.append(str(error))
+                    left = 0
+                    continue
+                left -= 1
+                yield self._proposed(proposal.spec, 0, proposal=proposal.number)
+            elif self._running:
+                yield None
+            else:
                 return
-            started += 1
-            trial = Trial(
-                number=self._number,
-                arch=proposal.spec,
-                seed=self._config.seed,
-                **stage._asdict(),
-                budget=budget,
-                proposal=proposal.number,
-            )
-            self._number += 1
-            yield trial
+
+    def _proposed(self, spec: Arch, rung: int, *, proposal: int | None = None) -> Trial:
+        """A trial of the search on a rung."""
+        rungs, stage = self._config.rungs, self._config.first_stage
+        if rung == len(rungs) - 1:
+            stage = stage._replace(purpose="search")
+        trial = Trial(
+            number=self._number,
+            arch=spec,
+            seed=self._config.seed,
+            **stage._asdict(),
+            budget=rungs[rung],
+            proposal=proposal,
+            goes_on_from=rungs[rung - 1] if rung else None,
+        )
+        self._number += 1
+        return trial
+
+    def _promotion(self) -> Trial | None:
+        """What goes on to the next rung, from the highest rung that has such."""
+        config = self._config
+        if not isinstance(config, SearchConfig) or config.scheduler is None:
+            return None
+        on: dict[int, dict[str, TrialRecord]] = {budget: {} for budget in config.rungs}
+        for record in self._store.records():
+            if record.purpose in ("rung", "search"):
+                on[record.budget][record.arch_id] = record
+        running = {(key.budget, key.arch_id) for key in self._running}
+        for rung in range(len(config.rungs) - 1, 0, -1):
+            below, here = config.rungs[rung - 1], config.rungs[rung]
+            values = {
+                arch_id: found
+                for arch_id, record in on[below].items()
+                if (found := objective_values(record, config.costs, config.searched_by)) is not None
+            }
+            passed = on[here].keys() | {arch_id for budget, arch_id in running if budget == here}
+            if best := config.scheduler.promoted(values, passed):
+                return self._proposed(on[below][best].spec, rung)
+        return None
 
     def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation at the cost of each architecture; those close in cost share one.
@@ -303,14 +349,13 @@ class SupernetSearchTrials(SearchTrials[SupernetSearchConfig]):
         config = self._config
         alone, steps = Stage("search", "trained"), config.recipe.trained_steps
         yield from self._proposals()
-        yield None
         best = best_inherited(
             self._store.records(), config.costs, config.retrain, config.searched_by
         )
         yield from self._not_done(best, [config.seed], alone, steps)
-        yield None
+        yield from self._all_ended()
         yield from self._comparisons()
-        yield None
+        yield from self._all_ended()
         if config.ranking_check:
             specs, note = _spread(self._space, config, config.ranking_check)
             self.notes += note

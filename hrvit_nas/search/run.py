@@ -17,7 +17,7 @@ from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
 from ..execution import make_executor
 from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
-from ..samplers import default_population
+from ..samplers import Sampler, default_population
 from ..samplers.optuna_sampler import OptunaSampler
 from ..space import SpaceError
 from .ablation_config import AblationConfig
@@ -195,11 +195,13 @@ def continue_run(
                 raise InterruptedError
         if isinstance(config, AblationConfig):
             notes += measure_latencies(run.layout, config, executor)
+    for path in run.layout.training.glob("*.pt"):
+        path.unlink()  # of what was paused and not gone on with
     remove_empty(run.layout.training, run.layout.weights)
     return notes
 
 
-def sampler_of(run: Run[AnySearch]) -> OptunaSampler:
+def sampler_of(run: Run[AnySearch]) -> Sampler:
     """What proposes the architectures of a search, which knows what it has scored so far.
 
     Raises:
@@ -221,7 +223,7 @@ def sampler_of(run: Run[AnySearch]) -> OptunaSampler:
         told=[
             (ArchSpec.from_json(r.arch), objective_values(r, config.costs, config.searched_by))
             for r in run.store.records()
-            if r.stage == stage
+            if config.is_proposed(r)
         ],
         # What the supernet has scored to check its ranking would not be scored again.
         taken=[

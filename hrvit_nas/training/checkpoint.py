@@ -31,8 +31,12 @@ class CheckpointError(ValueError):
 
 
 def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """What a run must share with a checkpoint to go on from it: all that its result depends on."""
-    fields = recipe.model_dump(mode="json", exclude={"criterion", "num_workers"})
+    """What a run must share with a checkpoint to go on from it: all that its next step depends on.
+
+    Where it stops on the way through its schedule, and when it is scored, may differ.
+    """
+    apart = {"criterion", "num_workers", "stop_after", "evaluations"}
+    fields = recipe.model_dump(mode="json", exclude=apart)
     return {
         "seed": seed,
         "data": f"{data.name}, {len(data.train)} training images, {data.num_classes} classes",

@@ -248,6 +248,11 @@ class Training(Generic[LossT, CheckT]):
             raise CheckpointError(
                 f"checkpoint {path} is of another network: {shorten(str(error), 300)}"
             ) from error
+        if self._progress.step > self._job.recipe.trained_steps:
+            raise CheckpointError(
+                f"checkpoint {path} has done {self._progress.step} steps, and"
+                f" {self._job.recipe.trained_steps} are asked for"
+            )
         if self._guard is None:
             return
         if "guard" in state:

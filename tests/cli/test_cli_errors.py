@@ -55,6 +55,9 @@ def run_dir(make_config, tmp_path):
     return run.directory
 
 
+HALVING = ("--scheduler", "mo_asha", "--steps", "9")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -113,6 +116,15 @@ def run_dir(make_config, tmp_path):
         (["--supernet-steps", "9"], "--supernet-steps needs --strategy supernet; drop it"),
         (["--retrain", "2"], "--retrain needs --strategy supernet; drop it"),
         (["--ranking-check", "6"], "--ranking-check needs --strategy supernet; drop it"),
+        (["--grace-period", "3"], "--grace-period needs --scheduler mo_asha; drop it"),
+        (["--mo-selector", "nsga3"], "'nsga3' is not one of"),
+        ([*HALVING, "--max-t", "10"], "--max-t must be at most the 9 steps"),
+        ([*HALVING, "--grace-period", "9"], "grace_period must be below the 9 steps"),
+        ([*HALVING, "--trials", "2"], "must be at least 3 for one to reach"),
+        (
+            [*HALVING, "--strategy", "supernet"],
+            "--scheduler pauses trainings, and a supernet's scores need none; drop it",
+        ),
         (["--calibration-seeds", "3"], "needs --calibrate-proxy or --ranking-check"),
         (["--calibrate-proxy", "6", "--strategy", "supernet"], "--strategy has no meaning with"),
         (["--calibrate-proxy", "6", "--ranking-check", "6"], "--ranking-check has no meaning with"),

@@ -16,7 +16,7 @@ from hrvit_nas.report.parallel import parallel_data
 from hrvit_nas.report.published import published_results
 from hrvit_nas.report.run import load_run
 from hrvit_nas.report.verdict import search_verdict
-from hrvit_nas.results import HistoryPoint, StoreError, hypervolume
+from hrvit_nas.results import SCHEMA_VERSION, HistoryPoint, StoreError, hypervolume
 from hrvit_nas.search.config_parts import ConfigError
 
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, write_run, trials_of):
     run = write_run(tmp_path / "newer", trials_of(1))
     journal = run / "trials.jsonl"
     whole = journal.read_text()
-    journal.write_text(whole.replace('"schema_version":6', '"schema_version":99'))
+    journal.write_text(whole.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'))
     with pytest.raises(StoreError, match=r"has schema version 99.*a newer hrvit_nas"):
         load_run(run)
     journal.write_text(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from hrvit_nas.results import seconds_spent
 from hrvit_nas.search.ablation_config import AblationConfig
 from hrvit_nas.search.config import AnySearch, SpaceConfig, SupernetSearchConfig
 from hrvit_nas.search.kinds import KINDS
@@ -23,7 +24,7 @@ def facts(run: ReportedRun) -> Section:
     complete = sum(record.state == "complete" for record in run.records)
     failed = len(run.records) - complete
     height, width = run.image_size
-    seconds = sum(record.seconds for record in run.records)
+    seconds = sum(seconds_spent(run.records))
     facts = {"kind": KINDS[config.kind].words}
     if isinstance(config, AblationConfig):
         facts |= {"plan": config.plan, "base": f"{config.base}, widths times {config.factor:g}"}
