@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ..search.profiles import Profile, TrainingPlan
 
 NAME = "hrvit-search"
-REDUCTION_FACTOR = 3
 CALIBRATION_EVALUATIONS = 4
 """Fidelities that a calibration looks at, at least."""
 
@@ -190,7 +189,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         "narrowing": narrowing,
         "data": training.data,
         "recipe": recipe,
-        "long": _long(options, plan, recipe),
+        "long": _long(options, plan),
         **({"costs": list(map(str, options.cost))} if options.cost else {}),
         "seed": options.seed,
         **given_tracking(options.mlflow),
@@ -201,7 +200,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         content["architectures"] = options.calibrate_proxy
     else:
         kind = "supernet_search" if options.strategy == "supernet" else "search"
-        content |= _of_search(options, profile, plan) | _scheduler(options, recipe)
+        content |= _of_search(options, profile, plan)
     fields = _fields(kind)
     goals = {fields[name]: value for name, value in given_of(options, fields).items()}
     try:
@@ -244,19 +243,7 @@ def _stopping_after(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
     return {"stop_after": None if steps == recipe["steps"] else steps}
 
 
-def _scheduler(options: SearchOptions, recipe: dict[str, Any]) -> dict[str, Any]:
-    """The field of what pauses trainings, where anything does."""
-    if options.scheduler is not Scheduler.MO_ASHA:
-        return {}
-    given = given_of(options, ("grace_period", "reduction_factor", "mo_selector"))
-    factor = given.get("reduction_factor", REDUCTION_FACTOR)
-    highest = recipe["stop_after"] or recipe["steps"]
-    return {"scheduler": {"grace_period": max(1, highest // factor), **given}}
-
-
-def _long(
-    options: SearchOptions, plan: TrainingPlan, recipe: dict[str, Any]
-) -> dict[str, Any] | None:
+def _long(options: SearchOptions, plan: TrainingPlan) -> dict[str, Any] | None:
     """How what a search has found is trained in the end; None = as its trials were."""
     given = options.long_steps
     wanted = given if given is not None else plan.long and options.steps is None
@@ -265,8 +252,9 @@ def _long(
     long = plan.long_recipe.model_dump()
     if given:
         return with_steps(long, given)
-    searched = recipe["stop_after"] or recipe["steps"]
-    return long if searched < (long["stop_after"] or long["steps"]) else None
+    # With --max-t a search may itself train as long.
+    through = options.max_t is not None and options.max_t >= plan.long_recipe.trained_steps
+    return None if through else long
 
 
 def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> dict[str, Any]:
@@ -281,6 +269,9 @@ def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> 
         "storage": options.storage,
         "study": f"search-{uuid4().hex[:8]}" if options.storage else "search",
     }
+    if options.scheduler is Scheduler.MO_ASHA:
+        of_halving = ("grace_period", "reduction_factor", "mo_selector")
+        content["scheduler"] = given_of(options, of_halving)
     if options.strategy == "supernet":
         supernet = plan.supernet.model_dump()
         if options.supernet_steps is not None:

@@ -24,23 +24,6 @@ from .config_parts import Frozen
 Floats: TypeAlias = NDArray[np.float64]
 
 
-def rungs(grace_period: int, reduction_factor: int, max_t: int) -> tuple[int, ...]:
-    """Optimiser steps of each rung, rising: `grace_period` times powers of `reduction_factor`, and
-    `max_t`.
-
-    Raises:
-        ValueError: `grace_period` is not below `max_t`.
-    """
-    if grace_period >= max_t:
-        raise ValueError(
-            f"grace_period must be below the {max_t} steps of the highest rung, got {grace_period}"
-        )
-    found = [grace_period]
-    while found[-1] * reduction_factor < max_t:
-        found.append(found[-1] * reduction_factor)
-    return (*found, max_t)
-
-
 def fronts(points: Floats) -> list[list[int]]:
     """Non-dominated sorting: the frontier, that of the rest, and so on.
 
@@ -98,20 +81,34 @@ class MoAsha(Frozen):
 
     Attributes:
         kind: What it is.
-        grace_period: Optimiser steps of the lowest rung, to which every architecture is trained.
+        grace_period: Optimiser steps of the lowest rung, to which every architecture is trained;
+            None = those of the highest by the reduction factor.
         reduction_factor: Of the architectures on a rung, one in so many goes on to the next.
         mo_selector: What orders architectures of which none dominates another: `nsga2` by their
             crowding distance, `epsnet` by an epsilon-net.
     """
 
     kind: Literal["mo_asha"] = "mo_asha"
-    grace_period: int = Field(ge=1)
+    grace_period: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
     mo_selector: SelectorName = "epsnet"
 
     def rungs(self, max_t: int) -> tuple[int, ...]:
-        """See `rungs`."""
-        return rungs(self.grace_period, self.reduction_factor, max_t)
+        """Optimiser steps of each rung, rising: those of the lowest times powers of the reduction
+        factor, and `max_t`.
+
+        Raises:
+            ValueError: The lowest is not below the highest.
+        """
+        lowest = self.grace_period or max(1, max_t // self.reduction_factor)
+        if lowest >= max_t:
+            raise ValueError(
+                f"grace_period must be below the {max_t} steps of the highest rung, got {lowest}"
+            )
+        found = [lowest]
+        while found[-1] * self.reduction_factor < max_t:
+            found.append(found[-1] * self.reduction_factor)
+        return (*found, max_t)
 
     def promoted(self, values: Mapping[str, Values], passed: Collection[str]) -> str | None:
         """The id of the architecture that is to go on from a rung; None where none is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..results import Trial, TrialKey
@@ -58,7 +58,7 @@ class RunLayout:
         """The state of the training that a trial goes on with; None where it begins."""
         if trial.goes_on_from is None:
             return None
-        return self.training / f"{trial.key._replace(budget=trial.goes_on_from).name}.pt"
+        return self.training_of(replace(trial, budget=trial.goes_on_from))
 
     def weights_of(self, trial: Trial) -> Path:
         """A trained trial's weights."""

@@ -1,6 +1,8 @@
 """A run without workers, whose plan's trials a test scores."""
 
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import HistoryPoint, TrialRecord, TrialStore
@@ -63,3 +65,15 @@ class Sitting:
             self.finish(-1)
         self.store.close()
         return self.store.records()
+
+
+def run_in_sittings(config, cuts, workers):
+    """Records of a run whose sittings were cut off after so many trials each, but for the last, and
+    the proposals that its sampler is still to be told of.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for cut in cuts:
+            Sitting(config, Path(folder)).run(workers=workers, most=cut)
+        last = Sitting(config, Path(folder))
+        records = last.run(workers=workers)
+        return records, sampler_of(last)._waiting

@@ -3,9 +3,7 @@ never stopped.
 """
 
 import math
-import tempfile
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -13,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sitting import Sitting
+from sitting import run_in_sittings
 
 from hrvit_nas.data import AugmentConfig
 from hrvit_nas.results import Trial
-from hrvit_nas.search.halving import MoAsha, by_crowding, by_epsilon_net, fronts, rungs
-from hrvit_nas.search.run import continue_run, create_run, open_run, sampler_of
+from hrvit_nas.search.halving import MoAsha, by_crowding, by_epsilon_net, fronts
+from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.worker import TrialWorker, shared_by_trials
 from hrvit_nas.training import Recipe
 
@@ -43,8 +41,11 @@ def halving_config(make_config):
 
 
 def test_rungs_are_powers_of_the_reduction_factor_below_the_highest():
+    def rungs(grace_period, factor, max_t):
+        return MoAsha(grace_period=grace_period, reduction_factor=factor).rungs(max_t)
+
     assert rungs(50, 2, 600) == (50, 100, 200, 400, 600)
-    assert rungs(200, 3, 600) == (200, 600)
+    assert rungs(200, 3, 600) == rungs(None, 3, 600) == (200, 600)
     with pytest.raises(ValueError, match="grace_period must be below the 200 steps"):
         rungs(200, 2, 200)
 
@@ -124,12 +125,7 @@ def test_what_failed_does_not_go_on(halving_config, sit):
 @given(cuts=st.lists(st.integers(0, 8), max_size=4), workers=st.integers(1, 3))
 def test_wherever_it_is_cut_nothing_is_lost_or_done_twice(halving_config, cuts, workers):
     config = halving_config(references=[])
-    with tempfile.TemporaryDirectory() as folder:
-        for cut in cuts:
-            Sitting(config, Path(folder)).run(workers=workers, most=cut)
-        last = Sitting(config, Path(folder))
-        records = last.run(workers=workers)
-        untold = sampler_of(last)._waiting
+    records, untold = run_in_sittings(config, cuts, workers)
     assert len({record.key for record in records}) == len(records)
     assert sum(record.budget == 1 for record in records) == 8
     assert sum(record.budget == 4 for record in records) >= 2

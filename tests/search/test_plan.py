@@ -1,15 +1,13 @@
 """The order of a run's stages, what each waits for, and what is left of them after any stop."""
 
 import math
-import tempfile
 from collections import Counter
 from itertools import groupby, pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sitting import CLASSES, SIZE, Sitting
+from sitting import CLASSES, SIZE, run_in_sittings
 
 from hrvit_nas.arch import get_arch, parse_arch
 from hrvit_nas.report import search_verdict
@@ -21,7 +19,6 @@ from hrvit_nas.results import (
 from hrvit_nas.samplers.first import PRESET_COSTS
 from hrvit_nas.search.plan import calibration_archs, outside_space
 from hrvit_nas.search.profiles import load_profile
-from hrvit_nas.search.run import sampler_of
 from hrvit_nas.search.selection import best_inherited, finalists
 
 
@@ -145,12 +142,7 @@ def test_a_finished_run_can_be_extended(make_config, sit):
 @given(cuts=st.lists(st.integers(0, 6), max_size=4), workers=st.integers(1, 3))
 def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
     config = make_config(trials=4, confirm=1)
-    with tempfile.TemporaryDirectory() as folder:
-        for cut in cuts:
-            Sitting(config, Path(folder)).run(workers=workers, most=cut)
-        last = Sitting(config, Path(folder))
-        records = last.run(workers=workers)
-        untold = sampler_of(last)._waiting
+    records, untold = run_in_sittings(config, cuts, workers)
     counts = Counter(record.purpose for record in records)
     summary = summarise(r for r in records if r.purpose == "search")
     references = {record.arch_id for record in records if record.purpose == "reference"}
