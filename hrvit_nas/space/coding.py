@@ -11,6 +11,9 @@ from hrvit_nas.arch import ArchError, ArchSpec, BranchSpec, ModuleSpec
 from .genes import BRANCH_FIELDS, SPEC_FIELDS, Constraint, SpaceError, Target, Value, holds
 from .rules import INACTIVE, Blueprint, as_read
 
+MOST_KNOWN = 4096
+"""Architectures whose codes are kept."""
+
 
 class Coding:
     """Translates between architectures, values of genes and codes; limits do not matter here.
@@ -27,6 +30,8 @@ class Coding:
         self._base = plan.base
         self._genes = plan.genes
         self._constraints = constraints
+        # A search reads the same few architectures again and again.
+        self._known: dict[ArchSpec, tuple[int, ...] | str] = {}
 
     @cached_property
     def _branch_sources(self) -> tuple[tuple[tuple[tuple[int, Value | None], ...], ...], ...]:
@@ -101,6 +106,13 @@ class Coding:
 
     def read(self, spec: ArchSpec) -> tuple[int, ...] | str:
         """The codes of an architecture, or why it has none."""
+        if spec not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[spec] = self._read(spec)
+        return self._known[spec]
+
+    def _read(self, spec: ArchSpec) -> tuple[int, ...] | str:
         shape = [len(module.branches) for module in spec.modules]
         expected = [len(module.branches) for module in self._base.modules]
         if shape != expected:
