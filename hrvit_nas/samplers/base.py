@@ -10,6 +10,7 @@ SAMPLERS = {
     "nsga2": "evolution by non-dominated sorting",
     "tpe": "tree-structured Parzen estimator",
     "gp": "Gaussian processes",
+    "ehvi": "expected hypervolume improvement with costs that are known",
     "random": "uniform draws",
 }
 """What each sampler is, by name; `optuna_sampler` makes them."""
@@ -18,7 +19,7 @@ Values: TypeAlias = tuple[float, ...]
 
 SamplerName: TypeAlias = str
 """One of `SAMPLERS`."""
-MIN_POPULATION, MAX_POPULATION = 4, 50
+MIN_POPULATION, MAX_POPULATION, MOST_FOR_MODEL = 4, 50, 6
 
 
 def known_sampler(name: str) -> SamplerName:
@@ -61,6 +62,9 @@ class Sampler(Protocol):
         """Takes what a proposal scored; None = its trial failed."""
 
 
-def default_population(trials: int) -> int:
-    """NSGA-II's population for a budget: some four generations, within 4 to 50."""
-    return max(MIN_POPULATION, min(MAX_POPULATION, round(trials / 4)))
+def default_population(sampler: SamplerName, trials: int) -> int:
+    """Size of a first generation, and of NSGA-II's others: a quarter of a budget, within 4 to 50;
+    within 4 to 6 where a model learns from each score.
+    """
+    most = MOST_FOR_MODEL if sampler == "ehvi" else MAX_POPULATION
+    return max(MIN_POPULATION, min(most, round(trials / 4)))

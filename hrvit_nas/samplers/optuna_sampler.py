@@ -49,7 +49,7 @@ class OptunaSampler:
         name: Which sampler.
         seed: Of its draws.
         population: Size of the first generation, and of NSGA-II's others.
-        storage: URL of the database, which is made where there is none.
+        storage: URL of the database, which is made where there is none; None = in memory.
         study: Name of the study there.
         num_costs: How many costs are minimised beside the score that is maximised.
         presets: Whose allocation the search starts from.
@@ -68,7 +68,7 @@ class OptunaSampler:
         name: SamplerName,
         seed: int,
         population: int,
-        storage: str,
+        storage: str | None,
         study: str = "search",
         num_costs: int = 1,
         presets: Sequence[str] = (),
@@ -131,6 +131,10 @@ class OptunaSampler:
             spec = self._first.pop(0)
             if spec.id not in self._seen:
                 return self._taken_up(self._fixed(spec), spec)
+        return self._suggested()
+
+    def _suggested(self) -> Proposal:
+        """What follows the first generation."""
         trial = self._study.ask(self._distributions)
         values = {p.name: p.value(trial.params[p.name]) for p in self._parameters}
         spec, reason = self._admitted(values)
@@ -255,12 +259,13 @@ OPTUNA_SAMPLERS: dict[SamplerName, Callable[[int, int], BaseSampler]] = {
     "nsga2": _nsga2,
     "tpe": _tpe,
     "gp": _gp,
+    "ehvi": _random,  # until there are scores to go by; see `ehvi_sampler`
     "random": _random,
 }
 """What makes each sampler of `SAMPLERS` from a seed and a population."""
 
 
-def _opened(storage: str, study: str, directions: list[StudyDirection]) -> optuna.Study:
+def _opened(storage: str | None, study: str, directions: list[StudyDirection]) -> optuna.Study:
     try:
         return optuna.create_study(
             study_name=study,
@@ -271,7 +276,8 @@ def _opened(storage: str, study: str, directions: list[StudyDirection]) -> optun
         )
     except Exception as error:
         reason = first_line(error)
-        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
+        named = str(storage)
+        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", named)
         raise SamplerError(
-            f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"
+            f"the study's storage {shown!r} cannot be used: {reason.replace(named, shown)}"
         ) from error

@@ -19,6 +19,7 @@ from ..objectives import OBJECTIVES
 from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import SamplerName, known_sampler
 from ..space import Space, load_space
+from ..space.by_cost import CostOf
 from ..training import Recipe, SupernetRecipe
 from .config_parts import (
     Costs,
@@ -172,6 +173,17 @@ class SpaceConfig(RunConfig):
         computed = (cost for cost in self.costs if OBJECTIVES[cost].source == "computed")
         return next(computed, "macs")
 
+    @property
+    def cost_functions(self) -> tuple[CostOf | None, ...]:
+        """Each of `costs` as a function of an architecture; None for one that is measured."""
+
+        def function(name: CostName) -> CostOf | None:
+            if OBJECTIVES[name].source == "measured":
+                return None
+            return lambda spec: counted_cost(spec, name, self.image_size, self.num_classes)
+
+        return tuple(map(function, self.costs))
+
     def cost_of(self, spec: ArchSpec) -> float:
         """An architecture's `counted_cost` at the run's image size and number of classes."""
         return counted_cost(spec, self.counted_cost, self.image_size, self.num_classes)
@@ -247,6 +259,11 @@ class AnySearch(SpaceConfig):
             get_arch(name)
         for name in self.initial:
             get_hrvit(name)
+        if self.sampler == "ehvi" and self.with_latency:
+            raise ValueError(
+                "sampler ehvi must know what an architecture costs before it is built; costs must"
+                f" be computed, got {', '.join(self.costs)}"
+            )
         if self.finalists is not None and not self.confirm:
             raise ValueError("finalists are trained to confirm them; set confirm to 1 or more")
         return self

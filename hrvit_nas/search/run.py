@@ -18,7 +18,7 @@ from ..data import SegmentationData, load_data
 from ..execution import make_executor
 from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
 from ..samplers import Sampler, default_population
-from ..samplers.optuna_sampler import OptunaSampler
+from ..samplers.make import make_sampler
 from ..space import SpaceError
 from .ablation_config import AblationConfig
 from .ablation_results import measure_latencies
@@ -210,15 +210,15 @@ def sampler_of(run: Run[AnySearch]) -> Sampler:
     config = run.config
     assert run.space is not None
     stage = config.first_stage
-    return OptunaSampler(
+    return make_sampler(
         run.space,
         config.cost_of,
         name=config.sampler,
         seed=config.seed,
-        population=config.population or default_population(config.trials),
+        population=config.population or default_population(config.sampler, config.trials),
         storage=config.storage or f"sqlite:///{run.layout.study.resolve()}",
         study=config.study,
-        num_costs=len(config.costs),
+        costs=config.cost_functions,
         presets=config.initial,
         told=[
             (ArchSpec.from_json(r.arch), objective_values(r, config.costs, config.searched_by))

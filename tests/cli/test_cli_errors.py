@@ -67,6 +67,7 @@ HALVING = ("--scheduler", "mo_asha", "--steps", "9")
         (["--space", "heterogenous_branches"], "did you mean 'heterogeneous_branches'?"),
         (["--space", "no/such.yaml"], "no search space file at"),
         (["--sampler", "cma"], "'cma' is not one of"),
+        (["--sampler", "ehvi", "--cost", "latency_ms"], "costs must be computed, got latency_ms"),
         (["--cost", "joules"], "'joules' is not one of"),
         (["--cost", "macs", "--cost", "macs"], "--cost: a search weighs its score against 1 to 2"),
         (["--data", "cocostuff"], "'cocostuff' is not one of"),
