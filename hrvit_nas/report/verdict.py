@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Criterion, RunSummary
 
 from .section import Finding
@@ -44,6 +45,7 @@ def search_verdict(
         *_failed(summary),
         *(_partly_confirmed(summary) if summary.confirmed else ()),
         *decided,
+        *_nothing_told(summary),
         _validity(validity),
         _noise(noise, summary.criterion),
     ]
@@ -127,6 +129,20 @@ def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> Findin
         f" {len(compared)} comparisons){beyond if num_outside else ''}",
         facts={"label": label, **counts, "cost_gap": gap, "num_outside": num_outside},
     )
+
+
+def _nothing_told(summary: RunSummary) -> Iterator[Finding]:
+    if summary.tells_nothing:
+        chance = summary.scatter_p_value
+        costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
+        yield Finding(
+            name="no_scatter_beyond_noise",
+            text=f"beside what {costs} predict, scores scatter no more than by the noise of a seed"
+            f" (chi-square test, p = {chance:.2f}): which of these architectures are on the"
+            " frontier cannot be told",
+            facts={"p_value": chance},
+            hint="confirm",
+        )
 
 
 def _validity(validity: Validity | None) -> Finding:

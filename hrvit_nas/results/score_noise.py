@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # whose parts load when they are first used
 from numpy.typing import ArrayLike
 
 from .estimates import Estimate, Floats, checked_scores
@@ -164,6 +165,51 @@ def score_draw_batches(
     Raises:
         ValueError: The rows differ in length or are too short, or a number is out of range.
     """
+    y, own, design = _layout(means, num_seeds, costs, noise)
+    rng = np.random.default_rng(seed)
+    scatters = np.linspace(0, 4 * max(float(y.std()), noise), GRID)
+    chances, lines, factors = _lines(y, own, design, scatters)
+    for _ in range(-(-draws // at_once)):
+        chosen = rng.choice(GRID, size=at_once, p=chances)
+        steps = rng.standard_normal((at_once, design.shape[1], 1))
+        drawn_lines = lines[chosen] + (factors[chosen] @ steps)[..., 0]
+        prior = drawn_lines @ design.T
+        variance = scatters[chosen, None] ** 2
+        share = variance / (variance + own)
+        centre = prior + share * (y - prior)
+        truth: Floats = centre + np.sqrt(share * own) * rng.standard_normal(centre.shape)
+        yield truth
+
+
+def scatter_p_value(
+    means: ArrayLike, num_seeds: ArrayLike, costs: ArrayLike, noise: float
+) -> float:
+    """How likely noise alone would scatter the means as far from what their costs predict.
+
+    Where that is likely, no score tells one architecture from another of its cost. It is the
+    chi-square test of the residuals about a line in the logarithm of cost (a plane, of two costs).
+
+    Args:
+        means: As `score_draw_batches`.
+        num_seeds: See there.
+        costs: See there.
+        noise: See there.
+
+    Raises:
+        ValueError: See there.
+    """
+    y, own, design = _layout(means, num_seeds, costs, noise)
+    weights = 1 / own
+    precision = (design * weights[:, None]).T @ design
+    line = np.linalg.solve(precision, design.T @ (weights * y))
+    misfit = float((weights * (y - design @ line) ** 2).sum())
+    return float(scipy.stats.chi2.sf(misfit, len(y) - design.shape[1]))
+
+
+def _layout(
+    means: ArrayLike, num_seeds: ArrayLike, costs: ArrayLike, noise: float
+) -> tuple[Floats, Floats, Floats]:
+    """Means, the variance of each, and the columns of what costs predict."""
     y, n, cost = (np.asarray(row, np.float64) for row in (means, num_seeds, costs))
     table = cost[:, None] if cost.ndim == 1 else cost
     least = MIN_FOR_LINE + table.shape[-1] - 1
@@ -177,21 +223,7 @@ def score_draw_batches(
             "means must be finite, num_seeds at least 1, and costs and noise positive;"
             f" got noise {noise}"
         )
-    rng = np.random.default_rng(seed)
-    own = noise**2 / n
-    design = _design(table)
-    scatters = np.linspace(0, 4 * max(float(y.std()), noise), GRID)
-    chances, lines, factors = _lines(y, own, design, scatters)
-    for _ in range(-(-draws // at_once)):
-        chosen = rng.choice(GRID, size=at_once, p=chances)
-        steps = rng.standard_normal((at_once, design.shape[1], 1))
-        drawn_lines = lines[chosen] + (factors[chosen] @ steps)[..., 0]
-        prior = drawn_lines @ design.T
-        variance = scatters[chosen, None] ** 2
-        share = variance / (variance + own)
-        centre = prior + share * (y - prior)
-        truth: Floats = centre + np.sqrt(share * own) * rng.standard_normal(centre.shape)
-        yield truth
+    return y, noise**2 / n, _design(table)
 
 
 def _design(costs: Floats) -> Floats:

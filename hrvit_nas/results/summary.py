@@ -15,7 +15,7 @@ from .frontier import frontier_probability
 from .intervals import PairedDifference, paired_difference
 from .records import CALIBRATING, Criterion, TrialRecord
 from .rows import ArchSummary, CostName, row_of, with_frontier
-from .score_noise import MIN_FOR_LINE, pooled_noise, score_draw_batches
+from .score_noise import MIN_FOR_LINE, pooled_noise, scatter_p_value, score_draw_batches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,28 +77,53 @@ class RunSummary:
         drawing scores towards what their cost predicts, the more the noisier they are (see
         `score_noise.score_draws`). A seed's effect on all alike is taken off; the few architectures
         that were confirmed were lucky with the searching seed, part of which is booked as its
-        effect. The noise counts as known, however few seeds it comes from. Empty where the noise
-        is unknown, fewer than 4 architectures were searched (5 with two costs), or the frontier is
-        of another score than `all_scores`: of long training, or of mIoU once it is confirmed, where
-        the search ranks by something else.
+        effect. The noise counts as known, however few seeds it comes from. Empty where
+        `scatter_p_value` is None, or so large that scores tell nothing.
         """
-        of_another = any(
-            row.confirmed and not row.scores.items() <= row.all_scores.items() for row in self.rows
-        )
-        rows = [row for row in self.rows if row.searched and row.all_scores and row.has(self.costs)]
-        if of_another or self.noise is None or len(rows) < MIN_FOR_LINE + len(self.costs) - 1:
+        if self.scatter_p_value is None or self.tells_nothing:
             return {}
-        effects, _, _ = self._seed_fit
-        means = [fmean(v - effects[s] for s, v in row.all_scores.items()) for row in rows]
-        costs = [row.costs(self.costs) for row in rows]
-        seeds = [len(row.all_scores) for row in rows]
+        assert self.noise is not None
+        ids, means, seeds, costs = self._seen
         # Of a large run, a few draws at a time and fewer in all keep memory and time in bounds.
-        at_once = min(MOST_DRAWS, max(1, MOST_DRAWN // len(rows)))
+        at_once = min(MOST_DRAWS, max(1, MOST_DRAWN // len(ids)))
         draws = MOST_DRAWS if at_once == MOST_DRAWS else LEAST_DRAWS
         batches = score_draw_batches(means, seeds, costs, self.noise, draws, at_once)
         parts = [frontier_probability(batch, costs) for batch in batches]
         found = [fmean(shares) for shares in zip(*parts, strict=True)]
-        return {row.arch_id: float(p) for row, p in zip(rows, found, strict=True)}
+        return dict(zip(ids, found, strict=True))
+
+    @cached_property
+    def scatter_p_value(self) -> float | None:
+        """How likely noise alone would scatter the searched architectures' scores as far from what
+        their costs predict (see `score_noise.scatter_p_value`).
+
+        None where the noise is unknown, fewer than 4 architectures were searched (5 with two
+        costs), or the frontier is of another score than `all_scores`: of long training, or of mIoU
+        once it is confirmed, where the search ranks by something else.
+        """
+        of_another = any(
+            row.confirmed and not row.scores.items() <= row.all_scores.items() for row in self.rows
+        )
+        ids, means, seeds, costs = self._seen
+        if of_another or self.noise is None or len(ids) < MIN_FOR_LINE + len(self.costs) - 1:
+            return None
+        return scatter_p_value(means, seeds, costs, self.noise)
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether scores scatter no more than by their noise, so that which architectures are on
+        the frontier cannot be told.
+        """
+        return self.scatter_p_value is not None and self.scatter_p_value > 1 - self.confidence
+
+    @cached_property
+    def _seen(self) -> tuple[list[str], list[float], list[int], list[tuple[float, ...]]]:
+        """Of each searched architecture: id, mean score, seeds behind it, costs."""
+        rows = [row for row in self.rows if row.searched and row.all_scores and row.has(self.costs)]
+        effects, _, _ = self._seed_fit
+        means = [fmean(v - effects[s] for s, v in row.all_scores.items()) for row in rows]
+        seeds = [len(row.all_scores) for row in rows]
+        return [row.arch_id for row in rows], means, seeds, [row.costs(self.costs) for row in rows]
 
     @cached_property
     def _seed_fit(self) -> tuple[dict[int, float], float, int]:

@@ -75,4 +75,7 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     assert config["proxy_noise"]["noise"] == found.final.components.seeds.value
     with (tmp_path / "search" / "frontier.csv").open() as file:
         chances = [row["frontier_probability"] for row in csv.DictReader(file)]
-    assert any(0 < float(chance) <= 1 for chance in chances if chance)
+    # Of five tiny networks, noise may tell nothing at all.
+    told = [0 < float(chance) <= 1 for chance in chances if chance]
+    assert all(told)
+    assert bool(told) == ("on the frontier cannot be told" not in " ".join(said.split()))

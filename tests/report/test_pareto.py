@@ -216,7 +216,7 @@ def test_a_likelier_architecture_is_darker(record):
         record(arch_id=f"{index:012x}", macs=10 * (index + 1), miou=0.2 + 0.01 * index)
         for index in range(6)
     ]
-    summary = summarise(records, noise=0.02)
+    summary = summarise(records, noise=0.003)
     data = pareto_data(summary)
     (panel,) = data.panels
     chances = [point.probability for point in panel.frontier]

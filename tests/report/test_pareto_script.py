@@ -62,7 +62,7 @@ def test_the_frontier_is_shaded_by_the_noise_that_the_search_stood_on(tmp_path, 
     output = tmp_path / "again.svg"
     known = {
         **{"run": "runs/calibration", "steps": 1, "num_architectures": 6, "num_seeds": 2},
-        **{"macs": [1, 2], "noise": 0.02, "seed_tau": "0.5", "residual_tau": "0.4"},
+        **{"macs": [1, 2], "noise": 0.003, "seed_tau": "0.5", "residual_tau": "0.4"},
     }
     for noise, shaded in ((known, True), (None, False)):
         configure(proxy_noise=noise)

@@ -108,6 +108,21 @@ def test_failed_trials_are_counted(searched, record):
     assert "failed" not in facts(summarise(searched), 0, None)
 
 
+def test_scores_that_scatter_no_more_than_by_noise_tell_nothing(record):
+    def said(noise):
+        trials = [
+            record(arch_id=f"{n:012x}", macs=10 + n, miou=0.3 + 0.01 * n + 0.01 * (n % 2))
+            for n in range(8)
+        ]
+        return {f.name: f for f in search_verdict(summarise(trials, noise=noise), 0, None)}
+
+    told = said(0.02)["no_scatter_beyond_noise"]
+    assert told.facts["p_value"] > 0.9
+    assert told.hint == "confirm"
+    assert "beside what multiply-adds predict" in told.text
+    assert "no_scatter_beyond_noise" not in said(0.002)
+
+
 def test_noise_from_few_degrees_of_freedom_is_rough(searched, noise):
     found = facts(summarise(searched), 0, noise)["noise"]
     assert found["noise"] == noise.noise

@@ -19,7 +19,12 @@ from hrvit_nas.results.ranking import (
     seed_tau,
     tau_interval,
 )
-from hrvit_nas.results.score_noise import pooled_noise, score_draws, variance_components
+from hrvit_nas.results.score_noise import (
+    pooled_noise,
+    scatter_p_value,
+    score_draws,
+    variance_components,
+)
 
 BETWEEN, WITHIN, SEED = 0.02, 0.016, 0.03
 CORRELATION = BETWEEN**2 / (BETWEEN**2 + WITHIN**2)
@@ -188,6 +193,21 @@ def test_cross_tau_leaves_out_what_two_scores_of_one_run_share():
     luck = rng.standard_normal((100, 2))  # nothing but noise, shared by both scores of a run
     assert kendall_tau(luck[:, 0], luck[:, 0]) == 1
     assert abs(cross_tau(luck, luck).value) < 0.2
+
+
+@pytest.mark.parametrize("num_costs", [1, 2])
+def test_noise_alone_is_taken_for_scatter_as_often_as_the_test_says(num_costs):
+    rng = np.random.default_rng(0)
+    found, scattered = [], []
+    for _ in range(400):
+        costs = np.exp(rng.random((9, num_costs)))
+        seeds = rng.integers(1, 4, 9)
+        line = 0.3 + np.log(costs) @ [0.1, -0.05][:num_costs]
+        means = line + 0.02 / np.sqrt(seeds) * rng.standard_normal(9)
+        found.append(scatter_p_value(means, seeds, costs, 0.02))
+        scattered.append(scatter_p_value(means + 0.06 * rng.random(9), seeds, costs, 0.02))
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+    assert np.mean(np.array(scattered) < 0.05) > 0.3
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.02])

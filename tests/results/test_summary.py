@@ -137,6 +137,28 @@ def test_probabilities_need_noise_and_sum_up_all_that_is_known(trials, record):
     assert known.probabilities[B] > 0.9 > 0.2 > known.probabilities[more[0].arch_id]
 
 
+def test_where_scores_scatter_no_more_than_by_noise_no_probability_is_told(record):
+    rng = random.Random(1)
+    archs = [(f"{n:012x}", 1000 + 100 * n, 0.3 + 0.01 * n) for n in range(30)]
+
+    def summary(scatter):
+        trials = [
+            record(arch_id=name, macs=macs, miou=score + rng.gauss(0, scatter) + rng.gauss(0, 0.02))
+            for name, macs, score in archs
+        ]
+        return summarise(trials, noise=0.02)
+
+    nothing, something = summary(0.0), summary(0.04)
+    assert nothing.tells_nothing
+    assert nothing.scatter_p_value > 0.05
+    assert nothing.probabilities == {}
+    assert not something.tells_nothing
+    assert something.scatter_p_value < 0.001
+    assert len(something.probabilities) == 30
+    assert summarise([], noise=0.02).scatter_p_value is None
+    assert not summarise([], noise=0.02).tells_nothing
+
+
 def test_noise_is_taken_from_confirming_seeds_where_nothing_was_calibrated(confirmed, record):
     more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2) for n in range(6)]
     summary = summarise([*confirmed, *more])
@@ -291,7 +313,10 @@ def test_the_frame_has_units_and_marks_what_is_unknown(confirmed, trials, record
     assert row["low"] < row["mIoU %"] < row["high"]
     assert summarise(trials).to_frame()["low"].isna().all()
     assert set(frame).isdisjoint({"latency ms", "P(frontier)"})
-    more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2, latency_ms=3) for n in range(6)]
+    more = [
+        record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2 + 0.05 * (n % 2), latency_ms=3)
+        for n in range(6)
+    ]
     frame = summarise([*trials, *more], noise=0.01, costs=["latency_ms"]).to_frame()
     assert frame["latency ms"].max() == 3
     assert frame["P(frontier)"].max() > 0
@@ -301,7 +326,7 @@ def test_the_frame_has_units_and_marks_what_is_unknown(confirmed, trials, record
 def test_probabilities_of_a_large_run_are_drawn_in_parts(record, monkeypatch):
     rng = random.Random(0)
     records = [
-        record(arch_id=f"{n:012x}", macs=1000 + 100 * n, miou=0.3 + 0.01 * n + rng.gauss(0, 0.02))
+        record(arch_id=f"{n:012x}", macs=1000 + 100 * n, miou=0.3 + 0.01 * n + rng.gauss(0, 0.05))
         for n in range(20)
     ]
     whole = summarise(records, noise=0.02).probabilities
@@ -353,7 +378,7 @@ def test_confirmed_by_miou_a_frontier_has_no_probability_by_cross_entropy(record
     assert summary.frontier_criterion == "miou"
     assert len(summary.frontier) == 6
     assert summary.probabilities == {}
-    assert summarise([*trials, *confirming], noise=0.05).probabilities.keys() == {
+    assert summarise([*trials, *confirming], noise=0.001).probabilities.keys() == {
         row.arch_id for row in summary.rows
     }
 
@@ -392,11 +417,11 @@ def test_probabilities_of_three_objectives(record):
         record(arch_id=C, macs=30, params=5, miou=0.30),
         *(record(arch_id=f"{n:012x}", macs=40 + n, params=40 + n * n, miou=0.2) for n in range(4)),
     ]
-    summary = summarise(trials, costs=["macs", "params"], noise=0.02)
+    summary = summarise(trials, costs=["macs", "params"], noise=0.01)
     chances = summary.probabilities
     assert (chances[A], chances[C]) == (1.0, 1.0)  # each is the cheapest in one
     assert 0.1 < chances[B] < 0.9
-    one = summarise(trials, costs=["macs"], noise=0.02).probabilities
+    one = summarise(trials, costs=["macs"], noise=0.01).probabilities
     assert one[C] < 0.9
-    four = summarise(trials[:4], costs=["macs", "params"], noise=0.02)
+    four = summarise(trials[:4], costs=["macs", "params"], noise=0.01)
     assert four.probabilities == {}, "four are too few for a plane"
