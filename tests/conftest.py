@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,13 @@ from hypothesis import settings
 from hrvit_nas.arch import get_arch
 from hrvit_nas.results import TrialRecord
 
+MEMORY, MEMORY_NEEDED = Path("/dev/shm"), 4 * 2**30
+
+
+def _free(folder):
+    return shutil.disk_usage(folder).free if os.access(folder, os.W_OK) else 0
+
+
 # For this process, before torch and Ray are loaded, and for those that it starts. Where something
 # else runs beside the tests, two threads of torch wait for each other and take several times as
 # long as one; and Ray gives its workers a low priority, at which they starve.
@@ -26,6 +34,10 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 # Ctrl-C in a terminal, where it is heeded.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A run writes every trial through to the disk, for which tests need not wait.
+if _free(MEMORY) > MEMORY_NEEDED:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # No example has to be quick: beside other work, any of them may take a while.
 settings.register_profile("untimed", deadline=None)
