@@ -48,6 +48,7 @@ class EhviSampler(OptunaSampler):
     def __init__(self, space: Space, costs: Sequence[CostOf], **others: Any) -> None:
         super().__init__(space, costs[0], num_costs=len(costs), **others)
         self._costs_of = costs
+        self._of_trial: dict[int, ArchSpec] = {}
         self._rows: dict[str, tuple[Floats, Floats]] = {}
 
     @cached_property
@@ -67,7 +68,10 @@ class EhviSampler(OptunaSampler):
         pending = []
         states = (TrialState.COMPLETE, TrialState.RUNNING)
         for trial in self._study.get_trials(deepcopy=False, states=states):
-            spec = ArchSpec.from_json(trial.user_attrs[ARCH_ATTRIBUTE])
+            if trial.number not in self._of_trial:
+                text = trial.user_attrs[ARCH_ATTRIBUTE]
+                self._of_trial[trial.number] = ArchSpec.from_json(text)
+            spec = self._of_trial[trial.number]
             if trial.state == TrialState.RUNNING:
                 pending.append(spec)
             else:
