@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import Stage, Trial, TrialRecord, hypervolume, pareto_front
-from hrvit_nas.results.records import HistoryPoint
+from hrvit_nas.results import Trial, TrialRecord, hypervolume, pareto_front
+from hrvit_nas.results.records import SEARCHED, HistoryPoint
 from hrvit_nas.samplers import Sampler, Values
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.halving import MoAsha
@@ -151,7 +151,7 @@ def replayed(
         trials.ended(trial, record)
         before = world.seconds(record.macs, trial.goes_on_from) if trial.goes_on_from else 0.0
         spent += record.seconds - before
-        if record.stage == Stage("search", "trained"):
+        if record.stage == SEARCHED:
             values = objective_values(record, config.costs, config.searched_by)
             assert values is not None
             judge.take(spent, record.spec, values)

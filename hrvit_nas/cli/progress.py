@@ -21,6 +21,7 @@ from rich.text import Text
 
 from ..objectives import OBJECTIVES
 from ..results import Criterion, RunSummary, Stage, Trial, TrialKey, TrialRecord
+from ..results.records import SEARCHED
 
 if TYPE_CHECKING:
     from ..search.supernet import Step
@@ -30,7 +31,7 @@ SUPERNET_LINES = 20
 """Lines about a supernet's training where there is no terminal."""
 STAGES: dict[Stage, str] = {
     Stage("search", "inherited"): "scoring",
-    Stage("search", "trained"): "searching",
+    SEARCHED: "searching",
     Stage("rung", "trained"): "searching, lower rungs",
     Stage("reference", "trained"): "references",
     Stage("confirmation", "trained"): "confirming",
@@ -40,7 +41,6 @@ STAGES: dict[Stage, str] = {
     Stage("ablation", "trained"): "ablating",
     Stage("ablation", "inherited"): "scoring",
 }
-SEARCHING = Stage("search", "trained")
 
 
 class SearchProgress:
@@ -53,7 +53,7 @@ class SearchProgress:
         stage: The first stage.
     """
 
-    def __init__(self, console: Console, trials: int, done: int, stage: Stage = SEARCHING) -> None:
+    def __init__(self, console: Console, trials: int, done: int, stage: Stage = SEARCHED) -> None:
         self._console = console
         self._trials = trials
         self._running: dict[TrialKey, Trial] = {}

@@ -19,6 +19,7 @@ from hrvit_nas.results import (
     paired_difference,
     seconds_spent,
 )
+from hrvit_nas.results.records import SEARCHED
 from hrvit_nas.search.config import AnySearch, SearchConfig
 from hrvit_nas.search.proxy_noise import searched_under
 
@@ -28,7 +29,6 @@ from .section import Finding
 MOST_POINTS = 200
 """Points that a curve is drawn with."""
 BASELINE = "random"
-SEARCHED = Stage("search", "trained")
 
 
 @dataclass(frozen=True, kw_only=True)

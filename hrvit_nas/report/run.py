@@ -17,7 +17,8 @@ from random import Random
 
 from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import RunSummary, Stage, TrialRecord, TrialStore, summarise
+from hrvit_nas.results import RunSummary, TrialRecord, TrialStore, summarise
+from hrvit_nas.results.records import SEARCHED
 from hrvit_nas.search.config import RunConfig, SpaceConfig
 from hrvit_nas.search.kinds import KINDS
 from hrvit_nas.search.stored import read_config
@@ -75,7 +76,7 @@ class ReportedRun:
     def search_seeds(self) -> str:
         """Seeds that proposals were first trained with, for a caption."""
         seeds = {
-            record.seed for record in self.records if record.stage == Stage("search", "trained")
+            record.seed for record in self.records if record.stage == SEARCHED
         }
         return ", ".join(map(str, sorted(seeds)))
 

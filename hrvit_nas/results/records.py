@@ -50,6 +50,10 @@ class Stage(NamedTuple):
     evaluator: Evaluator
 
 
+SEARCHED = Stage("search", "trained")
+"""What a search proposes and trains to the end, of which its frontier is."""
+
+
 class TrialKey(NamedTuple):
     """What makes two trials the same.
 

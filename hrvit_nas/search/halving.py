@@ -9,7 +9,8 @@ halving", 2021.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from .._names import SelectorName
+from ..arch import Arch
 from ..results import pareto_front
 from ..samplers import Values
 from .config_parts import Frozen
@@ -24,15 +26,16 @@ from .config_parts import Frozen
 Floats: TypeAlias = NDArray[np.float64]
 
 
-def fronts(points: Floats) -> list[list[int]]:
+def fronts(points: Floats, count: int) -> list[list[int]]:
     """Non-dominated sorting: the frontier, that of the rest, and so on.
 
     Args:
         points: Array (n, d), a score to be maximised and costs to be minimised.
+        count: Fronts come as long as those before have fewer points than these.
     """
     left = list(range(len(points)))
     found: list[list[int]] = []
-    while left:
+    while left and len(points) - len(left) < count:
         on = pareto_front(points[left])
         if not on.any():  # with a NaN, none is comparable
             return [*found, left]
@@ -110,21 +113,52 @@ class MoAsha(Frozen):
             found.append(found[-1] * self.reduction_factor)
         return (*found, max_t)
 
-    def promoted(self, values: Mapping[str, Values], passed: Collection[str]) -> str | None:
-        """The id of the architecture that is to go on from a rung; None where none is.
+    def best(self, values: Mapping[str, Values]) -> list[str]:
+        """Ids of those that are to go on from a rung, the best first: front after front, each as
+        the selector orders it.
 
         Args:
             values: Score and costs of those that have reached the rung, by id, in any order.
-            passed: Those that went on from it already.
         """
-        for arch_id in self.ordered(values)[: len(values) // self.reduction_factor]:
-            if arch_id not in passed:
-                return arch_id
-        return None
-
-    def ordered(self, values: Mapping[str, Values]) -> Sequence[str]:
-        """Ids from best to worst: front after front, each as the selector orders it."""
         ids = sorted(values)  # so that it does not hang on which ended first
         points = np.array([values[arch_id] for arch_id in ids], np.float64)
-        select = _ORDERS[self.mo_selector]
-        return [ids[front[at]] for front in fronts(points) for at in select(points[front])]
+        count, select = len(ids) // self.reduction_factor, _ORDERS[self.mo_selector]
+        order = (ids[front[at]] for front in fronts(points, count) for at in select(points[front]))
+        return list(islice(order, count))
+
+
+class Rungs:
+    """Which architectures have reached which rung of a search, and which goes on next.
+
+    Args:
+        scheduler: What decides.
+        steps: Optimiser steps of each rung, rising.
+    """
+
+    def __init__(self, scheduler: MoAsha, steps: Sequence[int]) -> None:
+        self._scheduler, self._steps = scheduler, tuple(steps)
+        self._archs: dict[str, Arch] = {}
+        self._begun: dict[int, set[str]] = {budget: set() for budget in steps}
+        self._values: dict[int, dict[str, Values]] = {budget: {} for budget in steps}
+        self._best: dict[int, list[str]] = {budget: [] for budget in steps}
+
+    def begin(self, arch: Arch, budget: int) -> None:
+        """An architecture is being trained to a rung."""
+        self._begun[budget].add(arch.id)
+
+    def end(self, arch: Arch, budget: int, values: Values | None) -> None:
+        """It has reached the rung, with its score and costs; None = it failed."""
+        self.begin(arch, budget)
+        if values is not None:
+            self._archs[arch.id] = arch
+            self._values[budget][arch.id] = values
+            self._best[budget] = self._scheduler.best(self._values[budget])
+
+    def next(self) -> tuple[Arch, int] | None:
+        """What goes on from the highest rung that has such, and to which rung; None if nothing."""
+        for rung in range(len(self._steps) - 1, 0, -1):
+            below, here = self._steps[rung - 1], self._steps[rung]
+            for arch_id in self._best[below]:
+                if arch_id not in self._begun[here]:
+                    return self._archs[arch_id], rung
+        return None

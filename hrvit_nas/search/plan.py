@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Generic, TypeVar
 
@@ -23,8 +24,8 @@ from ..results import (
     TrialStore,
     gather_consistency,
 )
-from ..results.records import CALIBRATING
-from ..samplers import Sampler, SpaceExhaustedError
+from ..results.records import CALIBRATING, SEARCHED
+from ..samplers import Sampler, SpaceExhaustedError, Values
 from ..space import Space, SpaceError
 from ..space.allocation import scaled_arch
 from ..space.by_cost import spread_archs
@@ -37,6 +38,7 @@ from .config import (
     SpaceConfig,
     SupernetSearchConfig,
 )
+from .halving import Rungs
 from .selection import best_inherited, finalists, frontier_archs, objective_values
 
 C = TypeVar("C", bound=RunConfig)
@@ -212,8 +214,9 @@ class SearchTrials(Trials[S]):
     def ended(self, trial: Trial, record: TrialRecord) -> None:
         """See `Trials`; the sampler is told the values of what it proposed."""
         if trial.proposal is not None:
-            values = objective_values(record, self._config.costs, self._config.searched_by)
-            self._sampler.tell(trial.proposal, values)
+            self._sampler.tell(trial.proposal, self._values(record))
+        if self._rungs is not None and trial.purpose in ("rung", "search"):
+            self._rungs.end(trial.arch, trial.budget, self._values(record))
         super().ended(trial, record)
 
     def _all(self) -> Iterator[Trial | None]:
@@ -288,29 +291,31 @@ class SearchTrials(Trials[S]):
             goes_on_from=rungs[rung - 1] if rung else None,
         )
         self._number += 1
+        if self._rungs is not None:
+            self._rungs.begin(spec, trial.budget)
         return trial
 
-    def _promotion(self) -> Trial | None:
-        """What goes on to the next rung, from the highest rung that has such."""
+    @cached_property
+    def _rungs(self) -> Rungs | None:
+        """Who has reached which rung; None where nothing is halved."""
         config = self._config
         if not isinstance(config, SearchConfig) or config.scheduler is None:
             return None
-        on: dict[int, dict[str, TrialRecord]] = {budget: {} for budget in config.rungs}
+        rungs = Rungs(config.scheduler, config.rungs)
         for record in self._store.records():
             if record.purpose in ("rung", "search"):
-                on[record.budget][record.arch_id] = record
-        running = {(key.budget, key.arch_id) for key in self._running}
-        for rung in range(len(config.rungs) - 1, 0, -1):
-            below, here = config.rungs[rung - 1], config.rungs[rung]
-            values = {
-                arch_id: found
-                for arch_id, record in on[below].items()
-                if (found := objective_values(record, config.costs, config.searched_by)) is not None
-            }
-            passed = on[here].keys() | {arch_id for budget, arch_id in running if budget == here}
-            if best := config.scheduler.promoted(values, passed):
-                return self._proposed(on[below][best].spec, rung)
-        return None
+                rungs.end(record.spec, record.budget, self._values(record))
+        return rungs
+
+    def _values(self, record: TrialRecord) -> Values | None:
+        """What a sampler is told of a trial."""
+        return objective_values(record, self._config.costs, self._config.searched_by)
+
+    def _promotion(self) -> Trial | None:
+        """What goes on to a next rung."""
+        if self._rungs is None or (found := self._rungs.next()) is None:
+            return None
+        return self._proposed(*found)
 
     def references(self, name: str, front: Sequence[ArchSummary]) -> list[Arch]:
         """A preset's allocation at the cost of each architecture; those close in cost share one.
@@ -347,7 +352,7 @@ class SupernetSearchTrials(SearchTrials[SupernetSearchConfig]):
 
     def _all(self) -> Iterator[Trial | None]:
         config = self._config
-        alone, steps = Stage("search", "trained"), config.recipe.trained_steps
+        alone, steps = SEARCHED, config.recipe.trained_steps
         yield from self._proposals()
         best = best_inherited(
             self._store.records(), config.costs, config.retrain, config.searched_by

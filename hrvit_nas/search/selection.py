@@ -15,6 +15,7 @@ from ..results import (
     pareto_front,
     summarise,
 )
+from ..results.records import SEARCHED
 from ..samplers import Values
 from .config import AnySearch
 
@@ -102,5 +103,5 @@ def objective_values(
 
 def frontier_archs(records: Iterable[TrialRecord], config: AnySearch) -> Sequence[ArchSummary]:
     """Architectures of the frontier that the search itself found, by rising first cost."""
-    found = (record for record in records if record.stage == Stage("search", "trained"))
+    found = (record for record in records if record.stage == SEARCHED)
     return summarise(found, costs=config.costs, criterion=config.recipe.criterion).frontier

@@ -4,6 +4,7 @@ never stopped.
 
 import math
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sitting import run_in_sittings
 
+from hrvit_nas.arch import get_arch
 from hrvit_nas.data import AugmentConfig
 from hrvit_nas.results import Trial
-from hrvit_nas.search.halving import MoAsha, by_crowding, by_epsilon_net, fronts
+from hrvit_nas.search.halving import MoAsha, Rungs, by_crowding, by_epsilon_net, fronts
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.worker import TrialWorker, shared_by_trials
 from hrvit_nas.training import Recipe
@@ -50,12 +52,12 @@ def test_rungs_are_powers_of_the_reduction_factor_below_the_highest():
         rungs(200, 2, 200)
 
 
-@given(points=st.lists(SCORES, min_size=1, max_size=12))
-def test_fronts_are_what_none_of_the_rest_dominates(points):
+@given(points=st.lists(SCORES, min_size=1, max_size=12), count=st.integers(1, 12))
+def test_fronts_are_what_none_of_the_rest_dominates(points, count):
     def dominates(p, q):
         return p[0] >= q[0] and p[1] <= q[1] and p != q
 
-    found = fronts(np.array(points))
+    found = fronts(np.array(points), len(points))
     assert sorted(index for front in found for index in front) == list(range(len(points)))
     left = set(range(len(points)))
     for front in found:
@@ -63,6 +65,9 @@ def test_fronts_are_what_none_of_the_rest_dominates(points):
             i for i in left if not any(dominates(points[j], points[i]) for j in left)
         }
         left -= set(front)
+    some = fronts(np.array(points), count)
+    assert some == found[: len(some)]
+    assert sum(map(len, some)) >= min(count, len(points)) > sum(map(len, some[:-1]))
 
 
 def test_the_lonelier_come_first():
@@ -76,18 +81,43 @@ def test_an_epsilon_net_begins_with_the_best_and_goes_as_far_as_can_be():
     assert by_epsilon_net(line) == [4, 0, 2, 1, 3]
 
 
+ARCHS = [replace(get_arch("hrvit_b1"), stem_width=16 + 4 * number) for number in range(12)]
+
+
 @pytest.mark.parametrize("selector", ["nsga2", "epsnet"])
 @given(points=st.lists(SCORES, max_size=12), factor=st.integers(2, 4), data=st.data())
 def test_one_in_so_many_goes_on_and_none_twice(selector, points, factor, data):
     halving = MoAsha(grace_period=1, reduction_factor=factor, mo_selector=selector)
-    values = {f"{number:02}": point for number, point in enumerate(points)}
-    passed = set()
-    while (best := halving.promoted(values, passed)) is not None:
-        assert best not in passed
-        passed.add(best)
-    assert len(passed) == len(points) // factor
-    shuffled = dict(data.draw(st.permutations(list(values.items()))))
-    assert halving.ordered(shuffled) == halving.ordered(values)
+    rungs = Rungs(halving, (1, 2))
+    archs = ARCHS[: len(points)]
+    on = {}
+    for arch, point in data.draw(st.permutations(list(zip(archs, points, strict=True)))):
+        rungs.end(arch, 1, point)
+        on[arch.id] = point
+        assert halving.best(on) == halving.best(dict(sorted(on.items())))
+    passed = []
+    while (found := rungs.next()) is not None:
+        arch, rung = found
+        assert rung == 1
+        rungs.begin(arch, 2)
+        passed.append(arch.id)
+    assert passed == halving.best(on)
+    assert len(set(passed)) == len(points) // factor
+
+
+def test_the_highest_rung_comes_first_and_what_failed_goes_nowhere():
+    rungs = Rungs(MoAsha(grace_period=1, reduction_factor=2), (1, 2, 4))
+    first, second, third, fourth = ARCHS[:4]
+    rungs.end(first, 1, (0.9, 1.0))
+    assert rungs.next() is None
+    rungs.end(second, 1, None)
+    assert rungs.next() is None, "one of two failed, and half of one is none"
+    rungs.end(third, 1, (0.5, 2.0))
+    assert rungs.next() == (first, 1)
+    rungs.end(first, 2, (0.9, 1.0))
+    rungs.end(third, 2, (0.5, 2.0))
+    rungs.end(fourth, 1, (0.8, 0.5))
+    assert rungs.next() == (first, 2)
 
 
 # The plan
