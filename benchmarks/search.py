@@ -20,7 +20,7 @@ import json
 import warnings
 from pathlib import Path
 from random import Random
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import typer
@@ -32,6 +32,7 @@ from replay.world import SurrogateWorld, describe, make_world
 
 from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig
+from hrvit_nas.report.figures import FAINT, GREY, INK, VERMILION, save_figure
 from hrvit_nas.results import replacing
 from hrvit_nas.results.benchmark import load_benchmark
 from hrvit_nas.results.estimates import bootstrap
@@ -41,6 +42,9 @@ from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.halving import MoAsha
 from hrvit_nas.search.profiles import load_profile, load_recipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Floats = NDArray[np.float64]
@@ -164,6 +168,7 @@ def main(
     output: Annotated[
         Path | None, typer.Option(help="Folder for a file a search; what is there is kept.")
     ] = None,
+    figure: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg to draw.")] = None,
     engine: Annotated[str, typer.Option(help="Whose ratio the last line is.")] = "ehvi",
 ) -> None:
     """Replays searches and prints what they found."""
@@ -180,25 +185,39 @@ def main(
         for name in dict.fromkeys(["random", *names]):
             budget = float(TRAININGS if name == "random" else most)
             path = output and output / f"{world}-{name.replace(', ', '-')}-{seed}.json"
-            points = _kept(path)
+            of = {"table": table, "archs": len(setting.benchmark.arch_ids), "trainings": budget}
+            points = _kept(path, of)
             if points is None:
                 points = setting.search(name, seed, budget, rivals)
-                _keep(path, points)
+                _keep(path, of, points)
             curves.setdefault(name, []).append(setting.curve(points, seed, budget))
-    report(curves, engine)
+    shares = relative(curves)
+    report(shares, engine)
+    if figure is not None:
+        save_figure(lambda drawn: draw(drawn, shares), figure, (4.6, 3.2))
 
 
-def _kept(path: Path | None) -> list[Point] | None:
+def _kept(path: Path | None, of: dict[str, Any]) -> list[Point] | None:
+    """What an earlier call found, if it was of the same table and length."""
     if path is None or not path.exists():
         return None
-    return [Point(*row) for row in json.loads(path.read_text("utf-8"))]
+    content = json.loads(path.read_text("utf-8"))
+    if content["of"] != of:
+        return None
+    return [Point(*row) for row in content["points"]]
 
 
-def _keep(path: Path | None, points: list[Point]) -> None:
+def _keep(path: Path | None, of: dict[str, Any], points: list[Point]) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(points), encoding="utf-8")
+            temporary.write_text(json.dumps({"of": of, "points": points}), encoding="utf-8")
+
+
+def relative(curves: dict[str, list[Floats]]) -> dict[str, Floats]:
+    """(searches, len(GRID)): hypervolume over that of random search of the same seed at its end."""
+    ends = np.array([curve[-1] for curve in curves["random"]])
+    return {name: np.array(rows) / ends[:, None] for name, rows in curves.items()}
 
 
 def ratio(curves: Floats) -> Floats:
@@ -213,24 +232,63 @@ def ratio(curves: Floats) -> Floats:
     return first
 
 
-def report(curves: dict[str, list[Floats]], engine: str) -> None:
+def report(shares: dict[str, Floats], engine: str) -> None:
     """Prints a row an engine, and the ratio of one."""
-    ends = np.array([curve[-1] for curve in curves["random"]])
-    shares = {name: np.array(rows) / ends[:, None] for name, rows in curves.items()}
-    ratios = {
-        name: bootstrap(rows, ratio, 0.95, 0, method="percentile") for name, rows in shares.items()
-    }
-    heads = " | ".join(f"{budget}" for budget in BUDGETS)
+    heads = " | ".join(map(str, BUDGETS))
     print(f"\n| search | hypervolume after {heads} | core-seconds, times fewer |")
     print("|---|" + "---|" * (len(BUDGETS) + 1))
+    said = {}
     for name, rows in shares.items():
-        cells = [f"{np.median(rows[:, int(np.searchsorted(GRID, b))]):.3f}" for b in BUDGETS]
-        print(f"| {name} | {' | '.join(cells)} | {ratios[name].describe(digits=1)} |")
-    count = len(ends)
+        found = bootstrap(rows, ratio, 0.95, 0, method="percentile")
+        said[name] = found.describe(digits=1) if found.value else "never level"
+        medians = [np.median(rows[:, int(np.searchsorted(GRID, budget))]) for budget in BUDGETS]
+        cells = [f"{median:.2f}" if np.isfinite(median) else "" for median in medians]
+        print(f"| {name} | {' | '.join(cells)} | {said[name]} |")
+    count = len(shares["random"])
     print(
         f"\ncore-seconds to what random search has after {TRAININGS} trainings, {count} seeds:"
-        f" {engine} needs {ratios[engine].describe(digits=1)} times fewer"
+        f" {engine} needs {said[engine]} times fewer"
     )
+
+
+def draw(figure: Figure, shares: dict[str, Floats]) -> None:
+    """Draws the medians against core-seconds, and the quartiles of random search and ours."""
+    axes = figure.subplots()
+    for name, rows in shares.items():
+        color, width = {"random": (INK, 1.4), "ehvi": (VERMILION, 1.8)}.get(name, (FAINT, 0.9))
+        shown = np.isfinite(rows).all(0)
+        x, medians = GRID[shown], np.median(rows[:, shown], axis=0)
+        axes.plot(x, medians, color=color, linewidth=width, zorder=2 + width)
+        if name in ("random", "ehvi"):
+            low, high = np.quantile(rows[:, shown], [0.25, 0.75], axis=0)
+            axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+        if name in ("random", "ehvi", "gp"):
+            axes.annotate(
+                name,
+                (x[-1], medians[-1]),
+                (3, 0),
+                textcoords="offset points",
+                fontsize=7,
+                color=GREY if color == FAINT else color,
+                va="center",
+            )
+    axes.axhline(1.0, color=GREY, linewidth=0.6, linestyle=":")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
+    axes.set_xlim(2, 110)
+    axes.set_ylim(0.3, 1.3)
+    axes.set_xlabel("core-seconds, in trainings of a middling architecture", fontsize=7)
+    axes.set_ylabel(f"true hypervolume, of random search's after {TRAININGS}", fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.set_title(
+        f"scenes, surrogate; medians of {len(shares['random'])} seeds, quartiles shaded;"
+        " faint: other searches",
+        loc="left",
+        fontsize=6.5,
+        color=GREY,
+    )
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,12 @@ def test_the_last_line_is_the_ratio_and_what_is_there_is_not_replayed_again(
 ):
     monkeypatch.setattr(script, "TRAININGS", 12)
 
+    figure = tmp_path.parent / "replay.png"
+
     def report():
-        script.main("scenes", "surrogate", 2, 8, ["random"], False, None, tmp_path, "random")
+        script.main(
+            "scenes", "surrogate", 2, 8, ["random"], False, None, tmp_path, figure, "random"
+        )
         return capsys.readouterr().out
 
     said = report()
@@ -133,3 +137,7 @@ def test_the_last_line_is_the_ratio_and_what_is_there_is_not_replayed_again(
     before = [path.stat().st_mtime_ns for path in files]
     assert report() == said
     assert [path.stat().st_mtime_ns for path in files] == before
+    assert figure.stat().st_size > 10_000
+    files[0].write_text(files[0].read_text().replace('"archs": ', '"archs": 1'))
+    assert report() == said, "of another table, it is replayed"
+    assert files[0].stat().st_mtime_ns > before[0]
