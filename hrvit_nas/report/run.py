@@ -75,9 +75,7 @@ class ReportedRun:
     @property
     def search_seeds(self) -> str:
         """Seeds that proposals were first trained with, for a caption."""
-        seeds = {
-            record.seed for record in self.records if record.stage == SEARCHED
-        }
+        seeds = {record.seed for record in self.records if record.stage == SEARCHED}
         return ", ".join(map(str, sorted(seeds)))
 
     @property
