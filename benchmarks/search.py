@@ -16,6 +16,7 @@ hypervolume that this has after 80 trainings.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import typer
 from numpy.typing import NDArray
 from replay.engine import Point, replayed, replayed_rival
@@ -34,7 +36,7 @@ from hrvit_nas.cli.errors import run_app
 from hrvit_nas.data import DataConfig
 from hrvit_nas.report.figures import FAINT, GREY, INK, VERMILION, save_figure
 from hrvit_nas.results import replacing
-from hrvit_nas.results.benchmark import load_benchmark
+from hrvit_nas.results.benchmark import Benchmark, load_benchmark
 from hrvit_nas.results.estimates import bootstrap
 from hrvit_nas.samplers import SAMPLERS, default_population
 from hrvit_nas.samplers.make import make_sampler
@@ -50,6 +52,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 Floats = NDArray[np.float64]
 TRAININGS = 80
 """Trainings of random search, to the end of the schedule, that others are held to."""
+REPLAY = 1
+"""Grows with every change to worlds, samplers or judging, so that older files do not count."""
 BUDGETS = (8, 16, 32, 48)
 """Core-seconds that hypervolumes are printed at, in trainings of a middling architecture."""
 RUNG = 200
@@ -58,17 +62,27 @@ GRID = np.arange(1.0, TRAININGS + 0.5, 0.5)
 
 
 class Engine(NamedTuple):
-    """One way to search."""
+    """One way to search: a sampler, and the budget of what it scores.
+
+    `full` is the whole schedule, by mIoU; `mo_asha` the same, halved at `RUNG`; `proxy` the shipped
+    recipe, cross entropy after the first part of the schedule.
+    """
 
     sampler: str
-    halves: bool
+    budget: Literal["full", "mo_asha", "proxy"]
 
 
 ENGINES = {
-    name + suffix: Engine(name, halves)
-    for halves, suffix in ((False, ""), (True, ", mo_asha"))
+    name if budget == "full" else f"{name}, {budget}": Engine(name, budget)
+    for budget in ("full", "mo_asha", "proxy")
     for name in SAMPLERS
 }
+
+
+def digest(benchmark: Benchmark) -> str:
+    """Of a table's contents."""
+    hashed = pd.util.hash_pandas_object(benchmark.table, index=False).to_numpy()
+    return hashlib.sha256(hashed.tobytes()).hexdigest()[:12]
 
 
 class Setting:
@@ -78,11 +92,13 @@ class Setting:
         self.benchmark = load_benchmark(name)
         self.kind = world
         self._profile, self._plan = load_profile("laptop"), load_recipe("laptop")
-        self.space = self.config("random", 0).load_space()
-        own = self.config("random", 0).cost_of
+        self.space = self.config(ENGINES["random"], 0).load_space()
+        own = self.config(ENGINES["random"], 0).cost_of
         rng = Random(0)
         self.middling = float(np.median([own(self.space.sample(rng)) for _ in range(200)]))
         dearest = max(limit.max or 0.0 for limit in self.space.limits if limit.metric == "macs")
+        self.steps = self.benchmark.steps[-1]
+        self.digest = digest(self.benchmark)
         self.corner = (float(self.benchmark.scores().min()), dearest)
 
     def world(self, seed: int) -> SurrogateWorld | TableWorld:
@@ -91,19 +107,20 @@ class Setting:
             return TableWorld(self.benchmark, self.space, seed)
         return make_world(self.benchmark, self.space, seed)
 
-    def config(self, sampler: str, seed: int, *, halves: bool = False) -> SearchConfig:
-        """A search by mIoU at the end of the schedule."""
+    def config(self, engine: Engine, seed: int) -> SearchConfig:
+        """What a search of this kind is to do."""
         size = self._plan.image_size
+        full = self._plan.long_recipe.model_copy(update={"criterion": "miou"})
         return SearchConfig(
             space="heterogeneous_branches",
             narrowing=self._profile.narrowing,
             data=DataConfig(name="scenes", image_size=size),
-            recipe=self._plan.long_recipe.model_copy(update={"criterion": "miou"}),
+            recipe=self._plan.recipe if engine.budget == "proxy" else full,
             trials=10_000,  # the core-seconds end it
-            sampler=sampler,
+            sampler=engine.sampler,
             references=(),
             seed=seed,
-            scheduler=MoAsha(grace_period=RUNG) if halves else None,
+            scheduler=MoAsha(grace_period=RUNG) if engine.budget == "mo_asha" else None,
         ).with_num_classes(self.benchmark.study["num_classes"])
 
     def search(self, name: str, seed: int, budget: float, rivals: Path | None) -> list[Point]:
@@ -112,23 +129,24 @@ class Setting:
         seconds = budget * world.seconds(self.middling, world.steps[-1])
         if name in RIVALS:
             assert rivals is not None
-            config = self.config("random", seed, halves=True)
+            config = self.config(ENGINES["random, mo_asha"], seed)
             return replayed_rival(world, config, name, rivals, seconds, self.corner)
-        sampler, halves = ENGINES[name]
-        config = self.config(sampler, seed, halves=halves)
+        config = self.config(ENGINES[name], seed)
+        # As large as it would be by default for so many trials.
+        trials = round(budget * self.steps / config.rungs[0])
         made = make_sampler(
             world.space,
             config.cost_of,
-            name=sampler,
+            name=config.sampler,
             costs=config.cost_functions,
             seed=seed,
-            population=default_population(sampler, TRAININGS),
+            population=default_population(config.sampler, trials),
             storage=None,
         )
         return replayed(world, config, made, seconds, self.corner)
 
     def curve(self, points: list[Point], seed: int, budget: float) -> Floats:
-        """Hypervolume at each cost of `GRID`; nan beyond the budget."""
+        """Hypervolume at each cost of `GRID`; -inf beyond the budget."""
         world = self.world(seed)
         unit = world.seconds(self.middling, world.steps[-1])
         spent = np.array([0.0, *(point.seconds / unit for point in points)])
@@ -174,18 +192,27 @@ def main(
     """Replays searches and prints what they found."""
     warnings.simplefilter("ignore")
     names = ["random", engine] if quick else (only or [*ENGINES, *(RIVALS if rivals else ())])
-    if unknown := {*names, engine} - {*ENGINES, *RIVALS}:
-        raise ConfigError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(ENGINES)}")
+    names = list(dict.fromkeys(["random", *names]))
+    known = {**ENGINES, **RIVALS}
+    if unknown := {*names, engine} - known.keys():
+        raise ConfigError(f"unknown: {'; '.join(sorted(unknown))}. Known: {'; '.join(known)}")
+    if engine not in names:
+        raise ConfigError(f"--engine must be one of what is replayed, got {engine!r}")
+    if rivals is None and (foreign := RIVALS.keys() & names):
+        raise ConfigError(f"{', '.join(foreign)} need --rivals, a Python that has their packages")
+    if quick and only:
+        raise ConfigError("--quick replays random search and --engine; leave --only out")
     if quick:
         seeds, most = 5, 24
     setting = Setting(table, world)
     print(setting.described())
     curves: dict[str, list[Floats]] = {name: [] for name in names}
     for seed in range(seeds):
-        for name in dict.fromkeys(["random", *names]):
+        for name in names:
             budget = float(TRAININGS if name == "random" else most)
-            path = output and output / f"{world}-{name.replace(', ', '-')}-{seed}.json"
-            of = {"table": table, "archs": len(setting.benchmark.arch_ids), "trainings": budget}
+            file = f"{setting.benchmark.name}-{world}-{name.replace(', ', '-')}-{seed}.json"
+            path = output and output / file
+            of = {"replay": REPLAY, "table": setting.digest, "trainings": budget}
             points = _kept(path, of)
             if points is None:
                 points = setting.search(name, seed, budget, rivals)
@@ -221,15 +248,29 @@ def relative(curves: dict[str, list[Floats]]) -> dict[str, Floats]:
 
 
 def ratio(curves: Floats) -> Floats:
-    """Trainings of random search over those whose cost the median curve needs to be level with it;
+    """Trainings of random search over those from whose cost on the median curve is level with it;
     0 where it never is.
 
     Args:
-        curves: (..., searches, len(GRID)), hypervolume in that of random search at the end.
+        curves: (..., searches, len(GRID)), hypervolume in that of random search at the end; -inf
+            where it is not known.
     """
-    level = np.median(curves, axis=-2) >= 1.0
-    first: Floats = np.where(level.any(-1), TRAININGS / GRID[level.argmax(-1)], 0.0)
+    medians = np.median(curves, axis=-2)
+    known = np.isfinite(medians)
+    level = (medians >= 1.0) | ~known
+    stays = np.logical_and.accumulate(level[..., ::-1], axis=-1)[..., ::-1] & known
+    first: Floats = np.where(stays.any(-1), TRAININGS / GRID[stays.argmax(-1)], 0.0)
     return first
+
+
+def described(rows: Floats) -> str:
+    """The ratio with its interval; less than its budget allows to tell is said as such."""
+    found = bootstrap(rows, ratio, 0.95, 0, method="percentile")
+    least = TRAININGS / GRID[np.isfinite(rows).all(0)][-1]
+    if not found.value:
+        return f"below {least:.1f}"
+    low = f"{found.low:.1f}" if found.low else f"below {least:.1f}"
+    return f"{found.value:.1f} [{low}, {found.high:.1f}]"
 
 
 def report(shares: dict[str, Floats], engine: str) -> None:
@@ -237,17 +278,14 @@ def report(shares: dict[str, Floats], engine: str) -> None:
     heads = " | ".join(map(str, BUDGETS))
     print(f"\n| search | hypervolume after {heads} | core-seconds, times fewer |")
     print("|---|" + "---|" * (len(BUDGETS) + 1))
-    said = {}
+    said = {name: described(rows) for name, rows in shares.items()}
     for name, rows in shares.items():
-        found = bootstrap(rows, ratio, 0.95, 0, method="percentile")
-        said[name] = found.describe(digits=1) if found.value else "never level"
         medians = [np.median(rows[:, int(np.searchsorted(GRID, budget))]) for budget in BUDGETS]
         cells = [f"{median:.2f}" if np.isfinite(median) else "" for median in medians]
         print(f"| {name} | {' | '.join(cells)} | {said[name]} |")
-    count = len(shares["random"])
     print(
-        f"\ncore-seconds to what random search has after {TRAININGS} trainings, {count} seeds:"
-        f" {engine} needs {said[engine]} times fewer"
+        f"\ncore-seconds to what random search has after {TRAININGS} trainings,"
+        f" {len(shares['random'])} seeds: {engine} needs {said[engine]} times fewer"
     )
 
 

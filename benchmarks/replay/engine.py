@@ -16,6 +16,7 @@ from hrvit_nas.results import Trial, TrialRecord, hypervolume, pareto_front
 from hrvit_nas.results.records import SEARCHED, HistoryPoint
 from hrvit_nas.samplers import Sampler, Values
 from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.halving import MoAsha
 from hrvit_nas.search.plan import Resolved, SearchTrials
 from hrvit_nas.search.selection import objective_values
@@ -168,7 +169,8 @@ def replayed_rival(
 ) -> list[Point]:
     """The same of a search of another package, in a process of its own.
 
-    What it proposes outside the limits gives way to an architecture near it, as for our samplers.
+    What it proposes outside the limits gives way to an architecture near it, whose score it is told
+    as that of its proposal.
 
     Args:
         world: What answers.
@@ -206,7 +208,11 @@ def replayed_rival(
     try:
         print(json.dumps(task), file=process.stdin, flush=True)
         while spent < budget:
-            config_asked, steps, before = json.loads(process.stdout.readline())
+            if not (line := process.stdout.readline()):
+                raise ConfigError(
+                    f"{name} ended; {python} must have what benchmarks/rivals.txt names"
+                )
+            config_asked, steps, before = json.loads(line)
             asked = {name: choices[config_asked[name]] for name, choices in genes.items()}
             spec = space.nearest(asked, rng)
             macs = config.cost_of(spec)

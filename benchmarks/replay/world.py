@@ -2,8 +2,8 @@
 
 The scores of an architecture, one a step, are a ridge regression on what is known of it before
 training, plus a deviation of its own, plus the noise of a seed. Deviations and noise are those of
-the table's own architectures, whole curves at a time, so that early scores tell of late ones what
-they tell there.
+the table's own architectures, whole curves at a time, so that early scores tell of late ones about
+what they tell there.
 """
 
 from __future__ import annotations
@@ -164,28 +164,30 @@ def features(space: Space, spec: ArchSpec, macs: float) -> Floats:
 def make_world(
     benchmark: Benchmark, space: Space, seed: int, held_out: float = 1 / 3
 ) -> SurrogateWorld:
-    """A world in which a random part of the table's architectures decides what genes do, and all of
-    them how far scores scatter about that.
+    """A world of a random part of the table's architectures, which decide what genes do and how far
+    scores scatter about that.
+
+    Args:
+        benchmark: The table.
+        space: What its architectures are of.
+        seed: Of the part, and of what is drawn.
+        held_out: Share of the architectures that is left out.
     """
     curves = curves_of(benchmark)
     curves = curves.reshape(*curves.shape[:2], -1)
-    scales = scales_of(curves.reshape(-1, curves.shape[-1]))
-    y = scales.normal(curves)
     rng = np.random.default_rng(seed)
     kept = rng.permutation(len(curves))[round(held_out * len(curves)) :]
-    macs = benchmark.macs
+    scales = scales_of(curves[kept].reshape(-1, curves.shape[-1]))
+    y = scales.normal(curves[kept])
     texts = benchmark.table.groupby("arch_id")["arch"].first()
+    specs = [ArchSpec.from_json(texts[benchmark.arch_ids[place]]) for place in kept]
     rows = np.array(
-        [
-            features(space, ArchSpec.from_json(texts[arch_id]), cost)
-            for arch_id, cost in zip(benchmark.arch_ids, macs, strict=True)
-        ]
+        [features(space, *one) for one in zip(specs, benchmark.macs[kept], strict=True)]
     )
     centre, spread = rows.mean(0), rows.std(0)
     spread[spread == 0] = 1.0
-    x = (rows - centre) / spread
     end = y.shape[-1] - len(CRITERIA)  # mIoU after the last step
-    coefficients, left = ridge(x[kept], y.mean(1)[kept], end)
+    coefficients, left = ridge((rows - centre) / spread, y.mean(1), end)
     num_seeds = y.shape[1]
     noise = (y - y.mean(1, keepdims=True)) * np.sqrt(num_seeds / (num_seeds - 1))
     of_seed, of_misfit = (float((rest[..., end] ** 2).mean()) for rest in (noise, left))
@@ -230,7 +232,7 @@ def describe(benchmark: Benchmark, space: Space, worlds: int = 10) -> str:
     texts = benchmark.table.groupby("arch_id")["arch"].first()
     specs = [ArchSpec.from_json(texts[arch_id]) for arch_id in benchmark.arch_ids]
     ends = benchmark.scores().mean(1)
-    early = benchmark.steps.index(benchmark.steps[len(benchmark.steps) // 3 - 1])
+    early = len(benchmark.steps) // 3 - 1
     errors, taus = [], []
     for seed in range(worlds):
         world = make_world(benchmark, space, seed)

@@ -131,7 +131,11 @@ class SearchOptions:
         typer.Option(help="What proposes architectures."),
     ] = Sampler["NSGA2"]
     population: Annotated[
-        int | None, typer.Option(help="NSGA-II's population. Default: a quarter of the trials.")
+        int | None,
+        typer.Option(
+            help="Architectures of the first generation, and of NSGA-II's others. Default: a"
+            " quarter of the trials, and at most 6 for tpe, gp and ehvi."
+        ),
     ] = None
     scheduler: Annotated[
         Scheduler,

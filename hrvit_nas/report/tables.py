@@ -27,7 +27,9 @@ FRONTIER_COLUMNS: dict[str, Column] = {
     "label": SCHEMA["label"],
     "role": Column("", "frontier, reference, both (joined by +), or dominated once confirmed"),
     "frontier_probability": Column(
-        "fraction", "probability of being on the frontier; empty where the noise is unknown"
+        "fraction",
+        "probability of being on the frontier; empty where the noise is unknown, or no scatter"
+        " beyond it is shown",
     ),
     "miou": Column("fraction", "mean IoU, averaged over the seeds (the confirming ones, if any)"),
     "miou_low": Column("fraction", "lower end of the interval of that mean; empty for one seed"),

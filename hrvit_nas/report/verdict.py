@@ -137,9 +137,9 @@ def _nothing_told(summary: RunSummary) -> Iterator[Finding]:
         costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
         yield Finding(
             name="no_scatter_beyond_noise",
-            text=f"beside what {costs} predict, scores scatter no more than by the noise of a seed"
-            f" (chi-square test, p = {chance:.2f}): which of these architectures are on the"
-            " frontier cannot be told",
+            text=f"beside what {costs} predict, no scatter of the scores beyond the noise of a seed"
+            f" is shown (p = {chance:.2f}): which of these architectures are on the frontier cannot"
+            " be told from luck",
             facts={"p_value": chance},
             hint="confirm",
         )

@@ -182,18 +182,24 @@ def score_draw_batches(
 
 
 def scatter_p_value(
-    means: ArrayLike, num_seeds: ArrayLike, costs: ArrayLike, noise: float
+    means: ArrayLike,
+    num_seeds: ArrayLike,
+    costs: ArrayLike,
+    noise: float,
+    num_free: float = math.inf,
 ) -> float:
     """How likely noise alone would scatter the means as far from what their costs predict.
 
-    Where that is likely, no score tells one architecture from another of its cost. It is the
-    chi-square test of the residuals about a line in the logarithm of cost (a plane, of two costs).
+    It is the chi-square test of the residuals about a line in the logarithm of cost (a plane, of
+    two costs), or the F test where the noise is itself an estimate. Few architectures show a
+    scatter only where it is much larger than the noise.
 
     Args:
         means: As `score_draw_batches`.
         num_seeds: See there.
         costs: See there.
         noise: See there.
+        num_free: Degrees of freedom that the noise was estimated with; infinite = it is known.
 
     Raises:
         ValueError: See there.
@@ -203,7 +209,10 @@ def scatter_p_value(
     precision = (design * weights[:, None]).T @ design
     line = np.linalg.solve(precision, design.T @ (weights * y))
     misfit = float((weights * (y - design @ line) ** 2).sum())
-    return float(scipy.stats.chi2.sf(misfit, len(y) - design.shape[1]))
+    free = len(y) - design.shape[1]
+    if math.isinf(num_free):
+        return float(scipy.stats.chi2.sf(misfit, free))
+    return float(scipy.stats.f.sf(misfit / free, free, num_free))
 
 
 def _layout(

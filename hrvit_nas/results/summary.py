@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MIN_FREE = 4
 """Degrees of freedom below which a spread between seeds is not worth using."""
+SHOWN_BELOW = 0.05
+"""p-value below which scores are said to scatter by more than their noise."""
 MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 2_000_000
 """Draws behind a probability: at most, at least, and the most scores that are drawn at once."""
 
@@ -107,14 +109,16 @@ class RunSummary:
         ids, means, seeds, costs = self._seen
         if of_another or self.noise is None or len(ids) < MIN_FOR_LINE + len(self.costs) - 1:
             return None
-        return scatter_p_value(means, seeds, costs, self.noise)
+        _, _, free = self._seed_fit
+        num_free = math.inf if self.calibrated_noise else free
+        return scatter_p_value(means, seeds, costs, self.noise, num_free)
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether scores scatter no more than by their noise, so that which architectures are on
-        the frontier cannot be told.
+        """Whether no scatter beyond noise is shown, so that which architectures are on the frontier
+        cannot be told from luck.
         """
-        return self.scatter_p_value is not None and self.scatter_p_value > 1 - self.confidence
+        return self.scatter_p_value is not None and self.scatter_p_value > SHOWN_BELOW
 
     @cached_property
     def _seen(self) -> tuple[list[str], list[float], list[int], list[tuple[float, ...]]]:

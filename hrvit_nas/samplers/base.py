@@ -19,6 +19,7 @@ Values: TypeAlias = tuple[float, ...]
 
 SamplerName: TypeAlias = str
 """One of `SAMPLERS`."""
+MODEL_BASED = ("tpe", "gp", "ehvi")
 MIN_POPULATION, MAX_POPULATION, MOST_FOR_MODEL = 4, 50, 6
 
 
@@ -66,5 +67,5 @@ def default_population(sampler: SamplerName, trials: int) -> int:
     """Size of a first generation, and of NSGA-II's others: a quarter of a budget, within 4 to 50;
     within 4 to 6 where a model learns from each score.
     """
-    most = MOST_FOR_MODEL if sampler == "ehvi" else MAX_POPULATION
+    most = MOST_FOR_MODEL if sampler in MODEL_BASED else MAX_POPULATION
     return max(MIN_POPULATION, min(most, round(trials / 4)))

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Floats: TypeAlias = NDArray[np.float64]
+MOST_CELLS = 2_000_000
+"""Cells of all candidates that are looked at together, which bounds the memory."""
 
 
 def expected_improvement(mean: Floats, deviation: Floats, best: Floats) -> Floats:
@@ -42,6 +44,24 @@ def expected_hypervolume_improvement(
         (n,), in the unit of a score times those of the costs.
     """
     inside = known[(known[:, 1:] < corner[1:]).all(1)]
+    at_once = max(1, MOST_CELLS // (len(inside) + 1) ** (len(corner) - 1))
+    parts = [
+        _added(
+            mean[i : i + at_once],
+            deviation[i : i + at_once],
+            costs[i : i + at_once],
+            inside,
+            corner,
+        )
+        for i in range(0, len(mean), at_once)
+    ]
+    return np.concatenate(parts)
+
+
+def _added(
+    mean: Floats, deviation: Floats, costs: Floats, inside: Floats, corner: Floats
+) -> Floats:
+    """The same of some candidates, beside what lies below the corner."""
     weights = np.ones((len(mean), 1))
     places: list[NDArray[np.intp]] = []
     shape = []

@@ -30,6 +30,8 @@ POOL = 384
 CLIMBS, CLIMBERS, NEIGHBOURS = 3, 4, 8
 MOST_SCORES = 300
 """Scores that the process is fitted to; of more, the last."""
+MOST_ROWS = 20_000
+"""Architectures whose costs and features are kept."""
 MARGIN = 0.1
 
 
@@ -114,13 +116,15 @@ class EhviSampler(OptunaSampler):
         fresh = [self._space.sample(self._rng) for _ in range(NEIGHBOURS)]
         found: dict[str, tuple[float, ArchSpec]] = {}
         candidates = {spec.id: spec for spec in (*self._pool, *near, *fresh)}
-        for _ in range(1 + CLIMBS):
+        for climb in range(1 + CLIMBS):
             new = [candidates[key] for key in candidates.keys() - found.keys() - self._seen]
             new.sort(key=lambda spec: spec.id)  # sets have no order that two runs share
             if new:
                 values = gains(new).tolist()
                 found |= {spec.id: (gain, spec) for gain, spec in zip(values, new, strict=True)}
             best = sorted(found.values(), key=lambda one: one[0], reverse=True)[:CLIMBERS]
+            if climb == CLIMBS:
+                break
             moved = [
                 self._space.mutate(spec, self._rng) for _, spec in best for _ in range(NEIGHBOURS)
             ]
@@ -142,6 +146,8 @@ class EhviSampler(OptunaSampler):
         from 0 to 1, and a column a choice of any other.
         """
         if spec.id not in self._rows:
+            if len(self._rows) >= MOST_ROWS:
+                self._rows.clear()
             row: list[float] = []
             for gene, code in zip(self._space.genes, self._space.encode(spec), strict=True):
                 count = len(gene.choices)

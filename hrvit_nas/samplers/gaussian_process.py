@@ -88,11 +88,6 @@ class GaussianProcess:
             y = (scores - self._centre) / self._scale
         self._factor, self._weights = self.prior.solved(products, distances, y)
 
-    @property
-    def noise(self) -> float:
-        """Standard deviation of the noise, in the scores' unit."""
-        return self._scale * self.prior.noise
-
     def predict(self, plane: Floats, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of scores without noise, each (n,)."""
         cross = self.prior.covariance(plane @ self._plane.T, cdist(features, self._features))

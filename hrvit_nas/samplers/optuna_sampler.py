@@ -137,7 +137,11 @@ class OptunaSampler:
         """What follows the first generation."""
         trial = self._study.ask(self._distributions)
         values = {p.name: p.value(trial.params[p.name]) for p in self._parameters}
-        spec, reason = self._admitted(values)
+        try:
+            spec, reason = self._admitted(values)
+        except SpaceExhaustedError:
+            self._study.tell(trial, state=TrialState.FAIL)
+            raise
         if reason:
             trial.set_user_attr("refused", reason)
             # A sampler reads 'pruned' as bad, and what it proposes twice is what scored well.
@@ -276,8 +280,9 @@ def _opened(storage: str | None, study: str, directions: list[StudyDirection]) -
         )
     except Exception as error:
         reason = first_line(error)
-        named = str(storage)
-        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", named)
+        if storage is None:
+            raise
+        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
         raise SamplerError(
-            f"the study's storage {shown!r} cannot be used: {reason.replace(named, shown)}"
+            f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"
         ) from error

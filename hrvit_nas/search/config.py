@@ -231,7 +231,8 @@ class AnySearch(SpaceConfig):
         trials: Architectures to propose: to train, or to score with inherited weights, for the best
             score and the least `costs`.
         sampler: Optuna sampler that proposes them.
-        population: NSGA-II's population; None = from the number of trials.
+        population: Architectures of the first generation, and of NSGA-II's others; None = from the
+            number of trials.
         references: Presets, baselines among them, whose allocation, scaled to the cost of each
             architecture of the frontier, is trained beside it.
         confirm: Further seeds that the finalists and the references are trained with.

@@ -27,7 +27,7 @@ def setting():
 def archs(setting):
     rng = Random(0)
     specs = [setting.space.sample(rng) for _ in range(120)]
-    return [(spec, setting.config("random", 0).cost_of(spec)) for spec in specs]
+    return [(spec, setting.config(script.ENGINES["random"], 0).cost_of(spec)) for spec in specs]
 
 
 def test_a_world_answers_the_same_every_time_and_another_world_differently(setting, archs):
@@ -98,7 +98,7 @@ def test_what_is_handed_over_is_what_was_seen_and_judged_by_what_is_true(setting
     assert [point.size for point in judge.points] == [1, 1]
 
 
-@pytest.mark.parametrize("name", ["random", "nsga2", "ehvi", "random, mo_asha"])
+@pytest.mark.parametrize("name", ["random", "nsga2", "ehvi", "random, mo_asha", "ehvi, proxy"])
 def test_a_replayed_search_is_the_same_again_and_spends_what_it_may(name, setting):
     points = setting.search(name, 3, 9.0, None)
     assert points == setting.search(name, 3, 9.0, None)
@@ -114,12 +114,19 @@ def test_the_ratio_is_where_the_median_is_level():
     rising = np.minimum(1.0, script.GRID / 20)
     assert script.ratio(np.array([rising, rising, 0 * rising])) == 80 / 20
     assert script.ratio(np.array([0 * rising, 0 * rising, rising])) == 0.0
+    falls_back = np.where(script.GRID == 30, 0.9, rising)
+    assert script.ratio(np.array([falls_back])) == 80 / 30.5
+    short = np.where(script.GRID > 25, -np.inf, rising)
+    assert script.ratio(np.array([short])) == 80 / 20
+    assert script.described(np.array([0.5 * short] * 3)) == "below 3.2"
 
 
 def test_the_last_line_is_the_ratio_and_what_is_there_is_not_replayed_again(
     setting, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(script, "TRAININGS", 12)
+    monkeypatch.setattr(script, "GRID", script.GRID[script.GRID <= 12])
+    monkeypatch.setattr(script, "BUDGETS", (8,))
 
     figure = tmp_path.parent / "replay.png"
 
@@ -133,11 +140,34 @@ def test_the_last_line_is_the_ratio_and_what_is_there_is_not_replayed_again(
     assert re.search(r"2 seeds: random needs \d\.\d .*times fewer$", said.splitlines()[-1])
     assert "of members held out" in said.lower()
     files = sorted(tmp_path.iterdir())
-    assert [path.name for path in files] == ["surrogate-random-0.json", "surrogate-random-1.json"]
+    assert [path.name for path in files] == [
+        "scenes-surrogate-random-0.json",
+        "scenes-surrogate-random-1.json",
+    ]
     before = [path.stat().st_mtime_ns for path in files]
     assert report() == said
     assert [path.stat().st_mtime_ns for path in files] == before
     assert figure.stat().st_size > 10_000
-    files[0].write_text(files[0].read_text().replace('"archs": ', '"archs": 1'))
+    files[0].write_text(files[0].read_text().replace('"table": "', '"table": "0'))
     assert report() == said, "of another table, it is replayed"
     assert files[0].stat().st_mtime_ns > before[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"only": ["nsga9"]}, "unknown: nsga9. Known: nsga2; tpe;"),
+        ({"only": ["random"], "engine": "ehvi"}, "--engine must be one of what is replayed"),
+        ({"only": ["neps_primo"], "engine": "random"}, "neps_primo need --rivals"),
+        ({"only": ["random"], "quick": True}, "leave --only out"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_replayed(changes, expected):
+    options = {"quick": False, "rivals": None, "output": None, "figure": None, "engine": "random"}
+    with pytest.raises(script.ConfigError, match=expected):
+        script.main("scenes", "surrogate", 2, 8, **{**options, **changes})
+
+
+def test_a_rival_that_does_not_start_is_named(setting):
+    with pytest.raises(script.ConfigError, match=r"syne_tune_moasha ended; .* must have"):
+        setting.search("syne_tune_moasha", 0, 4.0, Path(sys.executable))

@@ -78,4 +78,4 @@ def test_a_calibration_goes_on_where_it_stopped_and_a_search_stands_on_it(
     # Of five tiny networks, noise may tell nothing at all.
     told = [0 < float(chance) <= 1 for chance in chances if chance]
     assert all(told)
-    assert bool(told) == ("on the frontier cannot be told" not in " ".join(said.split()))
+    assert bool(told) == ("on the frontier cannot be told from luck" not in " ".join(said.split()))

@@ -38,7 +38,7 @@ def test_with_no_scatter_it_is_ridge_regression(rng):
 def test_it_learns_what_features_tell_and_how_noisy_scores_are(rng):
     plane, features, _, scores = drawn(rng, 150, 0.2)
     process = GaussianProcess(plane, features, scores)
-    assert process.noise == pytest.approx(0.2, rel=0.3)
+    assert process.prior.noise * scores.std() == pytest.approx(0.2, rel=0.3)
     new_plane, new_features, truth, _ = drawn(rng, 400, 0.0)
     mean, deviation = process.predict(new_plane, new_features)
     errors = mean - truth

@@ -171,8 +171,9 @@ class TestContract:
         over = config.model_copy(update={"narrowing": narrowing}).load_space()
         sampler = start(name, over=over)
         assert len({spec for spec, _ in scored(sampler, 4)}) == 4
-        with pytest.raises(SpaceExhaustedError, match=r"no further architecture .* 4 trained"):
-            sampler.ask()
+        for _ in range(2):
+            with pytest.raises(SpaceExhaustedError, match=r"no further architecture .* 4 trained"):
+                sampler.ask()
 
     def test_telling_twice_changes_nothing(self, name, start, storage):
         sampler = start(name)
@@ -298,7 +299,7 @@ def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "trials", "expected"),
-    [("nsga2", 1, 4), ("nsga2", 16, 4), ("nsga2", 40, 10), ("nsga2", 1000, 50), ("ehvi", 40, 6)],
+    [("nsga2", 1, 4), ("nsga2", 16, 4), ("nsga2", 40, 10), ("nsga2", 1000, 50), ("gp", 40, 6)],
 )
 def test_the_population_follows_the_budget(name, trials, expected):
     assert default_population(name, trials) == expected
