@@ -308,7 +308,7 @@ def draw(figure: Figure, shares: dict[str, Floats]) -> None:
                 textcoords="offset points",
                 fontsize=7,
                 color=GREY if color == FAINT else color,
-                va="center",
+                va="bottom",
             )
     axes.axhline(1.0, color=GREY, linewidth=0.6, linestyle=":")
     axes.set_xscale("log", base=2)
