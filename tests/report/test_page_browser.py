@@ -294,4 +294,5 @@ def test_a_served_page_refreshes_when_its_run_goes_on(open_page, write_run, tria
             "document.getElementById('run-0-facts').innerText.includes('4 complete')"
         )
         assert page.input_value("#run-0-gmacs") == "0.5"  # what the reader had set is kept
+        page.close()  # which would ask a server that is gone
         server.shutdown()
