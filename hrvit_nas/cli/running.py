@@ -11,8 +11,8 @@ from .errors import INTERRUPTED, NOTHING_TRAINED
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..search.config import RunConfig
     from ..search.opened import Run
+    from ..search.run_config import RunConfig
 
 _COMMANDS = {
     **dict.fromkeys(("search", "supernet_search", "calibration"), "hrvit-search"),

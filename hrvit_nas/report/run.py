@@ -19,8 +19,9 @@ from hrvit_nas.arch import Arch, ArchError, ArchSpec, parse_arch
 from hrvit_nas.cost import estimate_cost
 from hrvit_nas.results import RunSummary, TrialRecord, TrialStore, summarise
 from hrvit_nas.results.records import SEARCHED
-from hrvit_nas.search.config import RunConfig, SpaceConfig
+from hrvit_nas.search.config import SpaceConfig
 from hrvit_nas.search.kinds import KINDS
+from hrvit_nas.search.run_config import RunConfig
 from hrvit_nas.search.stored import read_config
 from hrvit_nas.space import Space, SpaceError
 from hrvit_nas.space.genes import Value

@@ -11,8 +11,8 @@ from ..arch import Arch, parse_arch
 from ..results import Stage
 from ..results.ablation import ArmRole
 from ..training import SupernetRecipe
-from .config import MOST_SEEDS, RunConfig
 from .config_parts import Frozen, SupernetPlan
+from .run_config import MOST_SEEDS, RunConfig
 
 MIN_SEEDS = 3
 """Seeds below which an interval of a difference says next to nothing."""

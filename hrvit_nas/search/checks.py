@@ -11,9 +11,10 @@ from ..results import TrialStore
 from ..space import Space, SpaceError
 from ..training import load_supernet
 from .ablation_config import AblationConfig
-from .config import RunConfig, SpaceConfig, SupernetSearchConfig
+from .config import SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
 from .layout import RunLayout
+from .run_config import RunConfig
 from .supernet import build_from
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .ablation_config import AblationConfig
-from .config import CalibrationConfig, RunConfig, SearchConfig, SupernetSearchConfig
+from .config import CalibrationConfig, SearchConfig, SupernetSearchConfig
 from .plan import AblationTrials, CalibrationTrials, SearchTrials, SupernetSearchTrials, Trials
+from .run_config import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

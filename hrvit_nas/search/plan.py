@@ -33,12 +33,12 @@ from .ablation_config import AblationConfig
 from .config import (
     AnySearch,
     CalibrationConfig,
-    RunConfig,
     SearchConfig,
     SpaceConfig,
     SupernetSearchConfig,
 )
 from .halving import Rungs
+from .run_config import RunConfig
 from .selection import best_inherited, finalists, frontier_archs, objective_values
 
 C = TypeVar("C", bound=RunConfig)

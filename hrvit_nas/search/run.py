@@ -31,12 +31,13 @@ from .checks import (
     stored_space,
     with_supernet,
 )
-from .config import AnySearch, RunConfig, SpaceConfig
+from .config import AnySearch, SpaceConfig
 from .config_parts import ConfigError
 from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
 from .plan import Resolved, Trials
+from .run_config import RunConfig
 from .selection import frontier_archs, objective_values
 from .stored import read_config, write_config
 from .supernet import ensure_supernet

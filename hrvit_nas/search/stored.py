@@ -14,10 +14,11 @@ from .._messages import first_fault
 from ..execution import merged_resources
 from ..results import write_text
 from ..space import SpaceError, load_space
-from .config import RunConfig, SpaceConfig
+from .config import SpaceConfig
 from .config_parts import ConfigError
 from .kinds import KINDS
 from .layout import RunLayout
+from .run_config import RunConfig
 
 C = TypeVar("C", bound=RunConfig)
 _BEFORE_KINDS = {
