@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -101,6 +102,7 @@ class Setting:
         self.digest = digest(self.benchmark)
         self.corner = (float(self.benchmark.scores().min()), dearest)
 
+    @lru_cache(maxsize=1)  # noqa: B019
     def world(self, seed: int) -> SurrogateWorld | TableWorld:
         """What answers, anew for each seed."""
         if self.kind == "table":

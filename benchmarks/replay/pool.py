@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.results.benchmark import Benchmark
 from hrvit_nas.space import Space, Value
 
-from .world import curves_of
+from .world import Floats, curves_of
 
-Floats: TypeAlias = NDArray[np.float64]
 NEAREST = 4
 
 
@@ -27,7 +24,7 @@ class Pool:
         specs: The architectures.
     """
 
-    def __init__(self, space: Space, specs: list[ArchSpec]) -> None:
+    def __init__(self, space: Space, specs: Sequence[ArchSpec]) -> None:
         self._space, self._specs = space, specs
         self.name, self.genes = space.name, space.genes
         self.encode, self.decode, self.genes_of = space.encode, space.decode, space.genes_of
@@ -65,9 +62,7 @@ class TableWorld:
     """Scores of one seed, judged by those of another."""
 
     def __init__(self, benchmark: Benchmark, space: Space, seed: int) -> None:
-        texts = benchmark.table.groupby("arch_id")["arch"].first()
-        specs = [ArchSpec.from_json(texts[arch_id]) for arch_id in benchmark.arch_ids]
-        self.space = Pool(space, specs)
+        self.space = Pool(space, benchmark.archs)
         self.steps = benchmark.steps
         curves = curves_of(benchmark)
         seen, judged = (0, 1) if seed % 2 else (1, 0)

@@ -179,8 +179,7 @@ def make_world(
     kept = rng.permutation(len(curves))[round(held_out * len(curves)) :]
     scales = scales_of(curves[kept].reshape(-1, curves.shape[-1]))
     y = scales.normal(curves[kept])
-    texts = benchmark.table.groupby("arch_id")["arch"].first()
-    specs = [ArchSpec.from_json(texts[benchmark.arch_ids[place]]) for place in kept]
+    specs = [benchmark.archs[place] for place in kept]
     rows = np.array(
         [features(space, *one) for one in zip(specs, benchmark.macs[kept], strict=True)]
     )
@@ -229,8 +228,7 @@ def ridge(x: Floats, y: Floats, judged: int) -> tuple[Floats, Floats]:
 
 def describe(benchmark: Benchmark, space: Space, worlds: int = 10) -> str:
     """How far the surrogate is off: of members held out, and how scores of its own rank."""
-    texts = benchmark.table.groupby("arch_id")["arch"].first()
-    specs = [ArchSpec.from_json(texts[arch_id]) for arch_id in benchmark.arch_ids]
+    specs = benchmark.archs
     ends = benchmark.scores().mean(1)
     early = len(benchmark.steps) // 3 - 1
     errors, taus = [], []

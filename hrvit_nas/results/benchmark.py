@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrvit_nas._files import declarations_dir
+from hrvit_nas.arch import ArchSpec
 from hrvit_nas.objectives import OBJECTIVES
 
 from .estimates import Estimate
@@ -83,6 +84,12 @@ class Benchmark:
         """Architectures that were trained with every seed, in the order of the table."""
         seeds = self.table.groupby("arch_id", sort=False)["seed"].nunique()
         return tuple(seeds.index[seeds == len(self.seeds)])
+
+    @cached_property
+    def archs(self) -> tuple[ArchSpec, ...]:
+        """Architectures of `arch_ids`."""
+        texts = self.table.groupby("arch_id")["arch"].first()
+        return tuple(ArchSpec.from_json(texts[arch_id]) for arch_id in self.arch_ids)
 
     @cached_property
     def macs(self) -> NDArray[np.float64]:
