@@ -19,14 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from optuna._hypervolume import compute_hypervolume
 
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import TrialRecord, hypervolume, hypervolume_curve, pareto_front
+from hrvit_nas.results import (
+    Trial,
+    TrialRecord,
+    TrialResult,
+    hypervolume,
+    hypervolume_curve,
+    pareto_front,
+)
 from hrvit_nas.results.records import SCHEMA_VERSION
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.profiles import load_profile, load_recipe
@@ -101,24 +107,16 @@ def make_run(run: Path, count: int) -> None:
             cost = estimate_cost(spec, config.image_size, num_classes=NUM_CLASSES)
             score = 0.2 + 0.05 * np.log(cost.macs / 1e7) + NOISE * noise.standard_normal()
             miou = float(np.clip(score, 0, 1))
-            record = TrialRecord(
-                number=number,
-                arch_id=spec.id,
-                arch=spec.to_json(),
-                purpose="search",
-                budget=plan.recipe.steps,
-                seed=0,
+            steps = plan.recipe.steps
+            trial = Trial(number=number, arch=spec, purpose="search", budget=steps, seed=0)
+            result = TrialResult(
                 state="complete",
                 miou=miou,
-                macs=cost.macs,
-                published_macs=cost.published_macs,
-                params=cost.params,
-                peak_activation_bytes=cost.peak_activation_bytes,
                 seconds=5.0,
-                steps=plan.recipe.steps,
-                finished_at=datetime.now(UTC),
+                steps=steps,
                 history=[(step, miou * step / 5) for step in range(1, 6)],
             )
+            record = TrialRecord.of(trial, result, cost)
             line = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json")}
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
     content = {"config": config.model_dump(mode="json"), "space": space.to_dict()}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, Protocol
 
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import estimate_cost
-from hrvit_nas.results import Trial, TrialRecord, hypervolume, pareto_front
+from hrvit_nas.results import Trial, TrialRecord, TrialResult, hypervolume, pareto_front
 from hrvit_nas.results.records import SEARCHED, HistoryPoint
 from hrvit_nas.samplers import Sampler, Values
 from hrvit_nas.search.config import SearchConfig
@@ -113,19 +112,14 @@ def answered(world: World, trial: Trial, config: SearchConfig) -> TrialRecord:
         for step, (miou, entropy) in zip(world.steps, curve.tolist(), strict=True)
         if step <= trial.budget
     )
-    return TrialRecord(
-        **trial.identity,
-        macs=cost.macs,
-        published_macs=cost.published_macs,
-        params=cost.params,
-        peak_activation_bytes=cost.peak_activation_bytes,
-        finished_at=datetime.now(UTC),
+    result = TrialResult(
         state="complete",
         miou=history[-1].miou,
         seconds=history[-1].seconds,
         steps=trial.budget,
         history=history,
     )
+    return TrialRecord.of(trial, result, cost)
 
 
 def replayed(

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from hrvit_nas.arch import Arch, parse_arch
+from hrvit_nas.cost import Cost
 from hrvit_nas.objectives import COSTS, OBJECTIVES
 
 SCHEMA_VERSION = 7
@@ -291,6 +292,19 @@ class TrialRecord(TrialResult, _Identity):
         int, Field(ge=0), Column("B/image", "peak bytes of activations, float32 inference")
     ]
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
+
+    @classmethod
+    def of(cls, trial: Trial, result: TrialResult, cost: Cost) -> Self:
+        """What came of a trial that ends now, and what its architecture costs."""
+        return cls(
+            **trial.identity,
+            macs=cost.macs,
+            published_macs=cost.published_macs,
+            params=cost.params,
+            peak_activation_bytes=cost.peak_activation_bytes,
+            finished_at=datetime.now(UTC),
+            **dict(result),
+        )
 
     @field_validator("finished_at")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol
@@ -78,15 +77,7 @@ class Run(Generic[C]):
     def keep(self, trial: Trial, result: TrialResult) -> TrialRecord:
         """Writes what came of a trial; from then on it need not be done again."""
         cost = estimate_cost(trial.arch, self.config.image_size, num_classes=self.data.num_classes)
-        record = TrialRecord(
-            **trial.identity,
-            macs=cost.macs,
-            published_macs=cost.published_macs,
-            params=cost.params,
-            peak_activation_bytes=cost.peak_activation_bytes,
-            finished_at=datetime.now(UTC),
-            **dict(result),
-        )
+        record = TrialRecord.of(trial, result, cost)
         self.store.append(record)
         self._tracking.add(record)
         if trial.purpose != "rung" or record.state == "failed":
