@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hrvit_nas.objectives import OBJECTIVES
 from hrvit_nas.results import Criterion, RunSummary
+from hrvit_nas.results.summary import CORNER
 
 from .section import Finding
 from .units import UNITS
@@ -37,7 +38,11 @@ def search_verdict(
         outside: Ids of references that the search's space does not hold.
     """
     decided = (
-        [_beside(summary, label, outside) for label in summary.reference_labels]
+        [
+            finding
+            for label in summary.reference_labels
+            for finding in (_beside(summary, label, outside), *_gain(summary, label))
+        ]
         if summary.confirmed
         else [_one_seed(seed, known=bool(noise or summary.noise))]
     )
@@ -129,6 +134,21 @@ def _beside(summary: RunSummary, label: str, outside: Collection[str]) -> Findin
         f" {len(compared)} comparisons){beyond if num_outside else ''}",
         facts={"label": label, **counts, "cost_gap": gap, "num_outside": num_outside},
     )
+
+
+def _gain(summary: RunSummary, label: str) -> Iterator[Finding]:
+    """How the whole frontier fares beside a reference's allocation at its costs."""
+    gain = summary.hypervolume_gain(label)
+    if gain is not None:
+        count = sum(row.label == label and row.confirmed for row in summary.references)
+        costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
+        yield Finding(
+            name="hypervolume_gain",
+            text=f"hypervolume of the frontier above that of {label} at its costs, in % of the latter,"
+            f" paired by seed: {gain.describe(digits=1)} ({len(summary.frontier)} architectures"
+            f" against {count}, up to mIoU 0 and {CORNER:g} times the greatest {costs})",
+            facts={"label": label, "gain": gain.interval, "verdict": gain.verdict},
+        )
 
 
 def _nothing_told(summary: RunSummary) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hrvit_nas.objectives import OBJECTIVES
 
-from .frontier import frontier_probability
+from .frontier import frontier_probability, hypervolume
 from .intervals import PairedDifference, paired_difference
 from .records import CALIBRATING, Criterion, TrialRecord
 from .rows import ArchSummary, CostName, row_of, with_frontier
@@ -24,6 +24,8 @@ MIN_FREE = 4
 """Degrees of freedom below which a spread between seeds is not worth using."""
 SHOWN_BELOW = 0.05
 """p-value below which scores are said to scatter by more than their noise."""
+CORNER = 1.1
+"""Times the greatest cost compared: where a hypervolume beside a reference ends; at mIoU 0."""
 MOST_DRAWS, LEAST_DRAWS, MOST_DRAWN = 4000, 200, 2_000_000
 """Draws behind a probability: at most, at least, and the most scores that are drawn at once."""
 
@@ -311,6 +313,48 @@ class RunSummary:
         cost = self.costs[0]
         nearest = min(others, key=lambda other: abs(other.cost(cost) - row.cost(cost)))
         return nearest, paired_difference(row.scores, nearest.scores, self.confidence)
+
+    def hypervolume_gain(self, label: str) -> PairedDifference | None:
+        """Compares the hypervolume of the frontier with that of a reference at its costs, by seed.
+
+        Both are of the confirming seeds that every architecture of either side was trained with, up
+        to mIoU 0 and 1.1 times the greatest cost of either side.
+
+        Args:
+            label: Name of the reference.
+
+        Returns:
+            Frontier minus reference, as a share of the reference's mean; `None` before every
+            frontier architecture is confirmed, and where no seed is common to all.
+        """
+        found = [row for row in self.frontier if row.confirmed and row.has(self.costs)]
+        beside = [row for row in self.references if row.label == label and row.confirmed]
+        beside = [row for row in beside if row.has(self.costs)]
+        if not found or not beside or self.num_confirmed < len(self.frontier):
+            return None
+        seeds = set.intersection(*(set(row.scores) for row in (*found, *beside)))
+        corner = [
+            0.0,
+            *(CORNER * max(row.cost(cost) for row in (*found, *beside)) for cost in self.costs),
+        ]
+
+        def volumes(rows: Sequence[ArchSummary]) -> dict[int, float]:
+            return {
+                seed: hypervolume(
+                    [(row.scores[seed], *row.costs(self.costs)) for row in rows], corner
+                )
+                for seed in seeds
+            }
+
+        theirs = volumes(beside)
+        unit = fmean(theirs.values()) if theirs else 0.0
+        if not unit > 0:
+            return None
+        first, second = (
+            {seed: volume / unit for seed, volume in side.items()}
+            for side in (volumes(found), theirs)
+        )
+        return paired_difference(first, second, self.confidence)
 
 
 def summarise(

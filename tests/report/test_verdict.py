@@ -82,8 +82,8 @@ def test_one_seed_decides_nothing_and_lacks_confirmation(searched):
 
 
 def test_architectures_are_counted_by_how_they_fare_beside_a_reference(confirmed):
-    (beside,) = [f for f in search_verdict(summarise(confirmed), 0, None) if "label" in f.facts]
-    assert beside.facts == {
+    said = facts(summarise(confirmed), 0, None)
+    assert said["beside_reference"] == {
         "label": "b1 scaled",
         "higher": 2,
         "lower": 0,
@@ -91,6 +91,7 @@ def test_architectures_are_counted_by_how_they_fare_beside_a_reference(confirmed
         "cost_gap": 1.0,
         "num_outside": 0,
     }
+    assert said["hypervolume_gain"]["verdict"] == "higher"
     outside = facts(summarise(confirmed), 0, None, outside={REF})
     assert outside["beside_reference"]["num_outside"] == 2
 

@@ -125,6 +125,34 @@ def test_comparison_with_the_nearest_reference_is_paired(confirmed, record):
     assert summary.against_reference(by_id(summary)[C], label) is None
 
 
+def test_hypervolume_beside_a_reference_is_compared_seed_by_seed(confirmed, record):
+    summary = summarise(confirmed)
+    # A alone is on the frontier: up to a cost of 16.5 it has a width of 6.5, the reference 1.5.
+    gains = [
+        (6.5 * mine - 1.5 * theirs) / (1.5 * 0.255) for mine, theirs in [(0.28, 0.25), (0.30, 0.26)]
+    ]
+    gain = summary.hypervolume_gain("b1 scaled")
+    expected = mean_interval(gains)
+    assert gain.interval.mean == pytest.approx(expected.mean)
+    assert (gain.interval.low, gain.interval.high) == pytest.approx((expected.low, expected.high))
+    assert gain.verdict == "higher"
+    # A dearer reference has one seed of the two: what is common to all is left.
+    dear = record(
+        arch_id=C[:-1] + "1", macs=30, miou=0.5, purpose="confirmation", seed=2, label="b1 scaled"
+    )
+    gain = summarise([*confirmed, dear]).hypervolume_gain("b1 scaled")
+    theirs = 0.26 * (33 - 15) + (0.5 - 0.26) * (33 - 30)
+    assert gain.interval.mean == pytest.approx(0.30 * (33 - 10) / theirs - 1)
+    assert gain.verdict == "undecided"
+
+
+def test_hypervolume_is_not_compared_before_all_is_confirmed(trials, confirmed):
+    assert summarise(confirmed).hypervolume_gain("b2 scaled") is None
+    assert summarise(trials).hypervolume_gain("b1 scaled") is None
+    without_b = [r for r in confirmed if r.purpose != "confirmation" or r.arch_id != B]
+    assert summarise(without_b).hypervolume_gain("b1 scaled") is None
+
+
 def test_probabilities_need_noise_and_sum_up_all_that_is_known(trials, record):
     more = [record(arch_id=f"{n:012x}", macs=12 + n, miou=0.2) for n in range(6)]
     assert summarise([*trials, *more]).probabilities == {}
