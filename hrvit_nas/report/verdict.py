@@ -144,9 +144,10 @@ def _gain(summary: RunSummary, label: str) -> Iterator[Finding]:
         costs = " and ".join(OBJECTIVES[cost].word for cost in summary.costs)
         yield Finding(
             name="hypervolume_gain",
-            text=f"hypervolume of the frontier above that of {label} at its costs, in % of the latter,"
-            f" paired by seed: {gain.describe(digits=1)} ({len(summary.frontier)} architectures"
-            f" against {count}, up to mIoU 0 and {CORNER:g} times the greatest {costs})",
+            text=f"hypervolume of the frontier above that of {label} at its costs, in % of the"
+            f" latter, paired by seed: {gain.describe(digits=1)} ({len(summary.frontier)}"
+            f" architectures against {count}, up to mIoU 0 and {CORNER:g} times the greatest"
+            f" {costs})",
             facts={"label": label, "gain": gain.interval, "verdict": gain.verdict},
         )
 
