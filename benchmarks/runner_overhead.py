@@ -14,6 +14,7 @@ from pathlib import Path
 from hrvit_nas.data import AugmentConfig, DataConfig
 from hrvit_nas.execution import Resources
 from hrvit_nas.execution.ray_runtime import ray_session
+from hrvit_nas.execution.scratch import scratch_folder
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import Narrowing
 from hrvit_nas.search.profiles import load_profile
@@ -65,7 +66,7 @@ def main() -> None:
         run = create_run(config, Path(folder) / "run")
         clock = Clock()
         begun = time.perf_counter()
-        with ray_session(config.resources):
+        with scratch_folder() as scratch, ray_session(config.resources, scratch):
             ready = time.perf_counter()
             continue_run(run, clock)
             ended = time.perf_counter()

@@ -127,8 +127,9 @@ def ray_runtime(cache_home):
     """A Ray runtime on this machine; a run that finds one uses it."""
     from hrvit_nas.execution import Resources
     from hrvit_nas.execution.ray_runtime import ray, ray_session
+    from hrvit_nas.execution.scratch import scratch_folder
 
-    with ray_session(Resources()):
+    with scratch_folder() as scratch, ray_session(Resources(), scratch):
         yield ray
 
 

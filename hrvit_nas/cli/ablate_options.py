@@ -17,6 +17,7 @@ from .options import (
     DataRootOption,
     ExecutorOption,
     GpusPerTrialOption,
+    MaxRetriesOption,
     MlflowOption,
     RecipeOption,
     StepsOption,
@@ -123,6 +124,7 @@ class AblateOptions:
     cpus_per_trial: CpusPerTrialOption = None
     gpus_per_trial: GpusPerTrialOption = None
     address: AddressOption = None
+    max_retries: MaxRetriesOption = None
     mlflow: MlflowOption = None
     output: Annotated[
         Path | None, typer.Option(help="Run directory. Default: runs/PLAN-DATE-TIME.")
@@ -131,7 +133,7 @@ class AblateOptions:
         Path | None,
         typer.Option(
             help="Continue the run in this directory. Only --seeds, --criterion, --format,"
-            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
-            " be given with it."
+            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial, --address and"
+            " --max-retries may be given with it."
         ),
     ] = None

@@ -11,36 +11,44 @@ from typing import NoReturn
 
 import typer
 
-NOTHING_TRAINED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+from .interrupts import Interrupts
+
+NOTHING_TRAINED, BAD_INPUT = 1, 2
+STOPPED = range(129, 160)
+"""Statuses of a program that a signal ended."""
 
 
 def run_app(app: typer.Typer, name: str) -> None:
     """Runs a command; what the user got wrong is one line on stderr, never a traceback."""
     logging.basicConfig(format=f"{name}: %(message)s")
     command: Callable[..., object] = typer.main.get_command(app)
+    interrupts = Interrupts()
     try:
-        status = command(prog_name=name, standalone_mode=False)
+        with interrupts:
+            status = command(prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
         fail(name, error.format_message())
     except (typer.Abort, KeyboardInterrupt):
-        _leave()
+        print(f"{name}: interrupted", file=sys.stderr)
+        _leave(interrupts.status)
     except ValueError as error:
         fail(name, str(error))
     except RecursionError:
         fail(name, "a file that was read is nested too deeply")
     except OSError as error:
         fail(name, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
-    if status == INTERRUPTED:
-        _leave()
-    sys.exit(status if isinstance(status, int) else 0)
+    code = status if isinstance(status, int) else 0
+    if code in STOPPED:
+        _leave(code)
+    sys.exit(code)
 
 
-def _leave() -> NoReturn:
+def _leave(status: int) -> NoReturn:
     """Leaves without taking the interpreter down: half-started C++ threads of Ray may crash it."""
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(INTERRUPTED)
+    os._exit(status)
 
 
 def fail(name: str, message: str) -> None:

@@ -17,7 +17,14 @@ from ..data.layouts import LAYOUTS
 if TYPE_CHECKING:
     from ..search.profiles import Profile, TrainingPlan
 
-RESOURCES = ("executor", "cpus_per_trial", "gpus_per_trial", "workers", "address")
+RESOURCES = (
+    "executor",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "workers",
+    "address",
+    "max_retries",
+)
 """Options that say what trials run on, and what each asks of it."""
 
 
@@ -65,6 +72,14 @@ GpusPerTrialOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option(help="An existing Ray cluster (auto, or HOST:PORT). Default: local."),
+]
+MaxRetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="How often a trial that failed is tried again, in a fresh process; with --resume also"
+        " those that failed before. Default: 1.",
+    ),
 ]
 MlflowOption = Annotated[
     str | None,

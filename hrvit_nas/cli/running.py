@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import INTERRUPTED, NOTHING_TRAINED
+from .errors import NOTHING_TRAINED
+from .interrupts import Interrupts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,16 +44,17 @@ def go(
         The exit status.
     """
     hint = _HINT.format(command, run.directory)
-    try:
-        notes, interrupted = _continued(run, console, announce)
-        found = show(notes)
-        if interrupted:
-            say(console, hint)
-            return INTERRUPTED
-    except KeyboardInterrupt:  # before the first trial, or while the results are written
-        run.close()
-        print(hint)
-        return INTERRUPTED
+    with Interrupts() as interrupts:
+        try:
+            notes, interrupted = _continued(run, console, announce, interrupts)
+            found = show(notes)
+            if interrupted:
+                say(console, hint)
+                return interrupts.status
+        except KeyboardInterrupt:  # before the first trial, or while the results are written
+            run.close()
+            print(hint)
+            return interrupts.status
     return 0 if found else NOTHING_TRAINED
 
 
@@ -81,7 +83,7 @@ def say(console: Console, *lines: str) -> None:
 
 
 def _continued(
-    run: Run[Any], console: Console, announce: Callable[[], None]
+    run: Run[Any], console: Console, announce: Callable[[], None], interrupts: Interrupts
 ) -> tuple[list[str], bool]:
     """Does what is left to do, and closes the run.
 
@@ -92,7 +94,6 @@ def _continued(
     from ..samplers import SamplerError
     from ..search.config_parts import ConfigError
     from ..search.run import continue_run
-    from .interrupts import Interrupts
     from .progress import SearchProgress
 
     config = run.config
@@ -102,10 +103,7 @@ def _continued(
     interrupted = False
     try:
         announce()
-        with (
-            Interrupts() as interrupts,
-            SearchProgress(console, config.num_trials, done, stage) as progress,
-        ):
+        with SearchProgress(console, config.num_trials, done, stage) as progress:
             notes = continue_run(run, progress, lambda: interrupts.seen)
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True

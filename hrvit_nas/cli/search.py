@@ -79,6 +79,7 @@ _OF_SEARCH = {
         "references",
         "initial",
         "confirm",
+        "deterministic",
     ),
     "finalists",
     "storage",
@@ -111,6 +112,7 @@ def _check_kind(given: set[str], strategy: Strategy, scheduler: Scheduler) -> No
             misplaced |= dict.fromkeys(_OF_SUPERNET, "needs --strategy supernet")
         else:
             misplaced["scheduler"] = "pauses trainings, and a supernet's scores need none"
+            misplaced["deterministic"] = "is for --strategy trials"
         if scheduler is not Scheduler.MO_ASHA:
             misplaced |= dict.fromkeys(_OF_HALVING, "needs --scheduler mo_asha")
     if "supernet" in given:
@@ -272,6 +274,8 @@ def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> 
     if options.scheduler is Scheduler.MO_ASHA:
         of_halving = ("grace_period", "reduction_factor", "mo_selector")
         content["scheduler"] = given_of(options, of_halving)
+    if options.deterministic:
+        content["deterministic"] = True
     if options.strategy == "supernet":
         supernet = plan.supernet.model_dump()
         if options.supernet_steps is not None:

@@ -20,6 +20,7 @@ from .options import (
     DataRootOption,
     ExecutorOption,
     GpusPerTrialOption,
+    MaxRetriesOption,
     MlflowOption,
     RecipeOption,
     StepsOption,
@@ -183,6 +184,15 @@ class SearchOptions:
         float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
     ] = None
     seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="The same seed gives the same trials on a CPU, whatever the number of workers, and"
+            " interrupted or not. For --sampler nsga2, whose generations then wait for each other,"
+            " and random.",
+        ),
+    ] = False
     references: Annotated[
         str | None,
         typer.Option(
@@ -253,6 +263,7 @@ class SearchOptions:
     cpus_per_trial: CpusPerTrialOption = None
     gpus_per_trial: GpusPerTrialOption = None
     address: AddressOption = None
+    max_retries: MaxRetriesOption = None
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL. Default: SQLite in the run directory.")
     ] = None
@@ -265,7 +276,7 @@ class SearchOptions:
         typer.Option(
             help="Continue the run in this directory. Only --trials, --confirm, --finalists,"
             " --retrain, --ranking-check, --calibration, --calibration-seeds, --wanted-tau,"
-            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial and --address may"
-            " be given with it."
+            " --mlflow, --executor, --workers, --cpus-per-trial, --gpus-per-trial, --address and"
+            " --max-retries may be given with it."
         ),
     ] = None

@@ -31,6 +31,8 @@ class Resources(BaseModel):
         gpus_per_trial: GPUs; fractions let trials share one. 0 = train on the CPU.
         workers: Most trials at a time; None = as many as the resources allow.
         address: An existing Ray cluster; None or `local` = a local one, for this run alone.
+        max_retries: How often a trial that failed is tried again, in a fresh process where there
+            are several. A node that dies is not its trials' failure, and does not count.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,6 +42,7 @@ class Resources(BaseModel):
     gpus_per_trial: float = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     address: str | None = Field(default=None, min_length=1)
+    max_retries: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> Resources:
@@ -143,8 +146,9 @@ class Executor(Protocol):
             source: Where trials come from.
             make_worker: Makes what scores them.
             shared: Its argument.
-            on_start: Called in this process as a trial is handed out.
-            on_end: Called in this process with what came of it.
+            on_start: Called in this process as a trial is handed out, also again.
+            on_end: Called in this process with what came of it; one that failed has been tried
+                again `max_retries` times.
 
         Raises:
             ExecutionError: No trial can run on some node, because of its data or the run directory.

@@ -22,6 +22,7 @@ from .base import (
     WorkerError,
     fault_of,
 )
+from .retries import Retries
 
 POLL_S = 0.2
 
@@ -58,14 +59,16 @@ class InlineExecutor:
     ) -> None:
         """See `Executor`."""
         worker: Worker | None = None
-        while (trial := source.next()) is not None:
+        retries = Retries(source, on_end, self._resources.max_retries)
+        while (trial := retries.next()) is not None:
             on_start(trial)
             try:
                 worker = worker or make_worker(shared)
                 result = worker.run(trial)
             except (ValueError, OSError, RuntimeError) as error:
                 raise ExecutionError(fault_of(error)) from error
-            on_end(trial, result.model_copy(update={"worker": f"{os.uname().nodename}/inline"}))
+            worker_name = f"{os.uname().nodename}/inline"
+            retries.ended(trial, result.model_copy(update={"worker": worker_name}))
 
     def run_once(self, function: Callable[[Shared], Any], shared: Shared) -> Any:
         """See `Executor`."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,7 +15,9 @@ from .._messages import first_line
 from ..results import Trial, TrialResult
 from .base import MakeWorker, Resources, Shared, TrialSource, WorkerError
 from .ray_runtime import nodes, ray_session
-from .ray_tune import MAX_FAILURES, TrialActor, TrialSearcher
+from .ray_tune import NotingScheduler, TrialActor, TrialSearcher
+from .retries import Retries
+from .scratch import scratch_folder
 
 
 class RayExecutor:
@@ -28,11 +29,12 @@ class RayExecutor:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._scratch = Path()
 
     @contextmanager
     def session(self) -> Iterator[None]:
         """See `Executor`; a runtime that is there already is used and left."""
-        with ray_session(self._resources):
+        with scratch_folder() as self._scratch, ray_session(self._resources, self._scratch):
             self._resources.check_fits(nodes())
             yield
 
@@ -46,31 +48,25 @@ class RayExecutor:
     ) -> None:
         """See `Executor`."""
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        searcher = TrialSearcher(source, on_start, on_end)
+        searcher = TrialSearcher(Retries(source, on_end, self._resources.max_retries), on_start)
         trainable = tune.with_resources(
             tune.with_parameters(TrialActor, make_worker=make_worker, shared=shared),
             {"cpu": self._resources.cpus_per_trial, "gpu": self._resources.gpus_per_trial},
         )
-        scratch = tempfile.mkdtemp(prefix="hrvit-tune-")
-        try:
-            tuner = tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    search_alg=searcher,
-                    num_samples=-1,
-                    max_concurrent_trials=self._resources.workers,
-                    reuse_actors=True,
-                ),
-                run_config=tune.RunConfig(
-                    name="trials",
-                    storage_path=scratch,
-                    verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                ),
-            )
-            tuner.fit()
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=NotingScheduler(searcher),
+                num_samples=-1,
+                max_concurrent_trials=self._resources.workers,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="trials", storage_path=str(self._scratch / "tune"), verbose=0
+            ),
+        )
+        tuner.fit()
         if searcher.error:
             raise searcher.error
 
@@ -97,4 +93,4 @@ class RayExecutor:
         from .ray_train import group_size, run_group  # a second of imports that few runs need
 
         size = group_size(self._resources, batch_size)
-        run_group(part, shared, self._resources, size, on_poll)
+        run_group(part, shared, self._resources, size, on_poll, self._scratch)

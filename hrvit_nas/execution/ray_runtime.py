@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,8 +22,12 @@ ANSWER_S = 10
 
 
 @contextmanager
-def ray_session(resources: Resources) -> Iterator[None]:
+def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
     """A Ray runtime for as long as the block lasts, or the one that is running already.
+
+    Args:
+        resources: Which cluster.
+        scratch: Folder that a local one keeps its logs and sockets in.
 
     Raises:
         ExecutionError: No cluster answers at the address.
@@ -40,6 +47,7 @@ def ray_session(resources: Resources) -> Iterator[None]:
             "address": "local",
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": str(scratch / "ray"),
         }
     # Ray has no authentication, and asked for 127.0.0.1 it still listens on every interface. It
     # keeps to the loopback address only where it believes that it cannot form a cluster.
@@ -47,7 +55,8 @@ def ray_session(resources: Resources) -> Iterator[None]:
     try:
         if resources.joins_cluster:
             _check_answers(str(resources.address))
-        ray.init(**options)
+        with _own_signals():
+            ray.init(**options)
     except KeyboardInterrupt:
         ray.shutdown()  # of what had started
         raise
@@ -59,6 +68,17 @@ def ray_session(resources: Resources) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Leaves SIGTERM to whom it belonged: Ray answers it by printing its stack and aborting."""
+    try:
+        yield
+    finally:
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _check_answers(address: str) -> None:

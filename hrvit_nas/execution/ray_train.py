@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -66,6 +66,7 @@ def run_group(
     resources: Resources,
     size: int,
     on_poll: Callable[[], None],
+    scratch: Path,
 ) -> None:
     """Runs a function on every process of a group, within the Ray runtime that there is.
 
@@ -76,6 +77,7 @@ def run_group(
         resources: What a process asks for; a GPU is not shared.
         size: Number of processes.
         on_poll: Called in this process some times a second.
+        scratch: Folder for what Ray Train keeps while it runs.
 
     Raises:
         ValueError, OSError, TrainingFailedError: As `part` raised it.
@@ -85,19 +87,18 @@ def run_group(
     ray_worker.print_to_stdstream = lambda *_, **__: None
     fault: list[BaseException] = []
 
-    def fit(storage: str) -> None:
+    def fit() -> None:
         try:
-            _trainer(part, shared, resources, size, storage).fit()
+            _trainer(part, shared, resources, size, scratch / "train").fit()
         except BaseException as error:  # handed over to the caller's thread
             fault.append(error)
 
-    with tempfile.TemporaryDirectory(prefix="hrvit-train-", ignore_cleanup_errors=True) as storage:
-        # In the main thread Ray Train would answer SIGINT itself, by leaving the program.
-        thread = threading.Thread(target=fit, args=(storage,), daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(POLL_S)
-            on_poll()
+    # In the main thread Ray Train would answer SIGINT itself, by leaving the program.
+    thread = threading.Thread(target=fit, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL_S)
+        on_poll()
     if fault:
         cause = getattr(fault[0], "controller_failure", fault[0])
         if isinstance(cause, _OWN_ERRORS):
@@ -107,7 +108,7 @@ def run_group(
 
 
 def _trainer(
-    part: Callable[[Shared], None], shared: Shared, resources: Resources, size: int, storage: str
+    part: Callable[[Shared], None], shared: Shared, resources: Resources, size: int, storage: Path
 ) -> TorchTrainer:
     """What starts the processes of a group, and starts them anew when one dies."""
     gpus = _gpus(resources)
@@ -121,7 +122,7 @@ def _trainer(
         ),
         # To mypy these are the classes of Ray Train's first version.
         run_config=train.RunConfig(
-            storage_path=storage,
+            storage_path=str(storage),
             callbacks=[_NoRetry()],  # type: ignore[list-item]
             failure_config=train.FailureConfig(  # type: ignore[call-arg]
                 max_failures=RESTARTS, controller_failure_limit=RESTARTS

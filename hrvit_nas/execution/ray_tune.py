@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ..arch import parse_arch
 from ..results import Trial, TrialResult
-from .base import ExecutionError, MakeWorker, Shared, TrialSource, Worker, fault_of
+from .base import ExecutionError, MakeWorker, Shared, Worker, fault_of
+from .retries import Retries
 
-MAX_FAILURES = 2
+
+class FailedTrialError(RuntimeError):
+    """A trial failed for its own reasons: its result as text. Its process is of no more use, since
+    it is tried again elsewhere.
+    """
 
 
 class TrialActor(tune.Trainable):
@@ -53,6 +61,8 @@ class TrialActor(tune.Trainable):
             return {"done": True, "fault": fault_of(error)}
         node = ray.get_runtime_context().get_node_id()
         result = result.model_copy(update={"worker": f"{os.uname().nodename}/{node[:8]}"})
+        if result.state == "failed":
+            raise FailedTrialError(result.model_dump_json())
         # As text: Tune flattens nested results before its searcher sees them.
         return {"done": True, "result": result.model_dump_json()}
 
@@ -64,19 +74,19 @@ class TrialActor(tune.Trainable):
 
 
 class TrialSearcher(Searcher):
-    """Feeds trials to Ray Tune and its results back."""
+    """Feeds trials to Ray Tune and its results back.
 
-    def __init__(
-        self,
-        source: TrialSource,
-        on_start: Callable[[Trial], None],
-        on_end: Callable[[Trial, TrialResult], None],
-    ) -> None:
+    Args:
+        source: Where trials come from, and come back to.
+        on_start: Called with what is handed out.
+    """
+
+    def __init__(self, source: Retries, on_start: Callable[[Trial], None]) -> None:
         super().__init__()
         self._source = source
         self._on_start = on_start
-        self._on_end = on_end
         self._running: dict[str, Trial] = {}
+        self._problems: dict[str, BaseException] = {}
         self.error: Exception | None = None
 
     # Tune's own signature leaves out FINISHED, which is a string.
@@ -95,26 +105,32 @@ class TrialSearcher(Searcher):
         self._running[trial_id] = trial
         return {"trial": {**vars(trial), "arch": trial.arch.to_json()}}
 
+    def note_problem(self, trial_id: str, problem: BaseException | None) -> None:
+        """Takes what ended a trial's process, just before the trial is said to have ended."""
+        if problem is not None:
+            self._problems[trial_id] = problem
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Hands a finished trial's result on."""
         trial = self._running.pop(trial_id, None)
-        if trial is None:
+        problem = self._problems.pop(trial_id, None)
+        if trial is None or self.error:
             return
-        if self.error:
-            return
-        if result and result.get("fault"):
-            self.error = ExecutionError(result["fault"])
-            return
-        if error or not result or "result" not in result:
-            told = TrialResult.failed(f"its worker died {MAX_FAILURES + 1} times")
-        else:
-            told = TrialResult.model_validate_json(result["result"])
         try:
-            self._on_end(trial, told)
-        except Exception as problem:  # Tune would log it and wait for ever
-            self.error = problem
+            if result and result.get("fault"):
+                raise ExecutionError(result["fault"])
+            if _node_died(problem):
+                self._source.lost(trial)
+                return
+            if error or not result or "result" not in result:
+                told = _failure(problem)
+            else:
+                told = TrialResult.model_validate_json(result["result"])
+            self._source.ended(trial, told)
+        except Exception as fault:  # Tune would log it and wait for ever
+            self.error = fault
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""
@@ -128,3 +144,38 @@ class TrialSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """The state is in the run's store."""
+
+
+class NotingScheduler(FIFOScheduler):
+    """Runs trials as they come, and tells their searcher why one ended with an error.
+
+    Args:
+        searcher: Who is told.
+    """
+
+    def __init__(self, searcher: TrialSearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """See `TrialScheduler`; Tune tells its searcher next."""
+        # What Tune itself wrote a moment ago; it tells nobody in another way.
+        path = trial.pickled_error_file
+        problem = None if path is None else ray.cloudpickle.loads(Path(path).read_bytes())
+        self._searcher.note_problem(trial.trial_id, problem)
+        super().on_trial_error(tune_controller, trial)
+
+
+def _node_died(problem: BaseException | None) -> bool:
+    return isinstance(problem, ray.exceptions.RayActorError) and (
+        problem.preempted or "node has died" in str(problem)
+    )
+
+
+def _failure(problem: BaseException | None) -> TrialResult:
+    """What came of a trial whose process ended."""
+    cause = getattr(problem, "cause", None)
+    if isinstance(cause, FailedTrialError):
+        return TrialResult.model_validate_json(str(cause))
+    reason = " ".join(str(problem or "").split())
+    return TrialResult.failed(f"its worker died: {reason}"[:500])

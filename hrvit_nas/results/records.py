@@ -21,13 +21,14 @@ from hrvit_nas.arch import Arch, parse_arch
 from hrvit_nas.cost import Cost
 from hrvit_nas.objectives import COSTS, OBJECTIVES
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before BN recalibration beside.
 4: trials may be of an ablation, and of architectures that are no HRViT.
 5: trials may be trained long.
 6: purpose, evaluator and budget in place of `origin` and `long`.
-7: trials may be of a lower rung of successive halving."""
+7: trials may be of a lower rung of successive halving.
+8: how often a trial was tried."""
 
 Criterion: TypeAlias = str
 """Name of an objective that is a score (`hrvit_nas.objectives.SCORES`), and so of a field of
@@ -92,6 +93,7 @@ class Trial:
         proposal: Number of the Optuna trial that proposed it; None for one that none did.
         goes_on_from: Budget of the trial whose training it goes on with, of the same architecture
             and seed; None = it begins.
+        attempts: How often it was tried, and failed, in earlier sittings.
     """
 
     number: int
@@ -103,6 +105,7 @@ class Trial:
     label: str = ""
     proposal: int | None = None
     goes_on_from: int | None = None
+    attempts: int = 0
 
     @property
     def key(self) -> TrialKey:
@@ -247,6 +250,11 @@ class TrialResult(BaseModel):
         Column("count", "optimiser steps trained (the fidelity); of the supernet, if inherited"),
     ]
     error: Annotated[ForeignText, Column("", "why the trial failed; empty if it did not")] = ""
+    attempts: Annotated[
+        int,
+        Field(ge=1),
+        Column("count", "how often it was tried: the last time is what came of it"),
+    ] = 1
     worker: Annotated[ForeignText, Column("", "host and Ray node that ran the trial")] = ""
     history: Annotated[
         tuple[HistoryPoint, ...],

@@ -62,6 +62,7 @@ class TrialStore:
         self.journal = self.run_dir / JOURNAL_NAME
         self._arches = arches
         self._records: list[TrialRecord] = []
+        self._failed: dict[tuple[int, TrialKey], TrialRecord] = {}
         self._descriptor: int | None = None
         try:
             if write:
@@ -98,10 +99,21 @@ class TrialStore:
             os.ftruncate(self._descriptor, self._size)
             raise StoreError(f"cannot write {self.journal}: {error.strerror}") from error
         self._size += len(line)
+        self._add(record)
+
+    def _add(self, record: TrialRecord) -> None:
+        """Takes a record; what comes of a failed trial that is tried again stands in its place."""
+        which = record.number, record.key
+        if (failed := self._failed.pop(which, None)) is not None:
+            self._records = [one for one in self._records if one is not failed]
+        if record.state == "failed":
+            self._failed[which] = record
         self._records.append(record)
 
     def records(self) -> list[TrialRecord]:
-        """The records, in the order in which they were appended."""
+        """The records, in the order in which they were appended; of a trial that was tried again,
+        the last.
+        """
         return list(self._records)
 
     def arch_texts(self, arch_ids: Iterable[str]) -> dict[str, str]:
@@ -135,12 +147,12 @@ class TrialStore:
         return {record.key for record in self._records if record.state == "complete"}
 
     def to_frame(self) -> pd.DataFrame:
-        """The records as a data frame with the columns of `SCHEMA`; what is missing is NaN."""
+        """The records by number, with the columns of `SCHEMA`; what is missing is NaN."""
         frame: pd.DataFrame = _to_table(self._records).to_pandas()
         return frame
 
     def write_parquet(self) -> Path:
-        """Writes `trials.parquet` from the records, replacing an older one in one step.
+        """Writes `trials.parquet` from the records, by number, replacing an older one in one step.
 
         Every column carries `unit` and `description` in its metadata; the file's metadata
         holds `schema_version`.
@@ -241,8 +253,9 @@ class TrialStore:
                 if shared is not record.arch:
                     record = record.model_copy(update={"arch": shared})
                 object.__setattr__(record, "__pydantic_fields_set__", fields)
-                self._records.append(record)
+                self._add(record)
         self._records = _with_budgets(self._records)
+        self._failed = {(r.number, r.key): r for r in self._records if r.state == "failed"}
         return size
 
 
@@ -301,7 +314,7 @@ def _to_table(records: Iterable[TrialRecord]) -> Any:
         AwareDatetime: pa.timestamp("us", tz="UTC"),
         tuple[HistoryPoint, ...]: history,
     }
-    records = list(records)
+    records = sorted(records, key=lambda record: record.number)
     fields, columns = [], []
     for name, column in SCHEMA.items():
         kind = kinds.get(TrialRecord.model_fields[name].annotation, pa.string())

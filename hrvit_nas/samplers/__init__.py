@@ -1,6 +1,7 @@
 """Samplers behind ask and tell on a search space. Only `optuna_sampler` loads Optuna."""
 
 from .base import (
+    REPEATABLE,
     SAMPLERS,
     Proposal,
     Sampler,
@@ -13,6 +14,7 @@ from .base import (
 )
 
 __all__ = [
+    "REPEATABLE",
     "SAMPLERS",
     "Proposal",
     "Sampler",

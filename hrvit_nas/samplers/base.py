@@ -19,6 +19,8 @@ Values: TypeAlias = tuple[float, ...]
 
 SamplerName: TypeAlias = str
 """One of `SAMPLERS`."""
+REPEATABLE = ("nsga2", "random")
+"""Samplers whose proposals can hang on the seed alone: see `optuna_sampler`, `deterministic`."""
 MODEL_BASED = ("tpe", "gp", "ehvi")
 MIN_POPULATION, MAX_POPULATION, MOST_FOR_MODEL = 4, 50, 6
 
@@ -52,15 +54,21 @@ class Proposal(NamedTuple):
 class Sampler(Protocol):
     """Proposes architectures of a space, and learns from what they score."""
 
-    def ask(self) -> Proposal:
-        """The next architecture, within the limits and never proposed before.
+    def ask(self) -> Proposal | None:
+        """The next architecture, within the limits and never proposed before; None = not before it
+        is told more of what it has proposed.
 
         Raises:
             SpaceExhaustedError: All that could be found is taken.
         """
 
     def tell(self, number: int, values: Values | None) -> None:
-        """Takes what a proposal scored; None = its trial failed."""
+        """Takes what a proposal scored; None = its trial failed. Telling the same twice changes
+        nothing; a score after a failure counts.
+        """
+
+    def number_of(self, arch_id: str) -> int | None:
+        """The number of the proposal of an architecture; None if it was never proposed."""
 
 
 def default_population(sampler: SamplerName, trials: int) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -31,7 +31,7 @@ from ..space.by_cost import CostOf
 from .base import Proposal, SamplerError, SamplerName, SpaceExhaustedError, Values
 from .first import first_generation
 
-ARCH_ATTRIBUTE, GENES_ATTRIBUTE = "arch", "genes"
+ARCH_ATTRIBUTE, GENES_ATTRIBUTE, REFUSED_ATTRIBUTE = "arch", "genes", "refused"
 ORDERED_ATTRIBUTE, FIRST_ATTRIBUTE = "ordered genes", "first generation"
 """Of a study: whether its ordered genes are integers, and the codes of its first architectures.
 Studies of earlier versions lack both."""
@@ -55,6 +55,9 @@ class OptunaSampler:
         presets: Whose allocation the search starts from.
         told: What earlier sittings proposed, and what it scored.
         taken: Further architectures, by id, that are not to be proposed.
+        deterministic: Whether proposals hang on the seed alone, and for NSGA-II on the scores of
+            the generations before, not on when scores come in or on interruptions. A generation
+            is then asked for once the one before is told.
 
     Raises:
         SamplerError: The storage cannot be used.
@@ -74,10 +77,14 @@ class OptunaSampler:
         presets: Sequence[str] = (),
         told: Sequence[tuple[ArchSpec, Values | None]] = (),
         taken: Iterable[str] = (),
+        deterministic: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Another sitting must not repeat the draws of the first, so it has a seed of its own.
         own_seed = seed + 1_000_003 * len(told)
+        self._name, self._seed, self._population = name, seed, population
+        self._deterministic = deterministic
+        self._held: dict[int, Values | None] = {}
         self._space = space
         self._rng = random.Random(own_seed)
         directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * num_costs
@@ -102,29 +109,81 @@ class OptunaSampler:
             directions=directions,
             sampler=OPTUNA_SAMPLERS[name](own_seed % 2**32, population),
         )
-        self._study.add_trials(self._kept.get_trials(deepcopy=False))
+        self._take_over()
         self._waiting = self._reconciled(dict(told))
 
-    def ask(self) -> Proposal:
-        """The next architecture, within the limits and never proposed before.
-
-        Raises:
-            SpaceExhaustedError: All that could be found is taken.
-        """
-        proposal = self._waiting.pop(0) if self._waiting else self._proposed()
+    def ask(self) -> Proposal | None:
+        """See `Sampler`."""
+        if self._waiting:
+            proposal = self._waiting.pop(0)
+        elif self._deterministic and not self._next_generation():
+            return None
+        else:
+            proposal = self._proposed()
         self._seen.add(proposal.spec.id)
         return proposal
 
     def tell(self, number: int, values: Values | None) -> None:
-        """Takes what a proposal scored; None = its trial failed. Telling twice changes nothing."""
-        state = TrialState.COMPLETE if values else TrialState.FAIL
-        for study in (self._study, self._kept):
-            study.tell(number, values, state=state, skip_if_finished=True)
+        """See `Sampler`."""
+        known = self._kept.get_trials(deepcopy=False)[number]
+        if values and known.state == TrialState.FAIL:  # it was tried again
+            again = _copy(known, TrialState.COMPLETE, values)
+            self._kept.add_trial(again)
+            self._study.add_trial(again)
+            return
+        _tell(self._kept, number, values)
+        if self._in_generations:
+            self._held[number] = values
+        else:
+            _tell(self._study, number, values)
+
+    def number_of(self, arch_id: str) -> int | None:
+        """See `Sampler`."""
+        trials = self._study.get_trials(deepcopy=False)
+        return next((t.number for t in trials if t.user_attrs.get("arch_id") == arch_id), None)
+
+    @property
+    def _in_generations(self) -> bool:
+        """Whether scores are held back until those of a whole generation are there."""
+        return self._deterministic and self._name == "nsga2"
+
+    def _next_generation(self) -> bool:
+        """Whether the next proposal may be made: the scores of the generations before it are there,
+        and are told in the order of proposals.
+        """
+        proposed = len(_taken_up(self._study))
+        if self._in_generations and proposed % self._population == 0:
+            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if any(trial.number not in self._held for trial in running):
+                return False
+            for number in sorted(self._held):
+                _tell(self._study, number, self._held.pop(number))
+        # Draws that hang on how many came before, not on what this process has drawn.
+        self._rng = random.Random(f"{self._seed}:{proposed}")
+        own = self._rng.randrange(2**32)
+        self._study.sampler = OPTUNA_SAMPLERS[self._name](own, self._population)
+        return True
+
+    def _take_over(self) -> None:
+        """Copies the study from the database; of an unfinished generation nothing is told yet."""
+        taken = _taken_up(self._kept)
+        whole = len(taken) - len(taken) % self._population
+        for trial in self._kept.get_trials(deepcopy=False):
+            of_generation = taken.get(trial.user_attrs.get("arch_id", ""), -1) >= whole
+            if self._in_generations and of_generation and trial.state.is_finished():
+                complete = trial.state == TrialState.COMPLETE
+                self._held[trial.number] = tuple(trial.values) if complete else None
+                trial = _copy(trial, TrialState.RUNNING)
+            self._study.add_trial(trial)
 
     def _params(self, spec: ArchSpec) -> dict[str, object]:
         """An architecture as Optuna's parameters; a gene that it does not read keeps some value."""
         genes = self._space.genes_of(spec)
         return {p.name: p.of(genes[p.name]) for p in self._parameters}
+
+    def _values_of(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """The choices that parameters of Optuna stand for."""
+        return {p.name: p.value(params[p.name]) for p in self._parameters}
 
     def _proposed(self) -> Proposal:
         while self._first:
@@ -135,15 +194,18 @@ class OptunaSampler:
 
     def _suggested(self) -> Proposal:
         """What follows the first generation."""
+        last = self._study.get_trials(deepcopy=False)[-1:]
+        if last and REFUSED_ATTRIBUTE in last[0].user_attrs:  # a sitting ended just then
+            spec, _ = self._admitted(self._values_of(last[0].params))
+            return self._taken_up(self._fixed(spec), spec)
         trial = self._study.ask(self._distributions)
-        values = {p.name: p.value(trial.params[p.name]) for p in self._parameters}
         try:
-            spec, reason = self._admitted(values)
+            spec, reason = self._admitted(self._values_of(trial.params))
         except SpaceExhaustedError:
             self._study.tell(trial, state=TrialState.FAIL)
             raise
         if reason:
-            trial.set_user_attr("refused", reason)
+            trial.set_user_attr(REFUSED_ATTRIBUTE, reason)
             # A sampler reads 'pruned' as bad, and what it proposes twice is what scored well.
             outside = not reason.startswith(ALREADY_TRAINED)
             self._study.tell(trial, state=TrialState.PRUNED if outside else TrialState.FAIL)
@@ -216,7 +278,41 @@ class OptunaSampler:
                 waiting.append(Proposal(trial.number, spec))
             else:
                 self.tell(trial.number, None if spec is None else told[spec])
+        complete = {
+            trial.user_attrs.get("arch_id")
+            for trial in self._kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        }
+        for spec, values in told.items():  # what failed in one sitting, and not in another
+            number = self.number_of(spec.id)
+            if values and number is not None and spec.id not in complete:
+                self.tell(number, values)
         return waiting
+
+
+def _tell(study: optuna.Study, number: int, values: Values | None) -> None:
+    state = TrialState.COMPLETE if values else TrialState.FAIL
+    study.tell(number, values, state=state, skip_if_finished=True)
+
+
+def _taken_up(study: optuna.Study) -> dict[str, int]:
+    """Of each architecture that was proposed, how many were before it."""
+    trials = study.get_trials(deepcopy=False)
+    ids = dict.fromkeys(t.user_attrs["arch_id"] for t in trials if "arch_id" in t.user_attrs)
+    return {arch_id: place for place, arch_id in enumerate(ids)}
+
+
+def _copy(
+    trial: optuna.trial.FrozenTrial, state: TrialState, values: Values | None = None
+) -> optuna.trial.FrozenTrial:
+    """The same proposal in another state."""
+    return optuna.trial.create_trial(
+        state=state,
+        values=values,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+    )
 
 
 class _Parameter:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ..arch import Arch, ArchSpec, get_arch, get_hrvit, scale_widths
 from ..objectives import OBJECTIVES
 from ..results import CostName, Criterion, Stage, TrialRecord
-from ..samplers import SamplerName, known_sampler
+from ..samplers import REPEATABLE, SamplerName, known_sampler
 from ..space import Space, load_space
 from ..space.by_cost import CostOf
 from ..training import Recipe, SupernetRecipe
@@ -230,10 +230,27 @@ class SearchConfig(AnySearch):
 
     Attributes:
         scheduler: What pauses trainings, and goes on with the best; None = each is trained through.
+        deterministic: Whether a seed gives the same trials whatever the number of workers, and
+            interrupted or not; for samplers that learn nothing, or from whole generations.
     """
 
     kind: Literal["search"] = "search"
     scheduler: MoAsha | None = None
+    deterministic: bool = False
+
+    @model_validator(mode="after")
+    def _check_deterministic(self) -> SearchConfig:
+        if self.deterministic and self.sampler not in REPEATABLE:
+            raise ValueError(
+                f"deterministic must go with sampler {' or '.join(REPEATABLE)}, since others learn"
+                f" from each score as it comes; got {self.sampler}"
+            )
+        if self.deterministic and self.scheduler is not None:
+            raise ValueError(
+                "deterministic must go with scheduler fifo: mo_asha goes on with what is best among"
+                " those that are there by then"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_rungs(self) -> SearchConfig:

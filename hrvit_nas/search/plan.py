@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from random import Random
 from typing import Generic, TypeVar
 
@@ -82,14 +83,36 @@ class Trials(ABC, Generic[C]):
         self._config, self._store, self._resolved = config, store, resolved
         self._running: set[TrialKey] = set()
         self._handed_out: set[TrialKey] = set()
-        self._number = 1 + max((record.number for record in store.records()), default=-1)
-        self._trials = self._all()
+        # What was interrupted has left no record, and gets its number again.
+        taken = {record.number for record in store.records()}
+        self._numbers = (number for number in count() if number not in taken)
+        self._trials = chain(self._tried_again(), self._all())
         self._waiting = self._exhausted = False
         self.notes: list[str] = []
 
     @abstractmethod
     def _all(self) -> Iterator[Trial | None]:
         """Trials in order; None where there is nothing to do until one that runs has ended."""
+
+    def _tried_again(self) -> Iterator[Trial]:
+        """Trials that failed in earlier sittings, and may be tried more often than they were."""
+        for record in self._store.records():
+            failed = record.state == "failed" and record.seed in self._resolved.seeds
+            if failed and record.attempts <= self._config.resources.max_retries:
+                yield Trial(
+                    number=record.number,
+                    arch=record.spec,
+                    seed=record.seed,
+                    **record.stage._asdict(),
+                    budget=record.budget,
+                    label=record.label,
+                    proposal=self._proposal_of(record),
+                    attempts=record.attempts,
+                )
+
+    def _proposal_of(self, record: TrialRecord) -> int | None:  # noqa: ARG002
+        """Number of the proposal that a trial was of; None where none is told its score."""
+        return None
 
     def _all_ended(self) -> Iterator[None]:
         """Waits for all that run: what comes is made from the results of what came before."""
@@ -148,18 +171,17 @@ class Trials(ABC, Generic[C]):
         }
         for seed in seeds:
             for spec in specs:
-                trial = Trial(
-                    number=self._number,
-                    arch=spec,
-                    seed=seed,
-                    **stage._asdict(),
-                    budget=budget,
-                    label=label,
-                )
+                key = TrialKey(spec.id, seed, stage.evaluator, budget)
                 # One may be the reference of another, and calibrate as well.
-                if trial.key not in done and trial.key not in self._handed_out:
-                    self._number += 1
-                    yield trial
+                if key not in done and key not in self._handed_out:
+                    yield Trial(
+                        number=next(self._numbers),
+                        arch=spec,
+                        seed=seed,
+                        **stage._asdict(),
+                        budget=budget,
+                        label=label,
+                    )
 
 
 class AblationTrials(Trials[AblationConfig]):
@@ -223,6 +245,12 @@ class SearchTrials(Trials[S]):
         yield from self._proposals()
         yield from self._comparisons()
 
+    def _proposal_of(self, record: TrialRecord) -> int | None:
+        """See `Trials`."""
+        if not self._config.is_proposed(record):
+            return None
+        return self._sampler.number_of(record.arch_id)
+
     def _comparisons(self) -> Iterator[Trial | None]:
         """The references, and the confirming seeds."""
         front = frontier_archs(self._store.records(), self._config)
@@ -269,6 +297,9 @@ class SearchTrials(Trials[S]):
                     self.notes.append(str(error))
                     left = 0
                     continue
+                if proposal is None:
+                    yield None
+                    continue
                 left -= 1
                 yield self._proposed(proposal.spec, 0, proposal=proposal.number)
             elif self._running:
@@ -282,7 +313,7 @@ class SearchTrials(Trials[S]):
         if rung == len(rungs) - 1:
             stage = stage._replace(purpose="search")
         trial = Trial(
-            number=self._number,
+            number=next(self._numbers),
             arch=spec,
             seed=self._config.seed,
             **stage._asdict(),
@@ -290,7 +321,6 @@ class SearchTrials(Trials[S]):
             proposal=proposal,
             goes_on_from=rungs[rung - 1] if rung else None,
         )
-        self._number += 1
         if self._rungs is not None:
             self._rungs.begin(spec, trial.budget)
         return trial

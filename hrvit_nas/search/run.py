@@ -31,7 +31,7 @@ from .checks import (
     stored_space,
     with_supernet,
 )
-from .config import AnySearch, SpaceConfig
+from .config import AnySearch, SearchConfig, SpaceConfig
 from .config_parts import ConfigError
 from .kinds import KINDS
 from .layout import RunLayout, remove_empty
@@ -185,6 +185,8 @@ def continue_run(
             trials = KINDS[config.kind].trials(config, run.store, resolved)
 
             def ended(trial: Trial, result: TrialResult, trials: Trials[Any] = trials) -> None:
+                if result.state == "failed" and interrupted():
+                    return  # its worker was ended with this program
                 record = run.keep(trial, result)
                 trials.ended(trial, record)
                 observer.ended(record, overview.do(partial(_look_over, run)))
@@ -221,6 +223,7 @@ def sampler_of(run: Run[AnySearch]) -> Sampler:
         study=config.study,
         costs=config.cost_functions,
         presets=config.initial,
+        deterministic=isinstance(config, SearchConfig) and config.deterministic,
         told=[
             (ArchSpec.from_json(r.arch), objective_values(r, config.costs, config.searched_by))
             for r in run.store.records()

@@ -50,12 +50,21 @@ def write_checkpoint(path: Path, kind: str, state: dict[str, Any]) -> None:
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Writes tensors and plain data whole or not at all; the folder is made where missing."""
+    """Writes tensors and plain data whole or not at all; the folder is made where missing.
+
+    Raises:
+        OSError: The disk is full, or refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(state, temporary)
+        # Given a path, torch says RuntimeError where the disk is full.
+        with temporary.open("wb") as file:
+            torch.save(state, file)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

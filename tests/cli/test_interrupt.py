@@ -1,9 +1,11 @@
-"""Ctrl-C and kill at any moment, then --resume: as many trials as asked for, none of them twice."""
+"""Signals at any moment, then --resume: as many trials as asked for, none of them twice."""
 
 import os
 import signal
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,11 @@ def all_gone(process, command=b""):
     return not process.left_over(command)
 
 
+def left_in(folder):
+    """What is there, but for torch's own cache, which it keeps for all programs of a user."""
+    return [path for path in folder.iterdir() if not path.name.startswith("torchinductor_")]
+
+
 def records_in(directory):
     with TrialStore(directory) as store:
         return store.records()
@@ -49,6 +56,14 @@ def resume_and_check(directory, before):
 
 
 @pytest.fixture
+def temporary(monkeypatch):
+    """Where what is started keeps its temporary files; short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
 def start(start_search, profile):
     return lambda *more: start_search(
         *("--profile", profile, "--executor", "ray_tune", "--trials", TRIALS, "--steps", 8),
@@ -56,16 +71,21 @@ def start(start_search, profile):
     )
 
 
-def test_ctrl_c_then_resume(start, wait_for_trials, tmp_path, ray_runtime):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_then_resume(start, wait_for_trials, tmp_path, ray_runtime, temporary, number):
     directory = tmp_path / "run"
     process = start()
     wait_for_trials(directory, process)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    assert process.wait(PATIENCE_S) == 130
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to the whole group
+    else:
+        process.send_signal(number)
+    assert process.wait(PATIENCE_S) == 128 + number
     assert process.err.read_text() == ""
     *_, hint = process.out.read_text().splitlines()
     assert hint == "interrupted; nothing is lost. Continue with: hrvit-search --resume run"
     assert all_gone(process)
+    assert left_in(temporary) == []
     before = records_in(directory)
     assert 1 <= len(before) < TRIALS + 3
     for name in ("trials.parquet", "frontier.csv", "frontier.png"):
@@ -73,24 +93,27 @@ def test_ctrl_c_then_resume(start, wait_for_trials, tmp_path, ray_runtime):
     resume_and_check(directory, before)
 
 
-def test_ctrl_c_while_ray_starts(start, wait_for, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ray_starts(start, wait_for, tmp_path, temporary, number):
     process = start()
     wait_for((tmp_path / "run" / "study.db").exists, process)  # made just before
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(PATIENCE_S) == 130
+    os.killpg(process.pid, number)
+    assert process.wait(PATIENCE_S) == 128 + number
     assert "Traceback" not in process.err.read_text()
     assert "--resume run" in process.out.read_text()
     assert all_gone(process)
+    assert left_in(temporary) == []
     assert records_in(tmp_path / "run") == []
 
 
-def test_a_killed_driver_takes_its_workers_along_and_can_be_resumed(
-    start, wait_for_trials, tmp_path, ray_runtime
+def test_a_killed_driver_leaves_nothing_behind_and_can_be_resumed(
+    start, wait_for_trials, tmp_path, ray_runtime, temporary
 ):
     directory = tmp_path / "run"
     process = start()
     wait_for_trials(directory, process)
     process.kill()
     process.wait()
-    assert all_gone(process, command=b"ray::ResourceTrainable")
+    assert all_gone(process)
+    assert left_in(temporary) == []
     resume_and_check(directory, records_in(directory))

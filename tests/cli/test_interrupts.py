@@ -1,4 +1,4 @@
-"""Ctrl-C is noted even where its exception is lost."""
+"""Ctrl-C and SIGTERM are noted even where their exception is lost."""
 
 import os
 import signal
@@ -48,3 +48,39 @@ def test_an_ignored_signal_stays_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_handler")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_of_schedulers_go_the_way_of_ctrl_c(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        os.kill(os.getpid(), number)
+    assert interrupts.status == 128 + number
+    assert signal.getsignal(number) is before
+    heard = []
+    with Interrupts() as interrupts:
+        mine = signal.signal(signal.SIGINT, lambda *_: heard.append(number))  # as Ray Tune does
+        os.kill(os.getpid(), number)
+        signal.signal(signal.SIGINT, mine)
+    assert heard == [number]
+    assert interrupts.status == 128 + number
+
+
+def test_where_ctrl_c_is_ignored_sigterm_is_heard():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.status == 143
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_handler")
+def test_the_signal_that_came_first_is_the_status():
+    with Interrupts() as interrupts:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+    assert interrupts.status == 143

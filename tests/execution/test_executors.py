@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,11 @@ class Scoring:
             raise ValueError("the data\nare at fault")
         if trial.seed == self.shared.get("failing"):
             return TrialResult.failed("loss became NaN")
+        if (folder := self.shared.get("failing_once")) is not None:
+            mark = Path(folder) / str(trial.seed)
+            if not mark.exists():
+                mark.touch()
+                return TrialResult.failed("loss became NaN")
         return TrialResult(state="complete", miou=trial.seed / 10, seconds=1.0, steps=1, history=())
 
 
@@ -130,6 +136,13 @@ class TestEveryExecutor:
         told = self.run(executor, failing=1)
         assert [told.ended[seed].state for seed in range(3)] == ["complete", "failed", "complete"]
         assert told.ended[1].error == "loss became NaN"
+        assert told.started.count(1) == told.ended[1].attempts == 2
+        assert told.ended[0].attempts == 1
+
+    def test_a_trial_that_failed_may_do_better_in_a_fresh_process(self, executor, tmp_path):
+        told = self.run(executor, count=2, failing_once=str(tmp_path))
+        assert {seed: result.miou for seed, result in told.ended.items()} == {0: 0, 1: 0.1}
+        assert [told.ended[seed].attempts for seed in range(2)] == [2, 2]
 
     @pytest.mark.parametrize(
         ("shared", "said"),

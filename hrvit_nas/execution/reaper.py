@@ -1,0 +1,45 @@
+"""Cleans up after a process that may die at any moment. Run as a program, with nothing imported.
+
+It is handed a folder, and waits until its standard input is closed, which is when the process that
+started it ends, however it ends. Then it kills what still runs there, and removes the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+
+ROUNDS = 50
+"""At most so often a folder is removed that something goes on writing to."""
+
+
+def main(folder: str) -> None:
+    """Waits, then kills the processes whose command names the folder, and removes it."""
+    while os.read(0, 4096):
+        pass
+    for _ in range(ROUNDS):
+        for process in _processes_of(folder):
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+
+
+def _processes_of(folder: str) -> list[int]:
+    """Processes whose command names the folder; none where the system does not list them."""
+    found = []
+    with suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdecimal() and int(name) != os.getpid():
+                with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+                    if os.fsencode(folder) in file.read():
+                        found.append(int(name))
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,61 @@
+"""A folder for a running program, and what is left of it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hrvit_nas.execution import scratch
+from hrvit_nas.execution.scratch import scratch_folder
+
+PROGRAM = """
+import subprocess, sys, time
+from hrvit_nas.execution.scratch import scratch_folder
+with scratch_folder() as folder:
+    (folder / "file").write_text("something")
+    stray = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(folder)])
+    print(folder, stray.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def gone(path, patience_s=30):
+    deadline = time.monotonic() + patience_s
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not path.exists()
+
+
+def test_it_is_there_for_the_block_and_gone_after_it():
+    with scratch_folder() as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_text("something")
+    assert not folder.exists()
+
+
+def test_it_is_gone_where_the_block_fails():
+    with pytest.raises(LookupError), scratch_folder() as folder:
+        raise LookupError
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are not listed here")
+def test_nothing_is_left_of_a_program_that_was_killed():
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) as process:
+        folder, stray = process.stdout.readline().decode().split()
+        assert Path(folder, "file").exists()
+        process.kill()
+        # Whoever takes over what it leaves may not be quick to ask after it: then it is a zombie.
+        command = Path("/proc", stray, "cmdline")
+        assert gone(Path(folder))
+    assert not command.exists() or command.read_bytes() == b""
+
+
+def test_where_paths_are_long_a_short_one_is_found(monkeypatch, tmp_path):
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(long))
+    with scratch_folder() as folder:
+        assert str(folder.parent) == scratch.SHORT
