@@ -339,8 +339,20 @@ class _Parameter:
         return value
 
 
+class _Nsga2(optuna.samplers.NSGAIISampler):
+    """NSGA-II whose parents come in one order, also where another sitting chose them: Optuna's own
+    come as ranked when they are chosen, and by number from then on.
+    """
+
+    def get_parent_population(
+        self, study: optuna.Study, generation: int
+    ) -> list[optuna.trial.FrozenTrial]:
+        parents = super().get_parent_population(study, generation)
+        return sorted(parents, key=lambda trial: trial.number)
+
+
 def _nsga2(seed: int, population: int) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+    return _Nsga2(population_size=population, seed=seed)
 
 
 def _tpe(seed: int, population: int) -> BaseSampler:  # noqa: ARG001

@@ -65,7 +65,7 @@ def records(draw):
 
 
 @settings(deadline=None, max_examples=30)  # each example syncs to disk
-@given(written=st.lists(records(), max_size=4))
+@given(written=st.lists(records(), max_size=4, unique_by=lambda record: record.number))
 def test_journal_and_table_give_back_what_was_written(written, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with TrialStore(folder, write=True) as store:
@@ -75,7 +75,8 @@ def test_journal_and_table_give_back_what_was_written(written, tmp_path_factory)
         path = store.write_parquet()
     assert TrialStore(folder).records() == written
     rows = parquet.read_table(path).to_pylist()
-    assert [TrialRecord.model_validate(row) for row in rows] == written
+    by_number = sorted(written, key=lambda record: record.number)
+    assert [TrialRecord.model_validate(row) for row in rows] == by_number
 
 
 def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
@@ -194,6 +195,19 @@ def test_completed_leaves_out_the_failed(tmp_path, record):
         store.append(record(seed=1))
         store.append(record(seed=2, state="failed"))
         assert store.completed() == {TrialKey("0123456789ab", 1, "trained", 100)}
+
+
+def test_what_comes_of_a_failed_trial_stands_in_its_place(tmp_path, record):
+    failed = record(number=1, state="failed", attempts=2)
+    other = record(number=2, seed=2)
+    again = record(number=1, attempts=3)
+    with TrialStore(tmp_path, write=True) as store:
+        for one in (record(), failed, other, again):
+            store.append(one)
+        assert store.records() == [record(), other, again]
+    with TrialStore(tmp_path) as store:
+        assert store.records() == [record(), other, again]
+        assert list(store.to_frame()["number"]) == [0, 1, 2]
 
 
 def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, record, caplog):

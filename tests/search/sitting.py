@@ -33,7 +33,8 @@ class Sitting:
         while len(self.running) < most and (trial := self.plan.next()) is not None:
             self.running.append(trial)
 
-    def finish(self, position=0, *, fails=False):
+    def finish(self, position=0, *, fails=False, attempts=None):
+        """Ends a trial; one that fails has been tried as often as it may be, unless told."""
         trial = self.running.pop(position)
         cost = estimate_cost(trial.arch, SIZE, num_classes=CLASSES)
         # Dearer is better, with a little noise by architecture, so that the frontier is wide.
@@ -50,6 +51,7 @@ class Sitting:
             state="failed" if fails else "complete",
             miou=None if fails else miou,
             error="diverged" if fails else "",
+            attempts=attempts or 1 + fails * self.config.resources.max_retries,
             history=() if fails else (HistoryPoint(trial.budget, miou, cross_entropy=1 - miou),),
         )
         self.store.append(record)

@@ -7,6 +7,7 @@ from itertools import groupby, pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sitting import CLASSES, SIZE, run_in_sittings
 
 from hrvit_nas.arch import get_arch, parse_arch
@@ -16,9 +17,11 @@ from hrvit_nas.results import (
     calibrate,
     summarise,
 )
+from hrvit_nas.samplers import REPEATABLE
 from hrvit_nas.samplers.first import PRESET_COSTS
 from hrvit_nas.search.plan import calibration_archs, outside_space
 from hrvit_nas.search.profiles import load_profile
+from hrvit_nas.search.run import sampler_of
 from hrvit_nas.search.selection import best_inherited, finalists
 
 
@@ -81,7 +84,7 @@ def test_each_frontier_architecture_has_a_reference_of_its_cost(cost, make_confi
             assert blocks == [[b.blocks for b in module.branches] for module in b1.modules]
 
 
-def test_failures_are_not_tried_again_and_do_not_enter_the_frontier(make_config, sit):
+def test_failures_do_not_enter_the_frontier(make_config, sit):
     config = make_config(trials=4, confirm=1)
     first = sit(config)
     first.hand_out(4)
@@ -150,6 +153,69 @@ def test_wherever_a_run_is_cut_the_sittings_add_up(make_config, cuts, workers):
     assert counts["search"] == 4
     assert counts["confirmation"] == len({row.arch_id for row in summary.frontier} | references)
     assert untold == []
+
+
+def table(records):
+    """What a run found, times aside."""
+    rows = (r.model_dump(exclude={"finished_at", "seconds", "worker"}) for r in records)
+    return sorted(rows, key=lambda row: row["number"])
+
+
+@pytest.mark.parametrize("sampler", REPEATABLE)
+def test_a_deterministic_search_finds_the_same_however_it_runs(make_config, sampler):
+    config = make_config(
+        sampler=sampler, deterministic=True, trials=14, population=4, confirm=1, seed=3
+    )
+    undisturbed = table(run_in_sittings(config, [], 1)[0])
+    for cuts, workers in [([], 2), ([], 4), ([0, 3, 6], 1), ([4, 5, 1, 7], 3), ([15], 2)]:
+        assert table(run_in_sittings(config, cuts, workers)[0]) == undisturbed
+
+
+def test_other_searches_are_not_deterministic(make_config):
+    with pytest.raises(ValidationError, match="deterministic must go with sampler nsga2 or random"):
+        make_config(sampler="tpe", deterministic=True)
+    with pytest.raises(ValidationError, match="deterministic must go with scheduler fifo"):
+        make_config(
+            sampler="random",
+            deterministic=True,
+            trials=9,
+            scheduler={"grace_period": 1},
+            recipe=make_config().recipe.model_copy(update={"steps": 9}),
+        )
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_what_failed_is_tried_again_in_a_later_sitting_as_often_as_it_may_be(
+    make_config, sit, deterministic
+):
+    config = make_config(trials=3, sampler="nsga2", references=[], deterministic=deterministic)
+    first = sit(config)
+    first.hand_out(3)
+    failed = first.finish(1, fails=True, attempts=1)
+    first.finish(fails=True)  # as often as it may be
+    first.finish()
+    first.store.close()
+
+    second = sit(config)
+    second.hand_out(3)
+    (again,) = second.running
+    assert (again.key, again.number, again.attempts) == (failed.key, failed.number, 1)
+    record = second.finish()
+    assert [r.state for r in second.store.records()].count("failed") == 1
+    assert record in second.store.records()
+    second.store.close()
+    third = sit(config)
+    scores = [t.values[0] for t in sampler_of(third)._kept.trials if t.state.name == "COMPLETE"]
+    assert sorted(scores) == sorted(r.miou for r in third.store.records() if r.miou is not None)
+    assert third.plan.next() is None
+    third.store.close()
+
+    more = config.model_copy(
+        update={"resources": config.resources.model_copy(update={"max_retries": 2})}
+    )
+    fourth = sit(more)
+    fourth.hand_out(3)
+    assert len(fourth.running) == 1
 
 
 def test_a_calibration_trains_architectures_of_all_costs_with_each_seed(make_config, sit):
