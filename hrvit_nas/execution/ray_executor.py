@@ -66,6 +66,9 @@ class RayExecutor:
                     storage_path=scratch,
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                    # Another node does not see the scratch folder, and a trial that is to save
+                    # there at its end fails when it is done.
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
             tuner.fit()
