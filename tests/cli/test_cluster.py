@@ -59,7 +59,7 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
 def test_trials_run_on_both_nodes_and_survive_the_death_of_one(
     start_search, profile, tmp_path, two_nodes, wait_for, wait_for_trials
 ):
-    run, trials = tmp_path / "run", 8
+    run, trials = tmp_path / "run", 5
     process = start_search(
         *("--profile", profile, "--trials", trials, "--steps", 60, "--output", "run"),
         *("--executor", "ray_tune", "--address", two_nodes.address),
