@@ -86,6 +86,28 @@ KINDS = {
     "calibration": {"architectures": 6},
 }
 
+NODES = """
+import sys
+from ray.cluster_utils import Cluster
+
+# A node that is lost is noticed in two seconds, not in fifteen.
+soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+head = {**node, "include_dashboard": False, "_system_config": soon}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+nodes = [cluster.add_node(**node)]
+cluster.wait_for_nodes()
+print(cluster.address, *(n.node_id for n in (cluster.head_node, *nodes)), flush=True)
+for line in sys.stdin:  # "add", or the place among the nodes of one that is to die
+    if line.strip() == "add":
+        nodes.append(cluster.add_node(**node))
+        print(nodes[-1].node_id, flush=True)
+    else:
+        cluster.remove_node(nodes[int(line)], allow_graceful=False)
+        print("dead", flush=True)
+cluster.shutdown()
+"""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
@@ -241,6 +263,49 @@ def wait_for_trials(wait_for):
         wait_for(lambda: journal.exists() and b"\n" in journal.read_bytes(), process)
 
     return wait
+
+
+@pytest.fixture
+def two_nodes(cache_home):
+    """A cluster of two raylets on this machine; more can be added, and all but the head killed."""
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", NODES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield _Nodes(cluster)
+    finally:
+        cluster.stdin.close()
+        try:
+            cluster.wait(60)
+        finally:
+            cluster.kill()  # its raylets go with it
+            cluster.stdout.close()
+
+
+class _Nodes:
+    """A cluster of raylets on this machine, with one CPU each, in a process of its own."""
+
+    def __init__(self, process):
+        self._process = process
+        self.address, *ids = process.stdout.readline().split()
+        self.names = [node_id[:8] for node_id in ids]
+
+    def add(self):
+        """Adds a node; its name."""
+        self.names.append(self._asked("add")[:8])
+        return self.names[-1]
+
+    def kill(self, name):
+        """Kills a node that is not the head, as a power cut would."""
+        assert self._asked(self.names.index(name) - 1) == "dead"
+
+    def _asked(self, what):
+        print(what, file=self._process.stdin, flush=True)
+        return self._process.stdout.readline().strip()
 
 
 def _record(**fields):

@@ -63,7 +63,12 @@ class RayExecutor:
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="trials", storage_path=str(self._scratch / "tune"), verbose=0
+                name="trials",
+                storage_path=str(self._scratch / "tune"),
+                verbose=0,
+                # Another node does not see the scratch folder, and a trial that is to save there
+                # at its end fails when it is done.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         tuner.fit()

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -13,39 +11,6 @@ from hrvit_nas.results import TrialStore
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PATIENCE_S = 240
-TWO_NODES = """
-import sys
-from ray.cluster_utils import Cluster
-
-node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-cluster.add_node(**node)
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
-
-
-@pytest.fixture
-def two_nodes():
-    """Address of a cluster of two raylets on this machine, with one CPU each."""
-    cluster = subprocess.Popen(
-        [sys.executable, "-c", TWO_NODES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield cluster.stdout.readline().strip()
-    finally:
-        cluster.stdin.close()
-        try:
-            cluster.wait(60)
-        finally:
-            cluster.kill()  # its raylets go with it
-            cluster.stdout.close()
 
 
 def is_complete(directory):
@@ -56,6 +21,12 @@ def is_complete(directory):
     assert any((directory / "checkpoints").iterdir())
     assert not (directory / "training").exists()
     return True
+
+
+def nodes_of(directory):
+    """The nodes on which trials have ended, also while the run goes on."""
+    with TrialStore(directory) as store:
+        return {record.worker.split("/")[1] for record in store.records()}
 
 
 def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profile, tmp_path):
@@ -85,18 +56,26 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
     assert all(row["miou_low"] for row in rows if row["confirmed"] == "True")
 
 
-def test_trials_run_on_both_nodes_of_a_cluster(start_search, profile, tmp_path, two_nodes):
+def test_trials_run_on_both_nodes_and_survive_the_death_of_one(
+    start_search, profile, tmp_path, two_nodes, wait_for, wait_for_trials
+):
+    run, trials = tmp_path / "run", 5
     process = start_search(
-        *("--profile", profile, "--trials", 4, "--steps", 60, "--output", "run"),
-        *("--executor", "ray_tune", "--address", two_nodes),
+        *("--profile", profile, "--trials", trials, "--steps", 60, "--output", "run"),
+        *("--executor", "ray_tune", "--address", two_nodes.address),
     )
+    wait_for_trials(run, process)
+    wait_for(lambda: nodes_of(run) >= set(two_nodes.names), process)  # both go on to others
+    head, other = two_nodes.names
+    two_nodes.kill(other)
     assert process.wait(PATIENCE_S) == 0, process.err.read_text()
     assert process.err.read_text() == ""
-    with TrialStore(tmp_path / "run") as store:
+    with TrialStore(run) as store:
         records = store.records()
-    assert Counter(record.purpose for record in records)["search"] == 4
-    assert {record.state for record in records} == {"complete"}
-    assert len({record.worker for record in records}) == 2
-    assert is_complete(tmp_path / "run")
-    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert config["resources"]["address"] == two_nodes
+    assert Counter(record.purpose for record in records)["search"] == trials
+    assert {(record.state, record.error) for record in records} == {("complete", "")}
+    assert len({record.key for record in records}) == len(records)
+    assert nodes_of(run) == {head, other}
+    assert is_complete(run)
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert config["resources"]["address"] == two_nodes.address
