@@ -21,13 +21,16 @@ from hrvit_nas.arch import Arch, parse_arch
 from hrvit_nas.cost import Cost
 from hrvit_nas.objectives import COSTS, OBJECTIVES
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """2: history points hold more than step and mIoU; trials may be of a calibration.
 3: trials may be scores with inherited weights, with the score before BN recalibration beside.
 4: trials may be of an ablation, and of architectures that are no HRViT.
 5: trials may be trained long.
 6: purpose, evaluator and budget in place of `origin` and `long`.
-7: trials may be of a lower rung of successive halving."""
+7: trials may be of a lower rung of successive halving.
+8: every line of the journal ends with a checksum."""
+SEALED_FROM = 8
+"""The first version whose lines have a checksum."""
 
 Criterion: TypeAlias = str
 """Name of an objective that is a score (`hrvit_nas.objectives.SCORES`), and so of a field of

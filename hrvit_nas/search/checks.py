@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..arch import Arch, ArchSpec, PyramidSpec
 from ..models import build_segmentor
-from ..results import TrialStore
+from ..results import StoreError, TrialStore
+from ..results.store import TABLE_NAME
 from ..space import Space, SpaceError
 from ..training import load_supernet
 from .ablation_config import AblationConfig
@@ -16,6 +18,8 @@ from .config_parts import ConfigError
 from .layout import RunLayout
 from .run_config import RunConfig
 from .supernet import build_from
+
+_log = logging.getLogger(__name__)
 
 
 def space_of_arms(config: AblationConfig) -> Space | None:
@@ -96,9 +100,19 @@ def check_seeds_grow(directory: Path, before: RunConfig, now: RunConfig) -> None
 
 
 def check_journal(store: TrialStore) -> None:
-    """Refuses a journal that lost trials which the table beside it has."""
-    if (kept := store.rows_in_table()) > len(store.records()):
+    """Refuses a journal that lost trials which the table beside it has.
+
+    A table that cannot be read says nothing of that, and is written anew from the journal.
+    """
+    try:
+        kept = store.rows_in_table()
+    except StoreError as error:
+        _log.warning("%s; it is written anew from %s", error, store.journal.name)
+        store.write_parquet()
+        return
+    if kept > len(store.records()):
         raise ConfigError(
             f"{store.journal} holds {len(store.records())} trials, and the table beside it"
-            f" {kept}; the journal has lost some: restore it, or start a new run"
+            f" {kept}; the journal has lost some: restore it, or remove {TABLE_NAME} to have them"
+            " trained again"
         )

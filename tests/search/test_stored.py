@@ -236,6 +236,32 @@ def test_a_damaged_configuration_is_one_line_that_names_the_file(content, expect
     assert len(line) < 300 + len(str(tmp_path))
 
 
+def test_an_edit_is_noticed_unless_its_checksum_is_removed(make_config, tmp_path):
+    write_config(RunLayout(tmp_path), started(make_config()))
+    path = tmp_path / "config.json"
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[1].startswith('  "sha256": "')
+    edited = "".join(lines).replace('"trials": 4,', '"trials": 5,')
+    path.write_text(edited)
+    with pytest.raises(ConfigError, match=r"config\.json is damaged: .* remove its line 'sha256'"):
+        read_config(tmp_path)
+    path.write_text(edited.replace(lines[1], ""))
+    assert read_config(tmp_path).trials == 5
+    path.write_text(json.dumps(json.loads("".join(lines)), indent=None, sort_keys=True))
+    assert read_config(tmp_path).trials == 4, "another layout is not another content"
+
+
+def test_a_fault_is_shown_in_few_words(make_config, tmp_path):
+    content = {
+        "config": make_config().model_dump(mode="json") | {"data": ["x" * 20_000]},
+        "space": {"genes": "y" * 20_000},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"config\.json: data: ") as caught:
+        read_config(tmp_path)
+    assert len(str(caught.value)) - len(str(tmp_path)) < 250
+
+
 def test_a_run_of_another_kind_is_named(make_config, tmp_path):
     layout = RunLayout(tmp_path)
     write_config(layout, started(make_config("calibration")))
