@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..arch import Arch, ArchSpec, PyramidSpec
+from ..execution import check_before
 from ..models import build_segmentor
 from ..results import StoreError, TrialStore
 from ..results.store import TABLE_NAME
+from ..samplers.database import check_storage
 from ..space import Space, SpaceError
 from ..training import load_supernet
 from .ablation_config import AblationConfig
-from .config import SpaceConfig, SupernetSearchConfig
+from .config import AnySearch, SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
 from .layout import RunLayout
 from .run_config import RunConfig
@@ -79,6 +81,18 @@ def check_new(layout: RunLayout) -> None:
         raise ConfigError(f"{directory} holds a run already; resume it, or name another directory")
     if directory.is_dir() and any(directory.iterdir()):
         raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
+
+
+def check_reachable(config: RunConfig) -> None:
+    """Refuses what the run is to use and is not there, before anything is made for it.
+
+    Raises:
+        ExecutionError: This machine could never hold a trial, or no cluster answers.
+        SamplerError: The study's storage is not there.
+    """
+    check_before(config.resources)
+    if isinstance(config, AnySearch) and config.storage is not None:
+        check_storage(config.storage)
 
 
 def check_buildable(specs: Iterable[Arch]) -> None:
