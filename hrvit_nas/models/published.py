@@ -115,18 +115,18 @@ def read_published_state(path: str | Path) -> dict[str, Tensor]:
     """Reads the file of a checkpoint in the published format, for `load_published_state`.
 
     Raises:
-        ValueError: It cannot be read, is damaged, or holds no tensors by name.
+        DamagedFileError (a ValueError): It cannot be read, is damaged, or holds no tensors by name.
     """
     path = Path(path)
     try:
         content = read_tensors(path)
     except DamagedFileError as error:
-        raise ValueError(f"published checkpoint {path} cannot be read: {error}") from error
+        raise DamagedFileError(f"published checkpoint {path} cannot be read: {error}") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
-        raise ValueError(f"published checkpoint {path} holds no tensors by name")
+        raise DamagedFileError(f"published checkpoint {path} holds no tensors by name")
     return dict(content)
 
 
