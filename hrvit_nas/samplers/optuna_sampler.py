@@ -262,13 +262,16 @@ class OptunaSampler:
 
     def _describes(self, trial: optuna.trial.FrozenTrial, spec: ArchSpec) -> bool:
         """Whether a trial's parameters are those of an architecture, where this reads them."""
-        if not self._space.contains(spec):
-            return True  # who changes a space on purpose
         genes = self._space.genes_of(spec)
-        return all(
-            genes[p.name] is None or trial.params.get(p.name) == p.of(genes[p.name])
-            for p in self._parameters
-        )
+        try:
+            describes = all(
+                genes[p.name] is None or trial.params.get(p.name) == p.of(genes[p.name])
+                for p in self._parameters
+            )
+        except ValueError:  # a choice that is none
+            describes = False
+        # Of who has changed the space on purpose, trials may be outside; asking that takes longer.
+        return describes or not self._space.contains(spec)
 
     def _add(self, spec: ArchSpec, values: Values | None, generation: dict[str, Any]) -> None:
         """Adds a trial that has ended."""
