@@ -33,7 +33,7 @@ from hrvit_nas.results import (
     hypervolume_curve,
     pareto_front,
 )
-from hrvit_nas.results.records import SCHEMA_VERSION
+from hrvit_nas.results.store import journal_line
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.profiles import load_profile, load_recipe
 
@@ -96,7 +96,7 @@ def make_run(run: Path, count: int) -> None:
     space, rng, noise = config.load_space(), random.Random(0), np.random.default_rng(0)
     run.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
-    with (run / "trials.jsonl").open("w") as file:
+    with (run / "trials.jsonl").open("wb") as file:
         for number in itertools.count():
             if len(seen) == count:
                 break
@@ -117,8 +117,7 @@ def make_run(run: Path, count: int) -> None:
                 history=[(step, miou * step / 5) for step in range(1, 6)],
             )
             record = TrialRecord.of(trial, result, cost)
-            line = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json")}
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            file.write(journal_line(record))
     content = {"config": config.model_dump(mode="json"), "space": space.to_dict()}
     (run / "config.json").write_text(json.dumps(content))
 

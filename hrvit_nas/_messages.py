@@ -9,6 +9,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+LONGEST = 300
+"""Characters of a message."""
+LONGEST_VALUE = 60
+LONGEST_CAUSE = 120
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """A text in one line; of one that is too long the middle is left out.
+
+    What is wrong stands at the beginning of a message, and how to mend it at the end.
+    """
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    gap = " ... "
+    end = (longest - len(gap)) // 2
+    return f"{line[: longest - len(gap) - end].rstrip()}{gap}{line[-end:].lstrip()}"
+
+
+def shown(value: object, longest: int = LONGEST_VALUE) -> str:
+    """A value as a message shows it: not all of one that is long."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
 
 def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
     """The first fault that pydantic found, as `key: message, got value`.
@@ -20,15 +44,17 @@ def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) 
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(key) for key in fault["loc"])
     where = (names or {}).get(where, where)
-    message = fault["msg"].removeprefix("Value error, ")
+    where = one_line(where, LONGEST_CAUSE)
+    message = one_line(fault["msg"].removeprefix("Value error, "), LONGEST - LONGEST_CAUSE)
     value = fault["input"]
-    shown = "" if isinstance(value, dict) or " got " in message else f", got {value!r}"
-    return f"{where}: {message}{shown}" if where else f"{message}{shown}"
+    got = "" if isinstance(value, dict) or " got " in message else f", got {shown(value)}"
+    return f"{where}: {message}{got}" if where else f"{message}{got}"
 
 
 def first_line(error: BaseException) -> str:
     """The first line of a library's message, or its type where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return one_line(line, LONGEST_CAUSE)
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from .._messages import one_line
 from .interrupts import Interrupts
 
 NOTHING_TRAINED, BAD_INPUT = 1, 2
@@ -20,7 +21,9 @@ STOPPED = range(129, 160)
 
 def run_app(app: typer.Typer, name: str) -> None:
     """Runs a command; what the user got wrong is one line on stderr, never a traceback."""
-    logging.basicConfig(format=f"{name}: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine(f"{name}: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     command: Callable[..., object] = typer.main.get_command(app)
     interrupts = Interrupts()
     try:
@@ -53,6 +56,12 @@ def _leave(status: int) -> NoReturn:
 
 def fail(name: str, message: str) -> None:
     """Prints one line and leaves with status 2."""
-    line = " ".join(message.split())
-    print(f"{name}: {line}", file=sys.stderr)
+    print(one_line(f"{name}: {message}"), file=sys.stderr)
     sys.exit(BAD_INPUT)
+
+
+class _OneLine(logging.Formatter):
+    """Warnings, as short as what a command is refused with."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))

@@ -109,7 +109,11 @@ def _write(directories: list[Path], output: Path) -> int:
     from ..report.page import build_page
     from ..report.run import load_run
     from ..results import write_text
+    from ..search.stored import read_config
 
+    if len(directories) > 1:  # so that the last is not refused after the first was told of
+        for directory in directories:
+            read_config(directory)
     loaded = []
     for directory in directories:
         loaded.append(load_run(directory))

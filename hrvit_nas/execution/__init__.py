@@ -14,6 +14,7 @@ from .base import (
     WorkerError,
     merged_resources,
 )
+from .before import check_before
 
 __all__ = [
     "ExecutionError",
@@ -25,6 +26,7 @@ __all__ = [
     "TrialSource",
     "Worker",
     "WorkerError",
+    "check_before",
     "make_executor",
     "merged_resources",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
-from .._messages import first_line
-from .base import ExecutionError, Resources
+from .base import Resources
+from .before import check_answers, unanswered
 
 OBJECT_STORE_BYTES = 128 * 2**20
-ANSWER_S = 10
 
 
 @contextmanager
@@ -54,16 +52,14 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
     ray_constants.ENABLE_RAY_CLUSTER = resources.joins_cluster
     try:
         if resources.joins_cluster:
-            _check_answers(str(resources.address))
+            check_answers(str(resources.address))
         with _own_signals():
             ray.init(**options)
     except KeyboardInterrupt:
         ray.shutdown()  # of what had started
         raise
     except Exception as error:
-        where = resources.address or "this machine"
-        reason = first_line(error)
-        raise ExecutionError(f"Ray does not start or answer at {where}: {reason}") from error
+        raise unanswered(resources.address, error) from error
     try:
         yield
     finally:
@@ -79,15 +75,6 @@ def _own_signals() -> Iterator[None]:
         handler = signal.getsignal(signal.SIGTERM)
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
-
-
-def _check_answers(address: str) -> None:
-    """Tries a `HOST:PORT`, at which Ray would itself try for minutes."""
-    host, _, port = address.rpartition(":")
-    if host and "/" not in host:
-        if not port.isdecimal():
-            raise ValueError(f"the port must be a number, got {port!r}")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
 
 
 def nodes() -> list[dict[str, float]]:

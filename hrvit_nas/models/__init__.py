@@ -9,7 +9,7 @@ from .build import (
     tie_initialisation,
 )
 from .memory import keep_freed_memory
-from .published import export_published_state, load_published_state
+from .published import export_published_state, load_published_state, read_published_state
 from .recalibration import recalibrate
 from .supernet import Supernet, build_supernet, extract
 
@@ -26,6 +26,7 @@ __all__ = [
     "export_published_state",
     "extract",
     "load_published_state",
+    "read_published_state",
     "recalibrate",
     "tie_initialisation",
 ]

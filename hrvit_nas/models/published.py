@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
 from ..arch import ArchError, PyramidSpec
 from .build import Network, Segmentor
+from .states import DamagedFileError, read_tensors
 
 # Ours to published, tried in order on the whole name.
 _BACKBONE_RULES: tuple[tuple[str, str], ...] = (
@@ -107,6 +109,25 @@ def _stage_name(rest: str) -> str:
     if part == "blocks":
         return f"branches.{branch}.{_rename(leaf, _BACKBONE_RULES)}"
     return f"patch_embed.{branch}.{_rename(f'patch_embedding.{leaf}', _BACKBONE_RULES)}"
+
+
+def read_published_state(path: str | Path) -> dict[str, Tensor]:
+    """Reads the file of a checkpoint in the published format, for `load_published_state`.
+
+    Raises:
+        DamagedFileError (a ValueError): It cannot be read, is damaged, or holds no tensors by name.
+    """
+    path = Path(path)
+    try:
+        content = read_tensors(path)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"published checkpoint {path} cannot be read: {error}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+        raise DamagedFileError(f"published checkpoint {path} holds no tensors by name")
+    return dict(content)
 
 
 def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> None:

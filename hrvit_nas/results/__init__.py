@@ -53,6 +53,7 @@ from .records import (
 )
 from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
+from .sealed import read_sealed, write_sealed
 from .store import StoreError, TrialStore
 from .summary import RunSummary, summarise
 
@@ -114,10 +115,12 @@ __all__ = [
     "pareto_front",
     "provenance",
     "ranking_consistency",
+    "read_sealed",
     "replacing",
     "score_table",
     "seconds_spent",
     "summarise",
     "write_csv",
+    "write_sealed",
     "write_text",
 ]

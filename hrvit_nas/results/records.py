@@ -28,7 +28,9 @@ SCHEMA_VERSION = 8
 5: trials may be trained long.
 6: purpose, evaluator and budget in place of `origin` and `long`.
 7: trials may be of a lower rung of successive halving.
-8: how often a trial was tried."""
+8: how often a trial was tried; every line of the journal ends with a checksum."""
+SEALED_FROM = 8
+"""The first version whose lines have a checksum."""
 
 Criterion: TypeAlias = str
 """Name of an objective that is a score (`hrvit_nas.objectives.SCORES`), and so of a field of

@@ -1,7 +1,10 @@
 """The store of a run's trials: a durable journal to append to, and a table to analyse.
 
-`trials.jsonl` is the truth: one record a line, each with its schema version, synced to disk
-before `append` returns. `trials.parquet` is written from it, with units in its metadata.
+`trials.jsonl` is the truth: one record a line, each with its schema version and a checksum, synced
+to disk before `append` returns. `trials.parquet` is written from it, with units in its metadata.
+
+The checksum of a line is the last key of its object, `"crc32":N`: the CRC-32 (zlib) of all bytes
+before the comma that this key follows. A flipped bit anywhere in a line is thus noticed.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import fcntl
 import json
 import logging
 import os
+import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +24,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, ValidationError
 from pydantic_core import from_json
 
+from .._messages import first_fault, one_line, shown
 from .files import replacing, sync_folder
-from .records import SCHEMA, SCHEMA_VERSION, HistoryPoint, TrialKey, TrialRecord, upgraded
+from .records import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    SEALED_FROM,
+    HistoryPoint,
+    TrialKey,
+    TrialRecord,
+    upgraded,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +43,10 @@ JOURNAL_NAME = "trials.jsonl"
 TABLE_NAME = "trials.parquet"
 
 _ID_KEY, _ID_LENGTH = b'"arch_id":"', 12
+_SEAL = re.compile(rb',"crc32":(\d{1,10})\}\n')
+_SEAL_KEY, _SEAL_LENGTH = b',"crc32":', len(b',"crc32":4294967295}\n')
+_REMEDY = "remove that line, and the table {} beside it: its trial is then trained again"
+_KEY_COLUMNS = ("number", "arch_id", "seed", "finished_at")
 _NO_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
 
 _log = logging.getLogger(__name__)
@@ -88,8 +106,7 @@ class TrialStore:
             raise StoreError(
                 f"{self.journal} is open for reading only; open it with TrialStore(..., write=True)"
             )
-        data = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json")}
-        line = json.dumps(data, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = journal_line(record)
         try:
             rest = memoryview(line)
             while rest:
@@ -123,20 +140,20 @@ class TrialStore:
             arch_ids: Of the architectures; those that have no trial are left out.
 
         Raises:
-            StoreError: The journal cannot be read.
+            StoreError: The journal cannot be read, or is damaged.
         """
         wanted = set(arch_ids)
         texts: dict[str, str] = {}
         try:
             with self.journal.open("rb") as file:
-                for line in file:
+                for number, line in enumerate(file, start=1):
                     if not wanted:
                         break
                     # What a line says of its id is found without reading the rest of it.
                     start = line.find(_ID_KEY) + len(_ID_KEY)
                     arch_id = line[start : start + _ID_LENGTH].decode("ascii", "replace")
                     if arch_id in wanted and line.endswith(b"\n"):
-                        texts[arch_id] = _parse(line).arch
+                        texts[arch_id] = self._parsed(line, number).arch
                         wanted.discard(arch_id)
         except OSError as error:
             raise StoreError(f"cannot read {self.journal}: {error.strerror}") from error
@@ -168,7 +185,8 @@ class TrialStore:
         path = self.run_dir / TABLE_NAME
         try:
             with replacing(path) as temporary:
-                parquet.write_table(_to_table(self._records), temporary, compression="zstd")
+                table = _to_table(self._records)
+                parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
         return path
@@ -179,13 +197,19 @@ class TrialStore:
         Raises:
             StoreError: The table cannot be read.
         """
-        from pyarrow import ArrowException, parquet
+        from pyarrow import parquet
 
         path = self.run_dir / TABLE_NAME
         try:
-            return int(parquet.read_metadata(path).num_rows) if path.exists() else 0
-        except (OSError, ArrowException) as error:
-            raise StoreError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+            if not path.exists():
+                return 0
+            rows = int(parquet.read_metadata(path).num_rows)
+            if rows > len(self._records):  # so its foot says, which may itself be damaged
+                columns = parquet.read_table(path, page_checksum_verification=True)
+                rows = len(set(zip(*map(columns.column, _KEY_COLUMNS), strict=True)))
+        except Exception as error:  # a broken table fails in many ways inside pyarrow
+            raise StoreError(f"cannot read {path}: {one_line(str(error), 100)}") from error
+        return rows
 
     def close(self) -> None:
         """Lets go of the lock; the records stay readable. Closing twice is allowed."""
@@ -243,10 +267,7 @@ class TrialStore:
                     )
                     break
                 size += len(line)
-                try:
-                    record = _parse(line, arches=self._arches)
-                except StoreError as error:
-                    raise StoreError(f"{self.journal}, line {number} {error}") from error
+                record = self._parsed(line, number, arches=self._arches)
                 # Seeds of one architecture share one copy of its text, and all records one note of
                 # which fields were given, which would take half of a record without text.
                 shared = arches.setdefault(record.arch, record.arch)
@@ -258,31 +279,63 @@ class TrialStore:
         self._failed = {(r.number, r.key): r for r in self._records if r.state == "failed"}
         return size
 
+    def _parsed(self, line: bytes, number: int, *, arches: bool = True) -> TrialRecord:
+        try:
+            return _parse(line, arches=arches)
+        except StoreError as error:
+            raise StoreError(f"{self.journal}, line {number} {error}") from error
+
+
+def journal_line(record: TrialRecord) -> bytes:
+    """A record as the journal holds it, with its checksum."""
+    data = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json")}
+    return sealed(json.dumps(data, separators=(",", ":"), allow_nan=False).encode())
+
+
+def sealed(text: bytes) -> bytes:
+    """The line of a JSON object that holds something, with its checksum as the last key."""
+    body = text.removesuffix(b"}")
+    return b'%b,"crc32":%d}\n' % (body, zlib.crc32(body))
+
+
+def _check_seal(line: bytes) -> bool:
+    """Whether a line has a checksum; one that is not its own is refused."""
+    end = line.rfind(_SEAL_KEY, -_SEAL_LENGTH)
+    found = None if end < 0 else _SEAL.fullmatch(line, end)
+    if found is not None and int(found[1]) != zlib.crc32(memoryview(line)[:end]):
+        raise StoreError(f"is damaged: its content is not that of its checksum; {_remedy()}")
+    return found is not None
+
+
+def _remedy() -> str:
+    return _REMEDY.format(TABLE_NAME)
+
 
 def _parse(line: bytes, *, arches: bool = True) -> TrialRecord:
+    has_seal = _check_seal(line)
     try:
         data = from_json(line)
     except ValueError as error:
-        raise StoreError(f"is damaged: {error}") from error
+        raise StoreError(f"is damaged: {one_line(str(error), 60)}; {_remedy()}") from error
     if not isinstance(data, dict):
-        raise StoreError(f"must be a JSON object, got {type(data).__name__}")
+        raise StoreError(f"must be a JSON object, got {type(data).__name__}; {_remedy()}")
     version = data.pop("schema_version", None)
     if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         raise StoreError(
-            f"has schema version {version!r}, this program reads 1 to {SCHEMA_VERSION};"
-            " a newer hrvit_nas may have written it"
+            f"has schema version {shown(version)}, this program reads 1 to {SCHEMA_VERSION};"
+            f" a newer hrvit_nas may have written it; if none has, {_remedy()}"
         )
+    if version >= SEALED_FROM and not has_seal:
+        raise StoreError(f"is damaged: it has no checksum; {_remedy()}")
+    if has_seal:
+        data.pop("crc32", None)
     if not arches and isinstance(data.get("arch"), str):
         data["arch"] = ""
     data = upgraded(data, version)
     try:
         return TrialRecord.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        at = ".".join(map(str, first["loc"])) or "record"
-        value = repr(first["input"])
-        shown = value if len(value) <= 60 else f"{value[:60]}..."
-        raise StoreError(f"is damaged: {at}: {first['msg']}, got {shown}") from error
+        raise StoreError(f"is damaged: {one_line(first_fault(error), 100)}; {_remedy()}") from error
 
 
 def _with_budgets(records: list[TrialRecord]) -> list[TrialRecord]:

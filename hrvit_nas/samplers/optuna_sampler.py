@@ -13,22 +13,22 @@ whole: Optuna itself commits every parameter, which for the genes of a space too
 
 from __future__ import annotations
 
+import logging
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from .._messages import first_line
 from ..arch import ArchSpec
 from ..space import Gene, Space, Value
 from ..space.by_cost import CostOf
 from .base import Proposal, SamplerError, SamplerName, SpaceExhaustedError, Values
+from .database import unusable
 from .first import first_generation
 
 ARCH_ATTRIBUTE, GENES_ATTRIBUTE, REFUSED_ATTRIBUTE = "arch", "genes", "refused"
@@ -38,6 +38,10 @@ Studies of earlier versions lack both."""
 NEIGHBOURS_TRIED = 50
 SAMPLES_TRIED = 200
 ALREADY_TRAINED = "already trained"
+
+_GENERATION = NSGAIISampler._get_generation_key()
+
+_log = logging.getLogger(__name__)
 
 
 class OptunaSampler:
@@ -60,7 +64,7 @@ class OptunaSampler:
             is then asked for once the one before is told.
 
     Raises:
-        SamplerError: The storage cannot be used.
+        SamplerError: The storage cannot be used, or what is in it is not what was told.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class OptunaSampler:
         )
         self._take_over()
         self._waiting = self._reconciled(dict(told))
+        self._take_in(dict(told))
 
     def ask(self) -> Proposal | None:
         """See `Sampler`."""
@@ -221,9 +226,8 @@ class OptunaSampler:
         return trial
 
     def _taken_up(self, trial: optuna.Trial, spec: ArchSpec) -> Proposal:
-        trial.set_user_attr(ARCH_ATTRIBUTE, spec.to_json())
-        trial.set_user_attr("arch_id", spec.id)
-        trial.set_user_attr(GENES_ATTRIBUTE, self._space.genes_of(spec))
+        for name, value in self._attributes(spec).items():
+            trial.set_user_attr(name, value)
         self._keep(trial.number)
         return Proposal(trial.number, spec)
 
@@ -278,15 +282,77 @@ class OptunaSampler:
                 waiting.append(Proposal(trial.number, spec))
             else:
                 self.tell(trial.number, None if spec is None else told[spec])
-        complete = {
-            trial.user_attrs.get("arch_id")
-            for trial in self._kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        }
-        for spec, values in told.items():  # what failed in one sitting, and not in another
-            number = self.number_of(spec.id)
-            if values and number is not None and spec.id not in complete:
-                self.tell(number, values)
         return waiting
+
+    def _take_in(self, told: dict[ArchSpec, Values | None]) -> None:
+        """Adds what the study does not know of what was told: all of it, where it is made anew.
+
+        What the study knows and was not told has been lost elsewhere, and is proposed first.
+
+        Raises:
+            SamplerError: The study holds something else than was told.
+        """
+        known: dict[ArchSpec, Values | None] = {}
+        for trial in self._kept.get_trials(deepcopy=False):
+            if trial.state.is_finished() and (text := trial.user_attrs.get(ARCH_ATTRIBUTE)):
+                spec = ArchSpec.from_json(text)
+                complete = trial.state == TrialState.COMPLETE
+                if complete and not self._describes(trial, spec):
+                    raise SamplerError(f"trial {trial.number} of the study is not of {spec.id}")
+                if complete or spec not in known:
+                    known[spec] = tuple(trial.values) if complete else None
+        for spec, scored in known.items():
+            if scored and spec in told and told[spec] != scored:
+                raise SamplerError(f"the study has scored {spec.id} otherwise than the run has")
+        lost = [spec for spec, scored in known.items() if scored and spec not in told]
+        self._first = [spec for spec in lost if self._space.contains(spec)] + self._first
+        missing = [
+            spec
+            for spec, values in told.items()
+            if (spec not in known or (values and not known[spec])) and self._space.contains(spec)
+        ]
+        ended = sum(scored is not None for scored in known.values())
+        for spec in missing:
+            generation = {_GENERATION: ended // self._population} if self._name == "nsga2" else {}
+            self._add(spec, told[spec], generation)
+            ended += told[spec] is not None
+        if missing:
+            _log.warning(
+                "the study lacked %d of %d trials; they are in it again", len(missing), len(told)
+            )
+
+    def _describes(self, trial: optuna.trial.FrozenTrial, spec: ArchSpec) -> bool:
+        """Whether a trial's parameters are those of an architecture, where this reads them."""
+        genes = self._space.genes_of(spec)
+        try:
+            describes = all(
+                genes[p.name] is None or trial.params.get(p.name) == p.of(genes[p.name])
+                for p in self._parameters
+            )
+        except ValueError:  # a choice that is none
+            describes = False
+        # Of who has changed the space on purpose, trials may be outside; asking that takes longer.
+        return describes or not self._space.contains(spec)
+
+    def _add(self, spec: ArchSpec, values: Values | None, generation: dict[str, Any]) -> None:
+        """Adds a trial that has ended."""
+        trial = optuna.trial.create_trial(
+            state=TrialState.COMPLETE if values else TrialState.FAIL,
+            values=values,
+            params=self._params(spec),
+            distributions=self._distributions,
+            user_attrs=self._attributes(spec),
+            system_attrs=generation if values else {},
+        )
+        for study in (self._study, self._kept):
+            study.add_trial(trial)
+
+    def _attributes(self, spec: ArchSpec) -> dict[str, Any]:
+        return {
+            ARCH_ATTRIBUTE: spec.to_json(),
+            "arch_id": spec.id,
+            GENES_ATTRIBUTE: self._space.genes_of(spec),
+        }
 
 
 def _tell(study: optuna.Study, number: int, values: Values | None) -> None:
@@ -387,10 +453,6 @@ def _opened(storage: str | None, study: str, directions: list[StudyDirection]) -
             load_if_exists=True,
         )
     except Exception as error:
-        reason = first_line(error)
         if storage is None:
             raise
-        shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage)
-        raise SamplerError(
-            f"the study's storage {shown!r} cannot be used: {reason.replace(storage, shown)}"
-        ) from error
+        raise unusable(storage, error) from error

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from .._messages import one_line
 from ..arch import Arch, parse_arch
 from ..cost import estimate_cost
 from ..execution import Executor, WorkerError
-from ..results import Ablation, ArmCost, Criterion, TrialRecord, ablate, write_text
+from ..results import Ablation, ArmCost, Criterion, TrialRecord, ablate, read_sealed, write_sealed
 from .ablation_config import AblationConfig
-from .config_parts import ConfigError
 from .evaluators import time_architectures
 from .layout import RunLayout
+
+_log = logging.getLogger(__name__)
 
 
 def found(
@@ -44,13 +47,24 @@ def found(
 
 
 def _read_latencies(path: Path) -> dict[str, list[float]] | None:
+    """Milliseconds by architecture and round; None where there are none, or they are damaged."""
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(arch_id): [float(ms) for ms in row] for arch_id, row in content["ms"].items()}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} is damaged: {error!r}") from error
+        rows = read_sealed(path)["ms"].items()
+        times = {str(arch_id): [float(ms) for ms in row] for arch_id, row in rows}
+        if not all(0 < ms < math.inf for row in times.values() for ms in row):
+            raise ValueError("a latency must be above 0 ms")
+        if len({len(row) for row in times.values()}) > 1:
+            raise ValueError("every architecture must have as many latencies")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        _log.warning(
+            "%s is damaged (%s); latencies are left out, and continuing the run measures them anew",
+            path,
+            one_line(str(error) or repr(error), 80),
+        )
+        return None
+    return times
 
 
 def measure_latencies(layout: RunLayout, config: AblationConfig, executor: Executor) -> list[str]:
@@ -60,7 +74,7 @@ def measure_latencies(layout: RunLayout, config: AblationConfig, executor: Execu
     Returns:
         Why they could not be measured: a reason to do without them, not to lose the rest.
     """
-    if layout.latency.exists():
+    if _read_latencies(layout.latency) is not None:
         return []
     specs = {spec.id: spec for _, spec in config.architectures()}
     shared = {
@@ -74,5 +88,5 @@ def measure_latencies(layout: RunLayout, config: AblationConfig, executor: Execu
         times = executor.run_once(time_architectures, shared)
     except WorkerError as error:
         return [f"latencies could not be measured ({error}); resuming the run tries again"]
-    write_text(layout.latency, json.dumps({**shared, "ms": times}, indent=2) + "\n")
+    write_sealed(layout.latency, {**shared, "ms": times})
     return []

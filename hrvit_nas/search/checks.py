@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..arch import Arch, ArchSpec, PyramidSpec
+from ..execution import check_before
 from ..models import build_segmentor
-from ..results import TrialStore
+from ..results import StoreError, TrialStore
+from ..results.store import TABLE_NAME
+from ..samplers.database import check_storage
 from ..space import Space, SpaceError
 from ..training import load_supernet
 from .ablation_config import AblationConfig
-from .config import SpaceConfig, SupernetSearchConfig
+from .config import AnySearch, SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
 from .layout import RunLayout
 from .run_config import RunConfig
 from .supernet import build_from
+
+_log = logging.getLogger(__name__)
 
 
 def space_of_arms(config: AblationConfig) -> Space | None:
@@ -77,6 +83,18 @@ def check_new(layout: RunLayout) -> None:
         raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
 
 
+def check_reachable(config: RunConfig) -> None:
+    """Refuses what the run is to use and is not there, before anything is made for it.
+
+    Raises:
+        ExecutionError: This machine could never hold a trial, or no cluster answers.
+        SamplerError: The study's storage is not there.
+    """
+    check_before(config.resources)
+    if isinstance(config, AnySearch) and config.storage is not None:
+        check_storage(config.storage)
+
+
 def check_buildable(specs: Iterable[Arch]) -> None:
     """Refuses architectures that this installation cannot build, before anything is trained."""
     for family in {spec.family: spec for spec in specs if isinstance(spec, PyramidSpec)}.values():
@@ -96,9 +114,19 @@ def check_seeds_grow(directory: Path, before: RunConfig, now: RunConfig) -> None
 
 
 def check_journal(store: TrialStore) -> None:
-    """Refuses a journal that lost trials which the table beside it has."""
-    if (kept := store.rows_in_table()) > len(store.records()):
+    """Refuses a journal that lost trials which the table beside it has.
+
+    A table that cannot be read says nothing of that, and is written anew from the journal.
+    """
+    try:
+        kept = store.rows_in_table()
+    except StoreError as error:
+        _log.warning("%s; it is written anew from %s", error, store.journal.name)
+        store.write_parquet()
+        return
+    if kept > len(store.records()):
         raise ConfigError(
             f"{store.journal} holds {len(store.records())} trials, and the table beside it"
-            f" {kept}; the journal has lost some: restore it, or start a new run"
+            f" {kept}; the journal has lost some: restore it, or remove {TABLE_NAME} to have them"
+            " trained again"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -27,6 +28,8 @@ from ..training import (
     train,
 )
 from .layout import RunLayout
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +103,9 @@ def train_alone(trial: Trial, data: SegmentationData, context: TrialContext) -> 
     try:
         try:
             model, result = _trained(trial, data, context, unfinished)
-        except CheckpointError:
+        except CheckpointError as error:
             # A damaged file, or one of other data: worth no more than a start from the beginning.
+            _log.warning("%s: its training begins anew", error)
             unfinished.unlink()
             model, result = _trained(trial, data, context, unfinished)
         latency = None

@@ -114,6 +114,13 @@ class RunLayout:
         return self.directory / "space.yaml"
 
 
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file, so that another can take its place: `NAME.damaged`."""
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    return aside
+
+
 def remove_empty(*folders: Path) -> None:
     """Removes folders that are there and hold nothing."""
     for folder in folders:

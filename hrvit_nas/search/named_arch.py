@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .._messages import one_line
 from ..arch import PRESETS, Arch, ArchError, ArchSpec, get_arch, parse_arch
 from ..results import TrialStore, summarise
 from .config_parts import ConfigError
@@ -47,8 +48,9 @@ def find_arch(name: str) -> tuple[Arch, bool]:
     if name.endswith(".json"):
         try:
             return parse_arch(Path(name).read_text(encoding="utf-8")), False
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{name} holds no architecture: {error}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            words = one_line(str(error), 160)
+            raise ConfigError(f"{name} holds no architecture: {words}") from error
     return _from_run(name), False
 
 

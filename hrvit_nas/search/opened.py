@@ -13,7 +13,7 @@ from ..results import RunSummary, Trial, TrialRecord, TrialResult, TrialStore, s
 from ..space import Space
 from .ablation_config import AblationConfig
 from .layout import RunLayout, remove_empty
-from .sittings import began, note_sitting
+from .sittings import began, note_sitting, set_damaged_aside
 from .stored import C
 from .supernet import Step
 from .timeshare import TimeShare
@@ -44,6 +44,7 @@ class Run(Generic[C]):
         store: The trials.
         space: Its space, narrowed; None for a run that has none.
         new: Whether this sitting made the run.
+        made: Folders above the run directory that it made with it, the innermost first.
         resources_changed: Whether this sitting asks for other resources than those on record, which
             they replace once they are found to be there.
     """
@@ -54,6 +55,7 @@ class Run(Generic[C]):
     store: TrialStore
     space: Space | None
     new: bool = False
+    made: tuple[Path, ...] = ()
     resources_changed: bool = False
     _table: TimeShare = field(default_factory=TimeShare, repr=False)
     _tracking: Tracking = field(init=False, repr=False)
@@ -106,19 +108,20 @@ class Run(Generic[C]):
             remove_empty(of_seed.training, *([of_seed.directory] if of_seed != layout else []))
         for path in (self.store.journal, layout.config, layout.provenance, layout.study):
             path.unlink(missing_ok=True)
-        remove_empty(layout.training, layout.directory)
+        remove_empty(layout.training, layout.directory, *self.made)
 
     def begin(self) -> None:
         """Notes this sitting, and shows other tools the trials they have missed.
 
         Raises:
-            ConfigError: MLflow is not installed, the URI does not answer, or the run is damaged.
+            ConfigError: MLflow is not installed, or the URI does not answer.
         """
         config, provenance = self.config, self.layout.provenance
         note = partial(note_sitting, provenance, config.resources, config.seeds)
-        if self.new:  # how it began is its name elsewhere
+        first = set_damaged_aside(provenance) or self.new
+        if first:  # how it began is its name elsewhere
             note()
         name = self.directory.resolve().name
         self._tracking.start(self.store.records(), config.mlflow, name, began(provenance))
-        if not self.new:
+        if not first:
             note()

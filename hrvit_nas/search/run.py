@@ -6,6 +6,7 @@ commands make of it.
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,11 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .._messages import first_line
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
 from ..execution import make_executor
 from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
-from ..samplers import Sampler, default_population
+from ..samplers import Sampler, SamplerError, default_population
+from ..samplers.database import (
+    can_be_written,
+    fault_of_database,
+    set_database_aside,
+    unusable,
+)
 from ..samplers.make import make_sampler
 from ..space import SpaceError
 from .ablation_config import AblationConfig
@@ -26,6 +34,7 @@ from .checks import (
     check_buildable,
     check_journal,
     check_new,
+    check_reachable,
     check_seeds_grow,
     space_of_arms,
     stored_space,
@@ -43,6 +52,8 @@ from .stored import read_config, write_config
 from .supernet import ensure_supernet
 from .timeshare import TimeShare
 from .worker import TrialWorker, shared_by_trials
+
+_log = logging.getLogger(__name__)
 
 
 def create_run(
@@ -65,10 +76,12 @@ def create_run(
             built here, or is no subnet of the supernets that are to score it.
         SpaceError: No architecture of the space meets its limits.
         DataError: The data set is at fault.
+        ExecutionError, SamplerError: What it is to run on, or its storage, is not there.
     """
     layout = RunLayout(directory)
     check_new(layout)
     check_buildable(config.named_architectures)
+    check_reachable(config)
     # Before a data set, which may be large, is read.
     space = space_of_arms(config) if isinstance(config, AblationConfig) else stored_space(config)
     data = data or load_data(config.data)
@@ -79,8 +92,11 @@ def create_run(
         config = config.model_copy(update={"as_started": space.to_dict()})
     if supernet is not None:
         config = with_supernet(config, supernet, data.num_classes)
+    made = tuple(folder for folder in directory.absolute().parents if not folder.exists())
     store = TrialStore(directory, write=True)
-    run = Run(layout=layout, config=config, space=space, data=data, store=store, new=True)
+    run = Run(
+        layout=layout, config=config, space=space, data=data, store=store, new=True, made=made
+    )
     try:
         run.begin()
         write_config(layout, config)
@@ -108,6 +124,7 @@ def open_run(
     Raises:
         ConfigError: There is no run, its configuration is damaged, or has not what is changed.
         DataError: The data set is at fault.
+        ExecutionError, SamplerError: What it is to run on, or its storage, is not there.
     """
     layout = RunLayout(directory)
     recorded: RunConfig = read_config(directory)
@@ -115,6 +132,7 @@ def open_run(
         directory, changes={**(changes or {}), "resources": resources or {}}
     )
     check_seeds_grow(directory, recorded, config)
+    check_reachable(config)
     try:
         space = stored_space(config)
     except SpaceError as error:
@@ -207,9 +225,47 @@ def continue_run(
 def sampler_of(run: Run[AnySearch]) -> Sampler:
     """What proposes the architectures of a search, which knows what it has scored so far.
 
+    A study of the run's own that is damaged is set aside, and made anew from the journal.
+
     Raises:
         SamplerError: The storage cannot be opened, or is of something else.
     """
+    config, path = run.config, run.layout.study
+    if config.storage is not None:
+        try:
+            return _make_sampler(run, config.storage)
+        except SamplerError:
+            raise
+        except Exception as error:  # of Optuna, of a database, or of what it holds
+            raise unusable(config.storage, error) from error
+    own = f"sqlite:///{path.resolve()}"
+    fault = fault_of_database(path)
+    if not fault:
+        held = path.exists()
+        try:
+            return _make_sampler(run, own)
+        except Exception as error:
+            if not held or not can_be_written(path):
+                raise
+            fault = first_line(error)
+    aside = set_database_aside(path)
+    try:
+        sampler = _make_sampler(run, own)
+    except Exception:  # so that it was not the database's fault
+        path.unlink(missing_ok=True)
+        aside.replace(path)
+        raise
+    _log.warning(
+        "%s is damaged (%s); it is now %s, and made anew from %s",
+        path,
+        fault,
+        aside.name,
+        run.store.journal.name,
+    )
+    return sampler
+
+
+def _make_sampler(run: Run[AnySearch], storage: str) -> Sampler:
     config = run.config
     assert run.space is not None
     stage = config.first_stage
@@ -219,7 +275,7 @@ def sampler_of(run: Run[AnySearch]) -> Sampler:
         name=config.sampler,
         seed=config.seed,
         population=config.population or default_population(config.sampler, config.trials),
-        storage=config.storage or f"sqlite:///{run.layout.study.resolve()}",
+        storage=storage,
         study=config.study,
         costs=config.cost_functions,
         presets=config.initial,

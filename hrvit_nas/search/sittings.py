@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._messages import one_line
 from ..execution import Resources
 from ..results import provenance, write_text
 from .config_parts import ConfigError
+from .layout import set_aside
+
+_log = logging.getLogger(__name__)
 
 
 def note_sitting(path: Path, resources: Resources, seeds: Sequence[int]) -> None:
@@ -23,6 +28,25 @@ def note_sitting(path: Path, resources: Resources, seeds: Sequence[int]) -> None
     device = "cuda" if resources.gpus_per_trial else "cpu"
     sittings.append({**provenance(device=device), "seeds": list(seeds)})
     write_text(path, json.dumps(sittings, indent=2) + "\n")
+
+
+def set_damaged_aside(path: Path) -> bool:
+    """Renames the file if it is damaged, with a warning: a run does not hang on it.
+
+    Returns:
+        Whether it was.
+    """
+    try:
+        _read(path)
+    except ConfigError as error:
+        _log.warning(
+            "%s; it is now %s, and a new one begins with this sitting: MLflow, where the run has"
+            " it, takes the run for another",
+            error,
+            set_aside(path).name,
+        )
+        return True
+    return False
 
 
 def began(path: Path) -> str:
@@ -39,6 +63,8 @@ def _read(path: Path) -> list[Any]:
         sittings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         if not isinstance(sittings, list):
             raise ValueError(f"it must hold a list, not a {type(sittings).__name__}")
-    except ValueError as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
+        if any(not isinstance(sitting, dict) for sitting in sittings):
+            raise ValueError("a sitting in it is no object")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged: {one_line(str(error), 100)}") from error
     return sittings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from .._messages import first_fault
+from .._messages import first_fault, one_line
 from ..execution import merged_resources
-from ..results import write_text
+from ..results import read_sealed, write_sealed
 from ..space import SpaceError, load_space
 from .config import SpaceConfig
 from .config_parts import ConfigError
@@ -68,9 +67,11 @@ def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | 
     """
     path = RunLayout(directory).config
     try:
-        content = _upgraded(json.loads(path.read_text(encoding="utf-8")), directory)
+        content = _upgraded(read_sealed(path), directory)
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no run ({path.name} is missing)") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: {_short(error)}") from error
     kind = KINDS[content["kind"]]
@@ -99,14 +100,14 @@ def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | 
 
 
 def write_config(layout: RunLayout, config: RunConfig) -> None:
-    """Writes a configuration, replacing an older one in one step."""
+    """Writes a configuration with a checksum, replacing an older one in one step."""
     space = getattr(config, "as_started", None)
     content = {
         "config": config.model_dump(mode="json", exclude={"as_started"}),
         "image_size": config.image_size,
         **({"space": space} if space is not None else {}),
     }
-    write_text(layout.config, json.dumps(content, indent=2) + "\n")
+    write_sealed(layout.config, content)
 
 
 def _upgraded(content: Mapping[str, Any], directory: Path) -> dict[str, Any]:
@@ -160,5 +161,6 @@ def _upgraded_ablation(content: Mapping[str, Any], directory: Path) -> dict[str,
 
 
 def _short(error: Exception) -> str:
-    text = str(error) if isinstance(error, (ConfigError, ValueError)) else repr(error)
-    return " ".join(text.split())[:200]
+    if isinstance(error, ValidationError):
+        return first_fault(error)
+    return one_line(str(error) if isinstance(error, ValueError) else repr(error), 160)

@@ -32,6 +32,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hrvit_nas._files import declarations_dir
+from hrvit_nas._messages import one_line
 from hrvit_nas.arch import ArchError, ArchSpec, get_hrvit, scale_widths
 
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value, holds
@@ -39,6 +40,9 @@ from .limits import Limit
 from .space import Space
 
 SCHEMA_VERSION = 1
+
+LONGEST_FAULT = 220
+"""Characters of what is said beside the file and the line."""
 
 At = tuple[str | int, ...]
 Lines = dict[At, int]
@@ -103,7 +107,7 @@ class _Source:
         while at and at not in self.lines:
             at = at[:-1]
         line = self.lines.get(at, 1)
-        return SpaceError(f"{self.path.name}:{line}: {message}")
+        return SpaceError(f"{self.path.name}:{line}: {one_line(message, LONGEST_FAULT)}")
 
 
 def list_spaces() -> tuple[str, ...]:

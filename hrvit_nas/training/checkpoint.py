@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 
+from .._messages import shown
 from ..data import SegmentationData
+from ..models.states import DamagedFileError, read_tensors
 from .packing import pack, unpack
 from .recipe import RENAMED, Recipe
 
@@ -82,11 +83,10 @@ def read_checkpoint(path: Path, kind: str, run: dict[str, Any] | None = None) ->
             difference is named).
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
-        reason = shorten(str(error) or repr(error), 200)
+        state = read_tensors(path)
+    except DamagedFileError as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({reason}); delete it to start afresh"
+            f"checkpoint {path} cannot be read ({error}); delete it to start afresh"
         ) from error
     written = state.get("format") if isinstance(state, dict) else None
     if written != FORMAT and written not in EARLIER:
@@ -94,13 +94,14 @@ def read_checkpoint(path: Path, kind: str, run: dict[str, Any] | None = None) ->
     try:
         state = unpack(state) if written == FORMAT else EARLIER[written](state)
         found = state["kind"]
+        theirs = dict(state.get("run", {}))
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"checkpoint {path} is damaged; delete it to start afresh") from error
     if found != kind:
         raise CheckpointError(
             f"checkpoint {path} is of another run: its training is {found} there, {kind} here"
         )
-    _check_run(path, state.get("run", {}), run or {})
+    _check_run(path, theirs, run or {})
     return state
 
 
@@ -110,7 +111,7 @@ def _check_run(path: Path, theirs: dict[str, Any], run: dict[str, Any]) -> None:
     theirs = {**{f"recipe.{name}": value for name, value in defaults.items()}, **theirs}
     if differing := [key for key in run if theirs.get(key) != run[key]]:
         differences = "; ".join(
-            f"{key} is {theirs.get(key)!r} there, {run[key]!r} here" for key in differing
+            f"{key} is {shown(theirs.get(key))} there, {shown(run[key])} here" for key in differing
         )
         raise CheckpointError(f"checkpoint {path} is of another run: {differences}")
 

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Generic
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from .._messages import one_line
 from ..data import SegmentationData, train_batches
 from .checkpoint import CheckpointError, read_checkpoint, run_identity, write_checkpoint
 from .optimizer import build_optimizer, clip_gradients, set_learning_rate
@@ -244,9 +244,9 @@ class Training(Generic[LossT, CheckT]):
         state = read_checkpoint(path, self._step.kind, self._about)
         try:
             self._restore(state)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"checkpoint {path} is of another network: {shorten(str(error), 300)}"
+                f"checkpoint {path} is of another network: {one_line(str(error), 120)}"
             ) from error
         if self._progress.step > self._job.recipe.trained_steps:
             raise CheckpointError(

@@ -129,16 +129,23 @@ def load_supernet(path: Path, supernet: Supernet) -> SupernetProgress:
         CheckpointError: The file is corrupt, or of another space or number of classes.
     """
     state = read_checkpoint(path, SandwichStep.kind)
-    if fault := _unlike(state.get("space"), supernet.space.to_dict()):
+    try:
+        fault = _unlike(state.get("space"), supernet.space.to_dict())
+        model, progress = state["model"], supernet_progress(state["progress"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"the supernet in {path} is damaged; delete it to train it anew"
+        ) from error
+    if fault:
         raise CheckpointError(f"supernet {path} is of another space: {fault}")
     try:
-        supernet.load_state_dict(state["model"])
+        supernet.load_state_dict(model)
     except RuntimeError as error:
         raise CheckpointError(
             f"the supernet in {path} does not fit: its number of classes differs, or the largest"
             " sizes of its space do"
         ) from error
-    return supernet_progress(state["progress"])
+    return progress
 
 
 def _unlike(trained: Any, wanted: dict[str, Any]) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 
-import torch
-
-from ..arch import parse_arch
+from .._messages import one_line
+from ..arch import ArchError, parse_arch
 from ..models import Segmentor, build_segmentor
+from ..models.states import DamagedFileError, read_tensors
 from .checkpoint import CheckpointError, write_state
 
 
@@ -61,17 +60,20 @@ def load_trained(path: str | Path) -> Trained:
             f"no trained network at {path}; a run keeps those of its frontier and references alone"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
-        reason = shorten(str(error) or repr(error), 200)
-        raise CheckpointError(f"{path} cannot be read ({reason})") from error
+        state = read_tensors(path)
+    except DamagedFileError as error:
+        raise CheckpointError(f"{path} cannot be read ({error})") from error
     if not isinstance(state, dict) or not {"arch", "class_names", "seed", "model"} <= state.keys():
         raise CheckpointError(f"{path} holds no trained network, but something else")
-    model = build_segmentor(parse_arch(state["arch"]), len(state["class_names"]))
+    try:
+        spec, class_names = parse_arch(state["arch"]), tuple(state["class_names"])
+    except (TypeError, AttributeError, ArchError) as error:
+        raise CheckpointError(f"{path} is damaged: {one_line(str(error), 100)}") from error
+    model = build_segmentor(spec, len(class_names))
     try:
         model.load_state_dict(state["model"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"the weights in {path} are not of its architecture: {shorten(str(error), 200)}"
+            f"the weights in {path} are not of its architecture: {one_line(str(error), 100)}"
         ) from error
-    return Trained(model=model.eval(), class_names=tuple(state["class_names"]), seed=state["seed"])
+    return Trained(model=model.eval(), class_names=class_names, seed=state["seed"])

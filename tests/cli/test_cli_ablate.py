@@ -89,46 +89,6 @@ def test_costs_of_an_architecture_of_ones_own(ablate, tmp_path):
     assert len(own.splitlines()) == 3
 
 
-REFUSED = {
-    "no plan": ((), "name a plan: baselines, branch_allocation, components_on_searched"),
-    "an unknown plan": (("publishd_components",), "did you mean 'published_components'?"),
-    "a plan without a base": (("components_on_searched", "--cost-only"), "give one with --base"),
-    "an unknown base": (("strip_width", "--base", "hrvit_b9"), "hrvit_b9"),
-    "one seed": (("published_components", "--seeds", 1), "at least 3 seeds, got 1"),
-    "a misspelt change": (
-        ("published_components", "--only", "kv_sharin"),
-        "no change 'kv_sharin'; it has kv_sharing",
-    ),
-    "training options without training": (
-        ("published_components", "--cost-only", "--seeds", 4),
-        "--seeds has no meaning with --cost-only; drop it",
-    ),
-    "a plan on resume": (("published_components", "--resume", "run"), "the plan cannot be changed"),
-    "nothing to resume": (("--resume", "nowhere"), "nowhere holds no run"),
-    "no data": (("strip_width", "--data", "camvid"), "camvid"),
-    "no change": (("published_components", "--only", ","), "name changes of the plan to look at"),
-    "an empty base": (("strip_width", "--base", ""), "no architecture is called ''"),
-    "seeds beyond what there is": (
-        ("strip_width", "--seed", 2**32 - 2),
-        "seeds must be below 4294967296, got 4294967296",
-    ),
-    "a folder for costs": (("strip_width", "--cost-only", "--output", "/"), "must be a file"),
-    "a format that is none": (("strip_width", "--format", "word"), "--format"),
-    "steps that are none": (("strip_width", "--steps", 0), "steps"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_wrong_is_one_line_and_trains_nothing(ablate, tmp_path, name):
-    arguments, message = REFUSED[name]
-    status, out, err = ablate(*arguments)
-    assert (status, out) == (2, "")
-    assert message in err
-    assert err.startswith(f"{NAME}: ")
-    assert err.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_change_without_effect_is_warned_of_before_anything_is_trained(ablate, tmp_path):
     changes = {**PLAN["changes"], "none": {"set": {"modules.*.branches.*.shortcut": "des"}}}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump({**PLAN, "changes": changes}))
@@ -298,22 +258,6 @@ def test_cheap_scores_all_arms_with_one_supernet_a_seed(ablate, profile, plan):
     status, _, _ = ablate("--resume", "run")
     assert status == 0
     assert records_in(Path("run")) == records
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("branch_allocation", "--cheap"), "a supernet cannot bring arms to equal MACs"),
-        (("baselines", "--cheap", "--only", "cswin_ti"), "'cswin_ti' is another architecture"),
-        (("strip_width", "--supernet-steps", 3), "--supernet-steps needs --cheap"),
-        (("strip_width", "--cheap", "--supernet-steps", 0), "steps"),
-    ],
-)
-def test_what_one_supernet_cannot_hold_is_refused(ablate, tmp_path, arguments, message):
-    status, _, err = ablate(*arguments)
-    assert status == 2
-    assert message in err
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

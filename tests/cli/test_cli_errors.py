@@ -9,11 +9,16 @@ from functools import partial
 import pytest
 import yaml
 
+from hrvit_nas.cli import ablate, report
+from hrvit_nas.cli import search as search_command
 from hrvit_nas.cli.search import NAME, main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.run import create_run
 
+COMMANDS = {"search": search_command, "ablate": ablate, "report": report}
 SUPERNET = ("--strategy", "supernet")
+LONG = "x" * 5000
+NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture
@@ -22,21 +27,34 @@ def search(run_command):
     return partial(run_command, main)
 
 
-@pytest.fixture
-def refused(search, tmp_path):
-    """Runs `hrvit-search`, checks that it refuses and touches nothing; returns its line."""
+def announced(*arguments):
+    raise AssertionError("it was announced")
 
-    def refused(*arguments):
+
+@pytest.fixture
+def refuses(run_command, tmp_path, monkeypatch):
+    """Runs a command, checks that it refuses and touches nothing; returns its line."""
+    monkeypatch.setattr("hrvit_nas.cli.running._continued", announced)
+
+    def refuses(command, *arguments):
         before = contents(tmp_path)
-        status, _, err = search(*arguments)
+        status, out, err = run_command(COMMANDS[command].main, *arguments)
         assert status == 2, err
-        assert err.startswith(f"{NAME}: ")
+        assert out == "", "nothing is announced"
+        assert err.startswith(f"{COMMANDS[command].NAME}: ")
         assert err.count("\n") == 1
         assert err.endswith("\n")
+        assert len(err) <= 301
         assert contents(tmp_path) == before
         return err
 
-    return refused
+    return refuses
+
+
+@pytest.fixture
+def refused(refuses):
+    """As `refuses`, of `hrvit-search`."""
+    return partial(refuses, "search")
 
 
 def contents(folder):
@@ -55,103 +73,259 @@ def run_dir(make_config, tmp_path):
     return run.directory
 
 
+ON_RAY = ("--executor", "ray_tune")
 HALVING = ("--scheduler", "mo_asha", "--steps", "9")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--spcae", "joint"], "--spcae"),
-        (["surplus"], "surplus"),
-        (["--trials", "many"], "Invalid value for '--trials'"),
-        (["--space", "heterogenous_branches"], "did you mean 'heterogeneous_branches'?"),
-        (["--space", "no/such.yaml"], "no search space file at"),
-        (["--sampler", "cma"], "'cma' is not one of"),
-        (["--sampler", "ehvi", "--cost", "latency_ms"], "costs must be computed, got latency_ms"),
-        (["--cost", "joules"], "'joules' is not one of"),
-        (["--cost", "macs", "--cost", "macs"], "--cost: a search weighs its score against 1 to 2"),
-        (["--data", "cocostuff"], "'cocostuff' is not one of"),
-        (["--profile", "laptpo"], "did you mean 'laptop'?"),
-        (["--recipe", "nothing"], "no recipe 'nothing'"),
-        (["--data", "camvid"], "data set 'camvid' needs root"),
-        (["--data", "camvid", "--data-root", "no/such/folder"], "no/such/folder"),
-        (["--data", "camvid", "--data-root", "."], "train"),
-        (["--data-root", "."], "data set 'scenes' does not read root"),
-        (["--classes", "classes.yaml"], "goes with name='folder'"),
-        (["--trials", "0"], "trials: Input should be greater than or equal to 1, got 0"),
-        (["--trials", "-3"], "got -3"),
-        (["--steps", "0"], "recipe.steps: Input should be greater than or equal to 1, got 0"),
-        (["--steps", "-1"], "got -1"),
-        (["--confirm", "-1"], "confirm: Input should be greater than or equal to 0, got -1"),
-        (["--seed", "-1"], "seed: "),
-        (["--seed", str(2**32)], "seed: "),
-        (["--confirm", "1000000000000"], "less than or equal to 1000"),
-        (["--initial", "hrvit_b9"], "no architecture is called 'hrvit_b9'"),
-        (["--initial", "mit_b0"], "got 'mit_b0', a pyramid of stages"),
-        (["--long-steps", "20", "--steps", "30"], "long recipe must train for more steps than"),
-        (["--long-steps", "-3"], "greater than or equal to 1, got -3"),
-        (["--population", "1"], "population: "),
-        (["--workers", "0"], "resources.workers: "),
-        (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
-        (["--gpus-per-trial", "-0.5"], "resources.gpus_per_trial: "),
-        (["--gpus-per-trial", "nan"], "resources.gpus_per_trial: "),
-        (["--max-macs", "1"], "found no architecture with macs at most 1"),
-        (["--max-macs", "nan"], "--max-macs must be above 0, got nan"),
-        (["--max-params", "0"], "--max-params must be above 0, got 0"),
-        (["--address", ""], "resources.address: "),
-        (["--max-activation-bytes", "10"], "found no architecture with peak_activation_bytes"),
-        (
-            ["--calibrate-proxy", "5"],
-            "--calibrate-proxy: Input should be greater than or equal to 6",
-        ),
-        (["--calibrate-proxy", "0"], "Invalid value for '--calibrate-proxy'"),
-        (["--calibrate-proxy", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
-        (["--calibrate-proxy", "6", "--wanted-tau", "1"], "--wanted-tau: "),
-        (["--calibrate-proxy", "6", "--trials", "9"], "--trials has no meaning with"),
-        (["--calibrate-proxy", "6", "--confirm", "2"], "--confirm has no meaning with"),
-        (["--calibrate-proxy", "6", "--calibration", "x"], "--calibration has no meaning with"),
-        (["--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
-        (["--calibration", "nowhere"], "nowhere holds no run"),
-        (["--strategy", "oneshot"], "'oneshot' is not one of"),
-        (["--supernet", "x.pt"], "--supernet needs --strategy supernet; drop it"),
-        (["--supernet-steps", "9"], "--supernet-steps needs --strategy supernet; drop it"),
-        (["--retrain", "2"], "--retrain needs --strategy supernet; drop it"),
-        (["--ranking-check", "6"], "--ranking-check needs --strategy supernet; drop it"),
-        (["--grace-period", "3"], "--grace-period needs --scheduler mo_asha; drop it"),
-        (["--mo-selector", "nsga3"], "'nsga3' is not one of"),
-        ([*HALVING, "--max-t", "10"], "--max-t must be at most the 9 steps"),
-        ([*HALVING, "--grace-period", "9"], "grace_period must be below the 9 steps"),
-        ([*HALVING, "--trials", "2"], "must be at least 3 for one to reach"),
-        (
-            [*HALVING, "--strategy", "supernet"],
-            "--scheduler pauses trainings, and a supernet's scores need none; drop it",
-        ),
-        (["--calibration-seeds", "3"], "needs --calibrate-proxy or --ranking-check"),
-        (["--calibrate-proxy", "6", "--strategy", "supernet"], "--strategy has no meaning with"),
-        (["--calibrate-proxy", "6", "--ranking-check", "6"], "--ranking-check has no meaning with"),
-        (["--calibrate-proxy", "6", "--retrain", "2"], "--retrain has no meaning with"),
-        ([*SUPERNET, "--supernet", "x.pt"], "no supernet at x.pt"),
-        ([*SUPERNET, "--supernet", "."], "no supernet at ."),
-        ([*SUPERNET, "--supernet", "x.pt", "--supernet-steps", "9"], "which is trained already"),
-        ([*SUPERNET, "--supernet-steps", "0"], "supernet.steps: Input should be greater"),
-        ([*SUPERNET, "--retrain", "0"], "--retrain: Input should be greater than or equal to 1"),
-        ([*SUPERNET, "--ranking-check", "0"], "Invalid value for '--ranking-check'"),
-        (
-            [*SUPERNET, "--ranking-check", "3"],
-            "must compare at least 6 subnets, or 0 for none, got 3",
-        ),
-        ([*SUPERNET, "--ranking-check", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
-        ([*SUPERNET, "--calibration-seeds", "3"], "needs --calibrate-proxy or --ranking-check"),
-        ([*SUPERNET, "--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
-        (["--resume", "nowhere"], "nowhere holds no run (config.json is missing)"),
-        (["--output", "/dev/null/run"], "cannot open /dev/null/run/trials.jsonl: Not a directory"),
-        (["--output", "/dev/null"], "/dev/null"),
-    ],
-)
-def test_a_wrong_option_is_refused(arguments, expected, refused, profile):
-    named = "--profile" in arguments or "--resume" in arguments
-    line = refused(*([] if named else ["--profile", profile]), *arguments)
+# Arguments of each command, and what its line must name.
+BAD_SEARCHES = [
+    (["--spcae", "joint"], "--spcae"),
+    (["surplus"], "surplus"),
+    (["--trials", "many"], "Invalid value for '--trials'"),
+    (["--space", "heterogenous_branches"], "did you mean 'heterogeneous_branches'?"),
+    (["--space", "no/such.yaml"], "no search space file at"),
+    (["--sampler", "cma"], "'cma' is not one of"),
+    (["--sampler", "ehvi", "--cost", "latency_ms"], "costs must be computed, got latency_ms"),
+    (["--cost", "joules"], "'joules' is not one of"),
+    (["--cost", "macs", "--cost", "macs"], "--cost: a search weighs its score against 1 to 2"),
+    (["--data", "cocostuff"], "'cocostuff' is not one of"),
+    (["--profile", "laptpo"], "did you mean 'laptop'?"),
+    (["--recipe", "nothing"], "no recipe 'nothing'"),
+    (["--data", "camvid"], "data set 'camvid' needs root"),
+    (["--data", "camvid", "--data-root", "no/such/folder"], "no/such/folder"),
+    (["--data", "camvid", "--data-root", "."], "train"),
+    (["--data-root", "."], "data set 'scenes' does not read root"),
+    (["--classes", "classes.yaml"], "goes with name='folder'"),
+    (["--trials", "0"], "trials: Input should be greater than or equal to 1, got 0"),
+    (["--trials", "-3"], "got -3"),
+    (["--steps", "0"], "recipe.steps: Input should be greater than or equal to 1, got 0"),
+    (["--steps", "-1"], "got -1"),
+    (["--confirm", "-1"], "confirm: Input should be greater than or equal to 0, got -1"),
+    (["--seed", "-1"], "seed: "),
+    (["--seed", str(2**32)], "seed: "),
+    (["--confirm", "1000000000000"], "less than or equal to 1000"),
+    (["--initial", "hrvit_b9"], "no architecture is called 'hrvit_b9'"),
+    (["--initial", "mit_b0"], "got 'mit_b0', a pyramid of stages"),
+    (["--long-steps", "20", "--steps", "30"], "long recipe must train for more steps than"),
+    (["--long-steps", "-3"], "greater than or equal to 1, got -3"),
+    (["--population", "1"], "population: "),
+    (["--workers", "0"], "resources.workers: "),
+    (["--cpus-per-trial", "0"], "resources.cpus_per_trial: "),
+    (["--gpus-per-trial", "-0.5"], "resources.gpus_per_trial: "),
+    (["--gpus-per-trial", "nan"], "resources.gpus_per_trial: "),
+    (["--max-macs", "1"], "found no architecture with macs at most 1"),
+    (["--max-macs", "nan"], "--max-macs must be above 0, got nan"),
+    (["--max-params", "0"], "--max-params must be above 0, got 0"),
+    (["--address", ""], "resources.address: "),
+    (["--max-activation-bytes", "10"], "found no architecture with peak_activation_bytes"),
+    (
+        ["--calibrate-proxy", "5"],
+        "--calibrate-proxy: Input should be greater than or equal to 6",
+    ),
+    (["--calibrate-proxy", "0"], "Invalid value for '--calibrate-proxy'"),
+    (["--calibrate-proxy", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
+    (["--calibrate-proxy", "6", "--wanted-tau", "1"], "--wanted-tau: "),
+    (["--calibrate-proxy", "6", "--trials", "9"], "--trials has no meaning with"),
+    (["--calibrate-proxy", "6", "--confirm", "2"], "--confirm has no meaning with"),
+    (["--calibrate-proxy", "6", "--calibration", "x"], "--calibration has no meaning with"),
+    (["--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
+    (["--calibration", "nowhere"], "nowhere holds no run"),
+    (["--strategy", "oneshot"], "'oneshot' is not one of"),
+    (["--supernet", "x.pt"], "--supernet needs --strategy supernet; drop it"),
+    (["--supernet-steps", "9"], "--supernet-steps needs --strategy supernet; drop it"),
+    (["--retrain", "2"], "--retrain needs --strategy supernet; drop it"),
+    (["--ranking-check", "6"], "--ranking-check needs --strategy supernet; drop it"),
+    (["--grace-period", "3"], "--grace-period needs --scheduler mo_asha; drop it"),
+    (["--mo-selector", "nsga3"], "'nsga3' is not one of"),
+    ([*HALVING, "--max-t", "10"], "--max-t must be at most the 9 steps"),
+    ([*HALVING, "--grace-period", "9"], "grace_period must be below the 9 steps"),
+    ([*HALVING, "--trials", "2"], "must be at least 3 for one to reach"),
+    (
+        [*HALVING, "--strategy", "supernet"],
+        "--scheduler pauses trainings, and a supernet's scores need none; drop it",
+    ),
+    (["--calibration-seeds", "3"], "needs --calibrate-proxy or --ranking-check"),
+    (["--calibrate-proxy", "6", "--strategy", "supernet"], "--strategy has no meaning with"),
+    (["--calibrate-proxy", "6", "--ranking-check", "6"], "--ranking-check has no meaning with"),
+    (["--calibrate-proxy", "6", "--retrain", "2"], "--retrain has no meaning with"),
+    ([*SUPERNET, "--supernet", "x.pt"], "no supernet at x.pt"),
+    ([*SUPERNET, "--supernet", "."], "no supernet at ."),
+    ([*SUPERNET, "--supernet", "x.pt", "--supernet-steps", "9"], "which is trained already"),
+    ([*SUPERNET, "--supernet-steps", "0"], "supernet.steps: Input should be greater"),
+    ([*SUPERNET, "--retrain", "0"], "--retrain: Input should be greater than or equal to 1"),
+    ([*SUPERNET, "--ranking-check", "0"], "Invalid value for '--ranking-check'"),
+    (
+        [*SUPERNET, "--ranking-check", "3"],
+        "must compare at least 6 subnets, or 0 for none, got 3",
+    ),
+    ([*SUPERNET, "--ranking-check", "6", "--calibration-seeds", "1"], "--calibration-seeds: "),
+    ([*SUPERNET, "--calibration-seeds", "3"], "needs --calibrate-proxy or --ranking-check"),
+    ([*SUPERNET, "--wanted-tau", "0.5"], "--wanted-tau needs --calibrate-proxy"),
+    (["--resume", "nowhere"], "nowhere holds no run (config.json is missing)"),
+    (["--output", "/dev/null/run"], "cannot open /dev/null/run/trials.jsonl: Not a directory"),
+    (["--output", "/dev/null"], "/dev/null"),
+    ([LONG], "unexpected extra argument"),
+    (["--trials", "9" * 5000], "Invalid value for '--trials'"),
+    (["--steps", "-" + "9" * 300], "recipe.steps: "),
+    (["--space", LONG], "File name too long"),
+    (["--space", f"{LONG}.yaml"], "File name too long"),
+    (["--space", "two\nlines"], "two"),
+    (["--profile", LONG], "File name too long"),
+    (["--recipe", LONG], "File name too long"),
+    (["--recipe", "."], "no recipe '.'"),
+    (["--initial", ",".join(["hrvit_b1"] * 400 + ["nothing"])], "no architecture is called"),
+    (["--initial", LONG], "no architecture is called"),
+    (["--references", LONG], "no architecture is called"),
+    (["--output", LONG], "File name too long"),
+    (["--resume", LONG], "File name too long"),
+    (["--data", "folder", "--data-root", LONG, "--classes", "c.yaml"], "x"),
+    (["--max-macs", "inf"], "max"),
+    (["--cpus-per-trial", "4096"], "asked for 4096 CPU, the largest node has"),
+    (["--gpus-per-trial", "64"], "asked for 64 GPU, the largest node has"),
+    (["--gpus-per-trial", "1.5"], "must be a fraction of at most 1 or a whole number, got 1.5"),
+    (["--workers", "2"], "a trial at a time; workers must be 1, got 2"),
+    (["--address", "auto"], "executor inline runs in this process; address must not be set"),
+    ([*ON_RAY, "--cpus-per-trial", "4096"], "asked for 4096 CPU, the largest node has"),
+    ([*ON_RAY, "--gpus-per-trial", "64"], "asked for 64 GPU, the largest node has"),
+    ([*ON_RAY, "--address", NOBODY], f"Ray does not start or answer at {NOBODY}: "),
+    ([*ON_RAY, "--address", f"ray://{NOBODY}"], f"does not start or answer at ray://{NOBODY}: "),
+    ([*ON_RAY, "--address", "192.0.2.2:-1"], "the port must be a number from 1 to 65535, got '-1'"),
+    ([*ON_RAY, "--address", "localhost:99999"], "from 1 to 65535, got '99999'"),
+    ([*ON_RAY, "--address", "not an address"], "an address must be auto or HOST:PORT"),
+    ([*ON_RAY, "--address", LONG], "an address must be auto or HOST:PORT"),
+    ([*ON_RAY, "--address", f"{LONG}:1"], "Ray does not start or answer at"),
+    (["--storage", f"postgresql://me:secret@{NOBODY}/db"], f"postgresql://me:***@{NOBODY}/db"),
+    (["--storage", f"mysql+pymysql://{NOBODY}/db"], "start or mend it, or give another"),
+    (["--storage", "sqlite:////nonexistent/dir/x.db"], "there is no folder /nonexistent/dir"),
+    (["--storage", "sqlite:///noise.db"], "file is not a database"),
+    (["--storage", "sqlite://"], "a storage in memory is lost"),
+    (["--storage", "study.db"], "the study's storage 'study.db' cannot be used"),
+    (["--storage", "nothing://here"], "the study's storage 'nothing://here' cannot be used"),
+    (["--storage", f"postgresql://{LONG}"], "start or mend it, or give another"),
+    (["--storage", ""], "the study's storage '' cannot be used"),
+    (["--mlflow", f"http://{NOBODY}"], f"http://{NOBODY} cannot be used"),
+    (["--mlflow", "sqlite:////nonexistent/dir/x.db"], "/nonexistent/dir/x.db cannot be used"),
+]
+BAD_ABLATIONS = [
+    ([], "name a plan: baselines, branch_allocation, components_on_searched"),
+    (["publishd_components"], "did you mean 'published_components'?"),
+    ([LONG], "File name too long"),
+    (["no/such.yaml"], "no ablation"),
+    (["strip_width", "surplus"], "surplus"),
+    (["strip_width", "--spcae", "joint"], "--spcae"),
+    (["components_on_searched", "--cost-only"], "give one with --base"),
+    (["strip_width", "--base", "hrvit_b9"], "hrvit_b9"),
+    (["strip_width", "--base", ""], "no architecture is called ''"),
+    (["strip_width", "--base", "mit_b0"], "the base of an ablation must be an HRViT"),
+    (["strip_width", "--base", "no/such.json"], "no/such.json holds no architecture"),
+    (["strip_width", "--base", "nowhere:0123456789ab"], "nowhere"),
+    (["strip_width", "--base", LONG], "File name too long"),
+    (["published_components", "--seeds", "1"], "at least 3 seeds, got 1"),
+    (["published_components", "--seeds", "many"], "Invalid value for '--seeds'"),
+    (["strip_width", "--seed", "-1"], "seed"),
+    (["strip_width", "--seed", str(2**32 - 2)], "seeds must be below 4294967296, got 4294967296"),
+    (["published_components", "--only", "kv_sharin"], "no change 'kv_sharin'; it has kv_sharing"),
+    (["published_components", "--only", ","], "name changes of the plan to look at"),
+    (["published_components", "--only", LONG], "the plan has no change"),
+    (["strip_width", "--only", "2"], "a sweep has no named changes to choose from"),
+    (["strip_width", "--cost-only", "--seeds", "4"], "--seeds has no meaning with --cost-only"),
+    (["strip_width", "--cost-only", "--output", "/"], "must be a file"),
+    (["strip_width", "--cost-only", "--output", "no/costs.csv"], "No such file or directory"),
+    (["strip_width", "--resume", "run"], "the plan cannot be changed"),
+    (["--resume", "nowhere"], "nowhere holds no run"),
+    (["--resume", "run"], "holds a search; continue it with hrvit-search --resume run"),
+    (["strip_width", "--data", "camvid"], "camvid"),
+    (["strip_width", "--data", "cocostuff"], "'cocostuff' is not one of"),
+    (["strip_width", "--format", "word"], "--format"),
+    (["strip_width", "--criterion", "taste"], "--criterion"),
+    (["strip_width", "--steps", "0"], "steps"),
+    (["strip_width", "--profile", "laptpo"], "did you mean 'laptop'?"),
+    (["strip_width", "--recipe", "nothing"], "no recipe 'nothing'"),
+    (["branch_allocation", "--cheap"], "a supernet cannot bring arms to equal MACs"),
+    (["baselines", "--cheap", "--only", "cswin_ti"], "'cswin_ti' is another architecture"),
+    (["strip_width", "--supernet-steps", "3"], "--supernet-steps needs --cheap"),
+    (["strip_width", "--cheap", "--supernet-steps", "0"], "steps"),
+    (["strip_width", "--workers", "0"], "workers: "),
+    (["strip_width", "--cpus-per-trial", "4096"], "asked for 4096 CPU, the largest node has"),
+    (["strip_width", "--gpus-per-trial", "64"], "asked for 64 GPU, the largest node has"),
+    (["strip_width", "--address", NOBODY], f"Ray does not start or answer at {NOBODY}: "),
+    (["strip_width", "--mlflow", f"http://{NOBODY}"], f"http://{NOBODY} cannot be used"),
+    (["strip_width", "--output", "/dev/null/run"], "/dev/null/run"),
+    (["strip_width", "--output", "run"], "holds a run already; resume it, or name another"),
+]
+BAD_REPORTS = [
+    ([], "name a run directory, or an architecture with --arch"),
+    (["nowhere"], "nowhere holds no run (config.json is missing)"),
+    ([LONG], "File name too long"),
+    (["run", "nowhere"], "nowhere holds no run"),
+    (["--colour", "red"], "--colour"),
+    (["--arch", "hrvit_b9"], "hrvit_b9"),
+    (["--arch", "0123456789ab"], "name its run too: RUN --arch 0123456789ab"),
+    (["--arch", "{}"], "schema_version"),
+    (["--arch", '{"a":'], "an architecture must be JSON"),
+    (["--arch", '{"a":' * 5000], "nested too deeply"),
+    (["--arch", f'{{"{LONG}": 1}}'], "schema_version"),
+    (["--arch", "no/such.json"], "no/such.json holds no architecture"),
+    (["--arch", "nowhere:0123456789ab"], "nowhere"),
+    (["--arch", "run"], "run has no frontier to take an architecture of"),
+    (["--arch", "hrvit_b1", "--output", "b1.gif"], "must end in .png, .pdf, .svg; got 'b1.gif'"),
+    (["--arch", "hrvit_b1", "--output", "no/b1.svg"], "No such file or directory"),
+    (["--arch", "hrvit_b1", "--watch"], "--watch has no meaning with --arch"),
+    (["run", "--watch", "--output", "x.html"], "--output has no meaning with --watch"),
+    (["run", "--port", "80"], "--port has no meaning with a page that is not served"),
+    (["run", "--watch", "--port", "70000"], "less than or equal to 65535"),
+    (["run", "--watch", "--port", "some"], "Invalid value for '--port'"),
+    (["run", "--output", "x.pdf"], "must end in .html, got 'x.pdf'"),
+    (["nowhere", "--watch"], "nowhere holds no run"),
+    (["run", "--arch", "ffffffffffff"], "no trial of an architecture 'ffffffffffff' in run"),
+]
+BAD_INPUTS = [
+    *(("search", *row) for row in BAD_SEARCHES),
+    *(("ablate", *row) for row in BAD_ABLATIONS),
+    *(("report", *row) for row in BAD_REPORTS),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "expected"), BAD_INPUTS)
+def test_bad_input_is_refused(command, arguments, expected, refuses, profile, request, tmp_path):
+    if "run" in arguments:
+        request.getfixturevalue("run_dir")
+    (tmp_path / "noise.db").write_bytes(b"noise" * 500)
+    plain = command == "search" and not {"--profile", "--resume"} & set(arguments)
+    line = refuses(command, *(["--profile", profile] if plain else []), *arguments)
     assert expected in line
+    assert "Traceback" not in line
+    assert "secret" not in line
+
+
+def test_half_of_a_gpu_is_refused_where_there_is_none(refused, profile, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for executor in ("inline", "ray_tune"):
+        line = refused("--profile", profile, "--executor", executor, "--gpus-per-trial", "0.5")
+        assert "asked for 0.5 GPU, the largest node has 0" in line
+
+
+def test_what_is_not_there_is_told_on_resume_too(refused, run_dir):
+    for option, value, expected in (
+        ("--cpus-per-trial", "4096", "asked for 4096 CPU"),
+        ("--gpus-per-trial", "64", "asked for 64 GPU"),
+        ("--mlflow", f"http://{NOBODY}", "cannot be used"),
+    ):
+        assert expected in refused("--resume", run_dir, option, value)
+    line = refused("--resume", run_dir, *ON_RAY, "--address", NOBODY)
+    assert f"Ray does not start or answer at {NOBODY}" in line
+
+
+def test_a_warning_is_one_short_line_too(search, run_dir):
+    (run_dir / "provenance.json").write_text("{" * 5000)
+    status, _, err = search("--resume", run_dir, "--trials", "1")
+    assert status == 0
+    (line,) = err.splitlines()
+    assert line.startswith(f"{NAME}: ")
+    assert "provenance.json is damaged" in line
+    assert len(line) <= 300
 
 
 def test_a_faulty_space_is_refused_with_its_line(refused, tmp_path, profile):
@@ -167,12 +341,6 @@ def test_a_profile_without_a_recipe_for_the_data_is_refused(refused, tmp_path, p
     path.write_text(yaml.safe_dump(content))
     line = refused("--profile", path, "--data", "camvid", "--data-root", tmp_path)
     assert "names no recipe for camvid; give one with --recipe" in line
-
-
-def test_a_storage_that_cannot_be_used_is_refused(refused, profile):
-    storage = "sqlite:////no/such/folder/study.db"
-    line = refused("--profile", profile, "--output", "out", "--storage", storage)
-    assert "the study's storage" in line
 
 
 def test_an_output_that_holds_a_run_is_refused(refused, run_dir, profile):
@@ -217,8 +385,6 @@ def test_what_a_run_is_made_of_cannot_be_changed_on_resume(option, refused, run_
         ("config.json", b'{"config": {}}', "is damaged"),
         ("trials.jsonl", b"noise\n", "line 1 is damaged"),
         ("trials.jsonl", b"{}\n", "line 1 has schema version None"),
-        ("provenance.json", b"{", "is damaged"),
-        ("provenance.json", b"{}", "is damaged"),
     ],
 )
 def test_a_damaged_run_is_refused(name, content, expected, refused, run_dir):
@@ -293,13 +459,6 @@ def test_weights_of_something_else_are_refused(refused, profile, tmp_path):
     assert "is not a checkpoint of format" in line
 
 
-def test_a_password_is_not_shown(refused, profile):
-    storage = "postgresql://me:secret@127.0.0.1:1/db"
-    line = refused("--profile", profile, "--output", "out", "--storage", storage)
-    assert "postgresql://me:***@127.0.0.1:1/db" in line
-    assert "secret" not in line
-
-
 def test_a_key_that_stands_twice_in_a_profile_is_refused(refused, profile, tmp_path):
     (tmp_path / "twice.yaml").write_text(f"{profile.read_text()}trials: 2\n")
     assert "key 'trials' stands twice" in refused("--profile", tmp_path / "twice.yaml")
@@ -314,27 +473,10 @@ def test_a_run_in_use_is_refused(refused, run_dir):
 def test_a_run_whose_space_is_damaged_is_refused(damage, refused, run_dir):
     path = run_dir / "config.json"
     content = json.loads(path.read_text())
+    del content["sha256"]  # as who edits it on purpose does
     content["space"] |= damage
     path.write_text(json.dumps(content))
     assert "config.json is damaged: " in refused("--resume", run_dir)
-
-
-@pytest.mark.parametrize(
-    ("option", "expected"),
-    [
-        (("--cpus-per-trial", 4096), "asked for 4096 CPU, the largest node has"),
-        (("--gpus-per-trial", 64), "asked for 64 GPU, the largest node has"),
-    ],
-)
-def test_a_trial_that_no_machine_holds_is_refused(option, expected, refused, profile):
-    assert expected in refused("--profile", profile, "--output", "out", *option)
-
-
-def test_resources_that_are_not_there_are_not_kept_on_resume(search, run_dir):
-    before = (run_dir / "config.json").read_bytes()
-    status, _, err = search("--resume", run_dir, "--cpus-per-trial", 4096)
-    assert (status, err.count("\n")) == (2, 1)
-    assert (run_dir / "config.json").read_bytes() == before
 
 
 def test_a_search_of_which_nothing_comes_says_so_in_its_status(search, profile, tmp_path):
@@ -350,19 +492,6 @@ def test_a_search_of_which_nothing_comes_says_so_in_its_status(search, profile, 
     assert "no trial is complete (2 failed), so there is no frontier" in out
     with TrialStore(tmp_path / "out") as store:
         assert [record.state for record in store.records()] == ["failed"] * 2
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "192.0.2.2:-1", "not an address"])
-def test_a_cluster_that_does_not_answer_is_refused(address, start_search, profile, tmp_path):
-    process = start_search(
-        *("--profile", profile, "--executor", "ray_tune", "--output", "out", "--address", address)
-    )
-    assert process.wait(240) == 2
-    (line,) = process.err.read_text().splitlines()
-    assert f"Ray does not start or answer at {address}" in line
-    assert not (tmp_path / "out").exists()
 
 
 def test_help_is_light_and_shows_examples(tmp_path):

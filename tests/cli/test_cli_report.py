@@ -90,37 +90,6 @@ def test_two_architectures_come_with_their_difference(report, run, tmp_path):
     assert (status, err) == (0, "a difference is drawn between two HRViTs only\n")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "name a run directory, or an architecture with --arch"),
-        (["nowhere"], r"nowhere holds no run \(config.json is missing\)"),
-        (["--arch", "hrvit_b9"], "hrvit_b9.*hrvit_b1"),
-        (["--arch", "0123456789ab"], "name its run too: RUN --arch 0123456789ab"),
-        (["--arch", "{}"], "schema_version"),
-        (["--arch", '{"a":'], "an architecture must be JSON"),
-        (
-            ["--arch", "hrvit_b1", "--output", "b1.gif"],
-            "must end in .png, .pdf, .svg; got 'b1.gif'",
-        ),
-        (["--arch", "hrvit_b1", "--output", "no/b1.svg"], "No such file or directory"),
-        (["--arch", "hrvit_b1", "--watch"], "--watch has no meaning with --arch"),
-        (["run", "--watch", "--output", "x.html"], "--output has no meaning with --watch"),
-        (["run", "--port", "80"], "--port has no meaning with a page that is not served"),
-        (["run", "--output", "x.pdf"], "must end in .html, got 'x.pdf'"),
-        (["nowhere", "--watch"], "nowhere holds no run"),
-        (["run", "--arch", "ffffffffffff"], "no trial of an architecture 'ffffffffffff' in run"),
-        (["run", "--watch", "--port", "70000"], "--port.*65535"),
-    ],
-)
-def test_bad_input_is_one_line(report, run, arguments, message):
-    status, out, err = report(*arguments)
-    assert (status, out) == (2, "")
-    assert err.startswith("hrvit-report: ")
-    assert err.count("\n") == 1
-    assert re.search(message, err), err
-
-
 def test_a_damaged_run_is_one_line(report, run):
     directory, _ = run
     (directory / "trials.jsonl").write_text("{}\n")

@@ -17,6 +17,7 @@ from hrvit_nas.report.published import published_results
 from hrvit_nas.report.run import load_run
 from hrvit_nas.report.verdict import search_verdict
 from hrvit_nas.results import SCHEMA_VERSION, HistoryPoint, StoreError, hypervolume
+from hrvit_nas.results.store import sealed
 from hrvit_nas.search.config_parts import ConfigError
 
 
@@ -51,12 +52,15 @@ def test_what_cannot_be_read_is_one_line(tmp_path, write_run, trials_of):
         load_run(tmp_path)
     run = write_run(tmp_path / "newer", trials_of(1))
     journal = run / "trials.jsonl"
-    whole = journal.read_text()
-    journal.write_text(whole.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'))
+    whole = journal.read_bytes()
+    newer = whole.splitlines()[0].rpartition(b',"crc32":')[0]
+    newer = newer.replace(b'"schema_version":%d' % SCHEMA_VERSION, b'"schema_version":99')
+    journal.write_bytes(sealed(newer))
     with pytest.raises(StoreError, match=r"has schema version 99.*a newer hrvit_nas"):
         load_run(run)
-    journal.write_text(whole)
+    journal.write_bytes(whole)
     config = json.loads((run / "config.json").read_text())
+    config.pop("sha256", None)
     config["config"]["of_tomorrow"] = 1
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="of_tomorrow"):
@@ -293,6 +297,7 @@ def test_genes_are_of_the_space_that_was_searched_whatever_is_declared_since(
 ):
     directory = write_run(tmp_path / "old", trials_of(3))
     content = json.loads((directory / "config.json").read_text())
+    content.pop("sha256", None)
     content["config"]["space"] = "gone.yaml"
     (directory / "config.json").write_text(json.dumps(content))
     assert len(parallel_data(load_run(directory)).arch_ids) == 3

@@ -23,6 +23,7 @@ from hrvit_nas.results import (
     TrialStore,
 )
 from hrvit_nas.results.records import Evaluator, Purpose, TrialKey
+from hrvit_nas.results.store import sealed
 
 fractions = st.floats(0, 1)
 # Few characters, but the awkward ones.
@@ -79,6 +80,24 @@ def test_journal_and_table_give_back_what_was_written(written, tmp_path_factory)
     assert [TrialRecord.model_validate(row) for row in rows] == by_number
 
 
+@settings(max_examples=60)
+@given(written=st.lists(records(), min_size=2, max_size=3), data=st.data())
+def test_a_flipped_bit_is_never_read_as_something_else(written, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    with TrialStore(folder, write=True) as store:
+        for record in written:
+            store.append(record)
+    content = bytearray(store.journal.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    store.journal.write_bytes(content)
+    if content.endswith(b"\n"):
+        with pytest.raises(StoreError, match=r"line \d ") as caught:
+            TrialStore(folder)
+        assert len(str(caught.value).replace(str(folder), "")) < 250
+    else:  # it looks torn
+        assert TrialStore(folder).records() == written[:-1]
+
+
 def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
     with TrialStore(tmp_path, write=True) as store:
         store.append(record())
@@ -90,6 +109,19 @@ def test_table_has_named_columns_with_units_and_a_version(tmp_path, record):
     assert int(table.schema.metadata[b"schema_version"]) == SCHEMA_VERSION
     assert SCHEMA["miou"].unit == "fraction"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith("tmp")] == []
+
+
+VERSION = f'"schema_version":{SCHEMA_VERSION}'
+
+
+def unsealed(line):
+    """What a line's checksum is of."""
+    return line.rpartition(',"crc32":')[0]
+
+
+def resealed(line):
+    """A line with the checksum of what it holds."""
+    return sealed(unsealed(line).encode()).decode().rstrip("\n")
 
 
 def earlier(record, version, origin="search", **fields):
@@ -231,15 +263,17 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_then_removed(tmp_path, r
     [
         (lambda line: line[:40], "is damaged: EOF"),
         (lambda line: "[1]", "must be a JSON object, got list"),
-        (lambda line: line.replace('"miou":0.5', '"miou":"high"'), "is damaged: miou: .*'high'"),
+        (lambda line: line.replace('"miou":0.5', '"miou":0.6'), "is damaged: its content is not"),
+        (lambda line: unsealed(line) + "}", "is damaged: it has no checksum"),
         (
-            lambda line: line.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'),
+            lambda line: resealed(line.replace('"miou":0.5', '"miou":"high"')),
+            "is damaged: miou: .*'high'",
+        ),
+        (
+            lambda line: resealed(line.replace(VERSION, '"schema_version":99')),
             f"has schema version 99, this program reads 1 to {SCHEMA_VERSION}",
         ),
-        (
-            lambda line: line.replace(f'"schema_version":{SCHEMA_VERSION},', ""),
-            "has schema version None",
-        ),
+        (lambda line: resealed(line.replace(f"{VERSION},", "")), "has schema version None"),
     ],
 )
 def test_damage_in_the_middle_names_file_and_line(tmp_path, record, damage, message):
@@ -253,6 +287,7 @@ def test_damage_in_the_middle_names_file_and_line(tmp_path, record, damage, mess
         with pytest.raises(StoreError, match=rf"trials\.jsonl, line 2 {message}") as caught:
             TrialStore(tmp_path, write=write)
         assert "\n" not in str(caught.value)
+        assert "remove that line, and the table trials.parquet" in str(caught.value)
     # A refused store must not stay locked.
     store.journal.unlink()
     TrialStore(tmp_path, write=True).close()
@@ -330,7 +365,7 @@ def test_ten_thousand_trials_load(tmp_path, record):
     line = store.journal.read_text()
     with store.journal.open("w") as file:
         for number in range(10_000):
-            file.write(line.replace("0123456789ab", f"{number:012x}"))
+            file.write(resealed(line.replace("0123456789ab", f"{number:012x}")) + "\n")
     assert len(TrialStore(tmp_path).completed()) == 10_000
 
 

@@ -1,6 +1,7 @@
 """What every sampler keeps to: architectures within the limits, never twice, and resumable."""
 
 import itertools
+import sqlite3
 import warnings
 from random import Random
 
@@ -137,6 +138,29 @@ class TestContract:
             told += scored(start(name, told=told, num_costs=num_costs), 3, num_costs)
         assert len({spec for spec, _ in told}) == 9
 
+    @pytest.mark.parametrize("num_costs", [1, 2])
+    def test_a_study_made_anew_knows_all_that_was_told(
+        self, name, num_costs, start, storage, tmp_path, caplog
+    ):
+        told = scored(start(name, num_costs=num_costs), 5, num_costs)
+        before = study_of(storage).get_trials(states=(TrialState.COMPLETE,))
+        (tmp_path / "study.db").unlink()
+        failed = start(name).ask().spec, None
+        (tmp_path / "study.db").unlink()
+        known = {spec for spec, _ in told}
+        history = told if failed[0] in known else [*told, failed]
+        sampler = start(name, told=history, num_costs=num_costs)
+        assert f"the study lacked {len(history)} of {len(history)} trials" in caplog.text
+        after = study_of(storage).get_trials(states=(TrialState.COMPLETE,))
+        assert [trial.params for trial in after] == [trial.params for trial in before]
+        assert [tuple(trial.values) for trial in after] == [values for _, values in told]
+        assert [t.user_attrs["genes"] for t in after] == [t.user_attrs["genes"] for t in before]
+        again = scored(sampler, 3, num_costs)
+        assert len({spec for spec, _ in (*history, *again)}) == len(history) + 3
+        caplog.clear()
+        start(name, told=[*history, *again], num_costs=num_costs)
+        assert caplog.text == ""
+
     def test_what_is_taken_is_not_proposed(self, name, start):
         proposed = [spec for spec, _ in scored(start(name), 3)]
         taken = [spec.id for spec in proposed[:2]]
@@ -267,6 +291,42 @@ def test_a_storage_that_cannot_be_used_is_one_line(start, tmp_path):
             start(storage=storage)
         assert storage in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_evolution_goes_on_from_a_study_made_anew(start, storage, tmp_path):
+    told = scored(start("nsga2"), 10)
+    (tmp_path / "study.db").unlink()
+    sampler = start("nsga2", told=told)
+    complete = study_of(storage).get_trials(states=(TrialState.COMPLETE,))
+    generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in complete]
+    assert generations == [0] * 4 + [1] * 4 + [2] * 2
+    found = scored(sampler, 6)
+    assert not {spec for spec, _ in told} & {spec for spec, _ in found}
+    after = study_of(storage).get_trials(states=(TrialState.COMPLETE,))
+    reached = {trial.system_attrs.get("NSGAIISampler:generation") for trial in after[10:]}
+    assert reached <= {None, 2, 3, 4}
+
+
+def test_a_study_that_says_something_else_than_was_told_is_refused(start, storage, tmp_path):
+    told = scored(start("random"), 3)
+    (spec, (score, cost)), *rest = told
+    with pytest.raises(SamplerError, match=f"has scored {spec.id} otherwise than the run has"):
+        start("random", told=[(spec, (score / 2 + 0.1, cost)), *rest])
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute(
+            "UPDATE trial_params SET param_value = 1 - param_value WHERE trial_id = 1"
+            " AND param_name = 'width_1'"
+        )
+    database.close()
+    with pytest.raises(SamplerError, match=f"trial 0 of the study is not of {spec.id}"):
+        start("random", told=told)
+
+
+def test_what_a_study_knows_and_a_run_has_lost_is_proposed_again(start):
+    told = scored(start("random"), 4)
+    sampler = start("random", told=told[:1] + told[2:])
+    assert sampler.ask().spec == told[1][0]
+    assert sampler.ask().spec not in {spec for spec, _ in told}
 
 
 def test_searches_that_share_a_storage_keep_apart(start, storage):

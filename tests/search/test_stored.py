@@ -1,14 +1,18 @@
 """Configurations on disk: any version's are read, and contradictions cannot be written."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hrvit_nas.arch import get_hrvit, scale_widths
 from hrvit_nas.execution import Resources
+from hrvit_nas.samplers.base import SAMPLERS
 from hrvit_nas.search.ablation import load_ablation
 from hrvit_nas.search.ablation_config import AblationConfig
 from hrvit_nas.search.ablation_space import plan_space
@@ -234,6 +238,82 @@ def test_a_damaged_configuration_is_one_line_that_names_the_file(content, expect
     assert expected in line
     assert "\n" not in line
     assert len(line) < 300 + len(str(tmp_path))
+
+
+def test_an_edit_is_noticed_unless_its_checksum_is_removed(make_config, tmp_path):
+    write_config(RunLayout(tmp_path), started(make_config()))
+    path = tmp_path / "config.json"
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[1].startswith('  "sha256": "')
+    edited = "".join(lines).replace('"trials": 4,', '"trials": 5,')
+    path.write_text(edited)
+    with pytest.raises(ConfigError, match=r"config\.json is damaged: .* remove its line 'sha256'"):
+        read_config(tmp_path)
+    path.write_text(edited.replace(lines[1], ""))
+    assert read_config(tmp_path).trials == 5
+    path.write_text(json.dumps(json.loads("".join(lines)), indent=None, sort_keys=True))
+    assert read_config(tmp_path).trials == 4, "another layout is not another content"
+
+
+ANY_SEARCH = {
+    "trials": st.integers(1, 10**6),
+    "seed": st.integers(0, 2**32 - 1),
+    "sampler": st.sampled_from(sorted(SAMPLERS)),
+    "population": st.none() | st.integers(2, 1000),
+    "costs": st.permutations(["macs", "params", "peak_activation_bytes"]).flatmap(
+        lambda costs: st.integers(1, 2).map(lambda count: costs[:count])
+    ),
+    "confirm": st.integers(0, 1000),
+    "references": st.lists(st.sampled_from(["hrvit_b1", "hrvit_b2"]), unique=True),
+    "study": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    "num_classes": st.none() | st.integers(1, 1000),
+    "resources": st.fixed_dictionaries(
+        {"cpus_per_trial": st.integers(1, 512), "gpus_per_trial": st.sampled_from([0, 0.25, 1, 8])}
+    ),
+    "recipe": st.fixed_dictionaries(
+        {
+            "steps": st.integers(1, 10**6),
+            "warmup_steps": st.just(0),
+            "learning_rate": st.floats(1e-9, 1e3),
+            "augment": st.just({"crop_size": [32, 48]}),
+        }
+    ),
+}
+
+
+@given(
+    kind=st.sampled_from(["search", "supernet_search"]),
+    changes=st.fixed_dictionaries({}, optional=ANY_SEARCH),
+    data=st.data(),
+)
+def test_any_search_comes_back_and_no_flip_is_another(
+    kind, changes, data, make_config, tmp_path_factory
+):
+    try:
+        config = make_config(kind, **changes)
+    except ValidationError:
+        reject()
+    config = config.model_copy(update={"as_started": {"name": "x", "genes": []}})
+    directory = tmp_path_factory.mktemp("run")
+    path = directory / "config.json"
+    write_config(RunLayout(directory), config)
+    assert read_config(directory) == config
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    with suppress(ConfigError):
+        assert read_config(directory) == config
+
+
+def test_a_fault_is_shown_in_few_words(make_config, tmp_path):
+    content = {
+        "config": make_config().model_dump(mode="json") | {"data": ["x" * 20_000]},
+        "space": {"genes": "y" * 20_000},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"config\.json: data: ") as caught:
+        read_config(tmp_path)
+    assert len(str(caught.value)) - len(str(tmp_path)) < 250
 
 
 def test_a_run_of_another_kind_is_named(make_config, tmp_path):

@@ -1,13 +1,35 @@
 """Narrowing a space: what is left, what is on record, what is refused."""
 
+import json
 import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from small_spaces import BASE, SPACES, all_archs
 
 from hrvit_nas.arch import ATTENTIONS
-from hrvit_nas.space import Limit, SpaceError
+from hrvit_nas.space import Limit, Space, SpaceError
+
+
+@given(st.sampled_from(sorted(SPACES)), st.data())
+def test_any_narrowed_space_comes_back_from_json(name, data):
+    space = SPACES[name]
+    choices = {
+        gene.name: data.draw(st.lists(st.sampled_from(gene.choices), min_size=1, unique=True))
+        for gene in space.genes
+        if data.draw(st.booleans())
+    }
+    most = data.draw(st.floats(1, 1e12))
+    limits = [Limit(metric="params", max=most)] if data.draw(st.booleans()) else []
+    try:
+        narrow = space.narrow(choices, limits=limits, by="profile")
+    except SpaceError:
+        reject()
+    again = Space.from_dict(json.loads(json.dumps(narrow.to_dict())))
+    assert again == replace(narrow, description="")
+    assert again.size == narrow.size
 
 
 def test_narrowing_is_recorded():

@@ -1,0 +1,39 @@
+"""Files of tensors: read as they were written, or not at all."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .._messages import one_line
+
+LONGEST_REASON = 100
+
+
+class DamagedFileError(ValueError):
+    """A file of tensors cannot be read; the message says why, and leaves the name to the caller."""
+
+
+def read_tensors(path: Path) -> Any:
+    """Tensors and plain data that `torch.save` wrote, on the CPU; nothing in the file is executed.
+
+    Each part of such a file has a checksum, at which torch itself does not look: a flipped bit
+    would be another weight. Files of the format before PyTorch 1.6 have none.
+
+    Raises:
+        DamagedFileError: It is no such file, or it is damaged.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                if (name := file.testzip()) is not None:
+                    raise DamagedFileError(f"{name} in it is not what was written")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except DamagedFileError:
+        raise
+    except Exception as error:  # a broken file fails in many ways inside torch and zipfile
+        words = one_line(str(error) or repr(error), LONGEST_REASON)
+        raise DamagedFileError(words) from error
