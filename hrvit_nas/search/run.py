@@ -15,7 +15,7 @@ from typing import Any
 
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
-from ..execution import make_executor
+from ..execution import MakeWorker, make_executor
 from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
 from ..samplers import Sampler, default_population
 from ..samplers.make import make_sampler
@@ -41,6 +41,7 @@ from .run_config import RunConfig
 from .selection import frontier_archs, objective_values
 from .stored import read_config, write_config
 from .supernet import ensure_supernet
+from .synthetic import ObjectiveWorker, shared_by_scores
 from .timeshare import TimeShare
 from .worker import TrialWorker, shared_by_trials
 
@@ -162,6 +163,8 @@ def continue_run(
     executor = make_executor(config.resources)
     sampler = sampler_of(run) if isinstance(config, AnySearch) else None
     overview = TimeShare()
+    make_worker: MakeWorker = ObjectiveWorker if config.data.synthetic else TrialWorker
+    shared = (shared_by_scores if config.data.synthetic else shared_by_trials)(run)
     with executor.session():
         if interrupted():
             raise KeyboardInterrupt
@@ -189,7 +192,7 @@ def continue_run(
                 trials.ended(trial, record)
                 observer.ended(record, overview.do(partial(_look_over, run)))
 
-            executor.run_trials(trials, TrialWorker, shared_by_trials(run), observer.started, ended)
+            executor.run_trials(trials, make_worker, shared, observer.started, ended)
             _look_over(run)
             notes += trials.notes
             if not trials.finished:
