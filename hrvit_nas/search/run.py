@@ -197,7 +197,7 @@ def continue_run(
             notes += trials.notes
             if not trials.finished:
                 raise InterruptedError
-        if isinstance(config, AblationConfig):
+        if isinstance(config, AblationConfig) and not config.data.synthetic:
             notes += measure_latencies(run.layout, config, executor)
     for path in run.layout.training.glob("*.pt"):
         path.unlink()  # of what was paused and not gone on with
