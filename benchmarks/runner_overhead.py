@@ -28,10 +28,11 @@ MIB = 2**20
 
 
 class Clock:
-    """Notes when trials end, and how much memory this process then has."""
+    """Notes when trials end, what this process has computed by then, and its memory."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
+        self.computed: list[float] = []
         self.memory: list[int] = []
 
     def supernet(self, step: object) -> None:
@@ -43,6 +44,7 @@ class Clock:
     def ended(self, record: object, summary: object) -> None:  # noqa: ARG002
         """A trial ended."""
         self.ends.append(time.perf_counter())
+        self.computed.append(time.process_time())
         self.memory.append(resident())
 
 
@@ -152,14 +154,14 @@ def main() -> None:
     print(f"until the first trial ended   {ends[0] - ready:9.2f} s")
     print(f"all trials, Ray running       {ended - ready:9.2f} s")
     print(f"a trial after the first       {(ends[-1] - ends[0]) / max(1, count - 1):9.3f} s")
-    print("part       trials   s a trial   driver MiB at its end")
+    print("part       trials   s a trial   driver's CPU s   driver MiB at its end")
     for part in range(PARTS):
         first, last = (max(0, (count - 1) * n // PARTS) for n in (part, part + 1))
         if last > first:
             pace = (ends[last] - ends[first]) / (last - first)
-            print(
-                f"{part + 1}/{PARTS} {last - first:13,}{pace:12.3f}{clock.memory[last] / MIB:12.0f}"
-            )
+            busy = (clock.computed[last] - clock.computed[first]) / (last - first)
+            memory = clock.memory[last] / MIB
+            print(f"{part + 1}/{PARTS} {last - first:13,}{pace:12.3f}{busy:17.3f}{memory:13.0f}")
     print(f"driver at the first trial's end {clock.memory[0] / MIB:.0f} MiB")
     for file, size in sizes.items():
         print(f"{file:16}{size:12,} bytes, {size / count:8,.0f} a trial")
