@@ -54,7 +54,7 @@ from .records import (
 from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
 from .store import StoreError, TrialStore
-from .summary import RunSummary, summarise
+from .summary import RunSummary, Summing, summarise
 
 __all__ = [
     "COST_COLUMNS",
@@ -89,6 +89,7 @@ __all__ = [
     "ScoreTable",
     "Stage",
     "StoreError",
+    "Summing",
     "TraitDifference",
     "Trial",
     "TrialKey",

@@ -9,14 +9,13 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
 from ..execution import MakeWorker, make_executor
-from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
+from ..results import Trial, TrialResult, TrialStore, replacing
 from ..samplers import Sampler, default_population
 from ..samplers.make import make_sampler
 from ..space import SpaceError
@@ -36,9 +35,10 @@ from .config_parts import ConfigError
 from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
+from .overview import Overview
 from .plan import Resolved, Trials
 from .run_config import RunConfig
-from .selection import frontier_archs, objective_values
+from .selection import objective_values
 from .stored import read_config, write_config
 from .supernet import ensure_supernet
 from .synthetic import ObjectiveWorker, shared_by_scores
@@ -162,7 +162,7 @@ def continue_run(
     notes: list[str] = []
     executor = make_executor(config.resources)
     sampler = sampler_of(run) if isinstance(config, AnySearch) else None
-    overview = TimeShare()
+    overview, share = Overview(run), TimeShare()
     make_worker: MakeWorker = ObjectiveWorker if config.data.synthetic else TrialWorker
     shared = (shared_by_scores if config.data.synthetic else shared_by_trials)(run)
     with executor.session():
@@ -190,10 +190,10 @@ def continue_run(
             def ended(trial: Trial, result: TrialResult, trials: Trials[Any] = trials) -> None:
                 record = run.keep(trial, result)
                 trials.ended(trial, record)
-                observer.ended(record, overview.do(partial(_look_over, run)))
+                observer.ended(record, share.do(overview.look))
 
             executor.run_trials(trials, make_worker, shared, observer.started, ended)
-            _look_over(run)
+            overview.look()
             notes += trials.notes
             if not trials.finished:
                 raise InterruptedError
@@ -236,25 +236,3 @@ def sampler_of(run: Run[AnySearch]) -> Sampler:
             if stage.evaluator == r.evaluator == "inherited" and r.stage != stage
         ],
     )
-
-
-def _look_over(run: Run[Any]) -> RunSummary | None:
-    """What a search has found, with the weights of what it has found to be dominated gone.
-
-    Confirming redraws the frontier with every seed that arrives, so what is being confirmed is
-    kept throughout. A file without a record is that of a trial about to be recorded. Other runs
-    keep none.
-    """
-    if not isinstance(run.config, AnySearch):
-        for _, path in run.layout.all_weights():
-            path.unlink(missing_ok=True)
-        return None
-    summary = run.summary()
-    found = frontier_archs(run.store.records(), run.config)
-    rows = (*found, *summary.rows)
-    keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
-    dominated = {row.arch_id for row in summary.rows} - keep
-    for arch_id, path in run.layout.all_weights():
-        if arch_id in dominated:
-            path.unlink(missing_ok=True)
-    return summary
