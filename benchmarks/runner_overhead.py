@@ -28,12 +28,12 @@ MIB = 2**20
 
 
 class Clock:
-    """Notes when trials end, what this process has computed by then, and its memory."""
+    """Notes when trials end, and prints what each fifth of them took as it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, trials: int) -> None:
         self.ends: list[float] = []
-        self.computed: list[float] = []
-        self.memory: list[int] = []
+        self._edges = [trials * part // PARTS for part in range(1, PARTS + 1)]
+        self._since = (0, 0.0, 0.0)
 
     def supernet(self, step: object) -> None:
         """There is none."""
@@ -43,9 +43,18 @@ class Clock:
 
     def ended(self, record: object, summary: object) -> None:  # noqa: ARG002
         """A trial ended."""
-        self.ends.append(time.perf_counter())
-        self.computed.append(time.process_time())
-        self.memory.append(resident())
+        now, computed = time.perf_counter(), time.process_time()
+        self.ends.append(now)
+        count = len(self.ends)
+        if count == 1:
+            print("up to trial   s a trial   driver's CPU s   driver MiB")
+            print(f"{count:11,}{'':29}{resident() / MIB:13.0f}", flush=True)
+            self._since = count, now, computed
+        elif count in self._edges:
+            before, then, busy = self._since
+            pace, busy = (now - then) / (count - before), (computed - busy) / (count - before)
+            print(f"{count:11,}{pace:12.3f}{busy:17.3f}{resident() / MIB:13.0f}", flush=True)
+            self._since = count, now, computed
 
 
 class Nothings:
@@ -136,7 +145,9 @@ def main() -> None:
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--bare", action="store_true")
     options = parser.parse_args()
-    clock = Clock()
+    what = "Ray Tune alone" if options.bare else f"sampler {options.sampler}"
+    print(f"trials that train nothing, {what}, {options.workers} workers, {os.cpu_count()} cores")
+    clock = Clock(options.trials)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begun, ready = bare(options, clock) if options.bare else search(options, folder, clock)
@@ -145,24 +156,11 @@ def main() -> None:
         sizes = {name: (folder / "run" / name).stat().st_size for name in kept if not options.bare}
         events = sum(path.stat().st_size for path in folder.glob("run/tensorboard/*/*"))
     ends, count = clock.ends, len(clock.ends)
-    what = "Ray Tune alone" if options.bare else f"sampler {options.sampler}"
-    print(f"{count} trials (references included) that train nothing, {what}")
-    print(
-        f"{options.workers} workers, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f} (5 min)"
-    )
+    print(f"{count} trials, references included; load {os.getloadavg()[1]:.1f} (mean of 5 min)")
     print(f"Ray start                     {ready - begun:9.2f} s")
     print(f"until the first trial ended   {ends[0] - ready:9.2f} s")
-    print(f"all trials, Ray running       {ended - ready:9.2f} s")
+    print(f"all trials, until Ray stopped {ended - ready:9.2f} s")
     print(f"a trial after the first       {(ends[-1] - ends[0]) / max(1, count - 1):9.3f} s")
-    print("part       trials   s a trial   driver's CPU s   driver MiB at its end")
-    for part in range(PARTS):
-        first, last = (max(0, (count - 1) * n // PARTS) for n in (part, part + 1))
-        if last > first:
-            pace = (ends[last] - ends[first]) / (last - first)
-            busy = (clock.computed[last] - clock.computed[first]) / (last - first)
-            memory = clock.memory[last] / MIB
-            print(f"{part + 1}/{PARTS} {last - first:13,}{pace:12.3f}{busy:17.3f}{memory:13.0f}")
-    print(f"driver at the first trial's end {clock.memory[0] / MIB:.0f} MiB")
     for file, size in sizes.items():
         print(f"{file:16}{size:12,} bytes, {size / count:8,.0f} a trial")
     if not options.bare:
