@@ -9,6 +9,7 @@ overhead: of Ray Tune, the sampler, the store, the summary and TensorBoard's fil
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -33,7 +34,7 @@ class Clock:
     def __init__(self, trials: int) -> None:
         self.ends: list[float] = []
         self._edges = [trials * part // PARTS for part in range(1, PARTS + 1)]
-        self._since = (0, 0.0, 0.0)
+        self._since = (0, (0.0, 0.0, 0.0))
 
     def supernet(self, step: object) -> None:
         """There is none."""
@@ -43,18 +44,21 @@ class Clock:
 
     def ended(self, record: object, summary: object) -> None:  # noqa: ARG002
         """A trial ended."""
-        now, computed = time.perf_counter(), time.process_time()
-        self.ends.append(now)
+        now = (time.perf_counter(), time.process_time(), starved())
+        self.ends.append(now[0])
         count = len(self.ends)
         if count == 1:
-            print("up to trial   s a trial   driver's CPU s   driver MiB")
-            print(f"{count:11,}{'':29}{resident() / MIB:13.0f}", flush=True)
-            self._since = count, now, computed
+            print("up to trial   s a trial   driver computes   waits for a core   driver MiB")
+            print(f"{count:11,}{'':48}{resident() / MIB:13.0f}", flush=True)
+            self._since = count, now
         elif count in self._edges:
-            before, then, busy = self._since
-            pace, busy = (now - then) / (count - before), (computed - busy) / (count - before)
-            print(f"{count:11,}{pace:12.3f}{busy:17.3f}{resident() / MIB:13.0f}", flush=True)
-            self._since = count, now, computed
+            first, then = self._since
+            pace, busy, late = ((b - a) / (count - first) for a, b in zip(then, now, strict=True))
+            print(
+                f"{count:11,}{pace:12.3f}{busy:18.3f}{late:19.3f}{resident() / MIB:13.0f}",
+                flush=True,
+            )
+            self._since = count, now
 
 
 class Nothings:
@@ -95,6 +99,14 @@ class Idle:
     def run(self, trial: Trial) -> TrialResult:  # noqa: ARG002
         """Nothing."""
         return TrialResult(state="complete", miou=0.5, seconds=0, steps=1)
+
+
+def starved() -> float:
+    """Seconds that the main thread of this process was ready, and other work had the cores."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, LookupError, ValueError):  # a kernel that does not count them
+        return math.nan
 
 
 def resident() -> int:
