@@ -13,6 +13,7 @@ from .ablate_options import EXAMPLES, AblateOptions, Format
 from .errors import run_app
 from .hints import HINTS
 from .options import (
+    OF_OBJECTIVE,
     RESOURCES,
     Data,
     Training,
@@ -162,7 +163,8 @@ def _created(options: AblateOptions) -> Run[AblationConfig]:
     try:
         config, data, warnings = _configured(options)
     except ValidationError as error:
-        raise ConfigError(first_fault(error)) from error
+        options_of = {field: option(name) for name, field in OF_OBJECTIVE.items()}
+        raise ConfigError(first_fault(error, options_of)) from error
     _warn(warnings)
     directory = options.output or default_directory(config.plan)
     return create_run(config, directory, data=data)
@@ -255,8 +257,9 @@ def _go(run: Run[AblationConfig], options: AblateOptions) -> int:
 
 def _announce(console: Console, run: Run[AblationConfig]) -> None:
     """Says what is about to happen."""
+    from .data_words import described_data
+
     config = run.config
-    height, width = config.image_size
     how = f"trials of {config.recipe.described_steps}"
     if config.supernet is not None:
         how = f"scores with a supernet of {config.supernet.steps} steps a seed,"
@@ -265,9 +268,7 @@ def _announce(console: Console, run: Run[AblationConfig]) -> None:
         f"ablation {config.plan} of {config.base}, widths times {config.factor:g}:"
         f" {len(config.arms) - 1} changes, {config.num_trials} {how}"
         f" with seeds {config.seed} to {config.seeds[-1]}",
-        f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
-        f" images at {height}x{width}, {run.data.num_classes} classes; run directory"
-        f" {run.directory}",
+        f"{described_data(run)}; run directory {run.directory}",
     )
 
 

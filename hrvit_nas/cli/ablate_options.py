@@ -10,15 +10,19 @@ from typing import Annotated
 import typer
 
 from .options import (
+    DATA_HELP,
     AddressOption,
     ClassesOption,
     CpusPerTrialOption,
     Data,
     DataRootOption,
+    DelayOption,
     ExecutorOption,
+    FailuresOption,
     GpusPerTrialOption,
     MaxRetriesOption,
     MlflowOption,
+    NoiseOption,
     RecipeOption,
     StepsOption,
     WorkersOption,
@@ -114,9 +118,12 @@ class AblateOptions:
             " with a GPU."
         ),
     ] = None
-    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None
+    data: Annotated[Data | None, typer.Option(help=DATA_HELP)] = None
     data_root: DataRootOption = None
     classes: ClassesOption = None
+    objective_noise: NoiseOption = None
+    objective_delay: DelayOption = None
+    objective_failures: FailuresOption = None
     recipe: RecipeOption = None
     steps: StepsOption = None
     executor: ExecutorOption = None

@@ -24,6 +24,7 @@ from ..search.config import (
     SupernetSearchConfig,
 )
 from ..search.opened import Run
+from .data_words import described_data
 from .hints import HINTS
 from .running import say
 
@@ -34,13 +35,11 @@ def announce(console: Console, run: Run[SpaceConfig]) -> None:
     """Says what is about to happen."""
     config, space = run.config, run.space
     assert space is not None
-    height, width = config.image_size
     narrowed = f", {len(space.narrowing)} genes narrowed" if space.narrowing else ""
     say(
         console,
         f"space {space.name}: {space.size:.3g} architectures before limits{narrowed}",
-        f"data {run.data.name}: {len(run.data.train)} training and {len(run.data.val)} validation"
-        f" images at {height}x{width}, {run.data.num_classes} classes",
+        described_data(run),
         f"{_plan(config)}; run directory {run.directory}",
     )
 
@@ -114,10 +113,13 @@ def close(console: Console, run: Run[SpaceConfig], notes: list[str]) -> bool:
     say(console, recount(summary.frontier, run.data.num_classes, config.image_size))
     if isinstance(config, SupernetSearchConfig):
         _close_supernet(console, reported, config)
+    kept = ["frontier.csv", "trials.parquet"]
+    if not config.data.synthetic:
+        kept.append("the frontier's checkpoints")
     say(
         console,
-        f"{run.directory / 'frontier.png'}, frontier.csv, trials.parquet and the frontier's"
-        f" checkpoints are in {run.directory}; hrvit-report {run.directory} shows it as a page",
+        f"{run.directory / 'frontier.png'}, {', '.join(kept[:-1])} and {kept[-1]} are in"
+        f" {run.directory}; hrvit-report {run.directory} shows it as a page",
     )
     return True
 

@@ -26,6 +26,16 @@ RESOURCES = (
     "max_retries",
 )
 """Options that say what trials run on, and what each asks of it."""
+OF_OBJECTIVE = {
+    "objective_noise": "noise",
+    "objective_delay": "delay_s",
+    "objective_failures": "failure_rate",
+}
+"""Fields of the data set by the options that set those of a synthetic objective."""
+DATA_HELP = (
+    "Data set; none: nothing is trained, and scores are of a synthetic objective, to try what runs"
+    " trials. Default: the profile's."
+)
 
 
 class Data(StrEnum):
@@ -41,10 +51,23 @@ class Executor(StrEnum):
 
 
 DataRootOption = Annotated[
-    Path | None, typer.Option(help="Folder of the data set (not for scenes).")
+    Path | None, typer.Option(help="Folder of the data set (not for scenes or none).")
 ]
 ClassesOption = Annotated[
     Path | None, typer.Option(help="YAML file of class names, for --data folder.")
+]
+NoiseOption = Annotated[
+    float | None,
+    typer.Option(
+        help="With --data none: deviation of a score between seeds, a fraction of mIoU. Default: 0."
+    ),
+]
+DelayOption = Annotated[
+    float | None, typer.Option(help="With --data none: seconds that a trial takes. Default: 0.")
+]
+FailuresOption = Annotated[
+    float | None,
+    typer.Option(help="With --data none: share of the trials that fail. Default: 0."),
 ]
 RecipeOption = Annotated[
     str | None,
@@ -144,6 +167,18 @@ class TrainingOptions(Protocol):
         """File of its class names."""
 
     @property
+    def objective_noise(self) -> float | None:
+        """Noise of a synthetic objective."""
+
+    @property
+    def objective_delay(self) -> float | None:
+        """Seconds that a trial of it takes."""
+
+    @property
+    def objective_failures(self) -> float | None:
+        """Share of its trials that fail."""
+
+    @property
     def recipe(self) -> str | None:
         """How each trial is trained: a name or a path."""
 
@@ -171,7 +206,8 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
         long: Whether by the recipe's long form, where `steps` says nothing else.
 
     Raises:
-        ConfigError: A profile or recipe is not usable, or the profile names none for the data set.
+        ConfigError: A profile or recipe is not usable, the profile names none for the data set, or
+            an option is of a synthetic objective, and the data set is none.
     """
     from ..execution import merged_resources
     from ..search.config_parts import ConfigError
@@ -190,6 +226,10 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     # Workers run in folders of their own, so paths are made absolute here.
     data |= {"root": options.data_root.resolve()} if options.data_root else {}
     data |= {"classes": options.classes.resolve()} if options.classes else {}
+    for name, value in given_of(options, OF_OBJECTIVE).items():
+        if OF_OBJECTIVE[name] not in LAYOUTS[data_name].reads:
+            raise ConfigError(f"{option(name)} needs --data none, got {data_name}; drop it")
+        data[OF_OBJECTIVE[name]] = value
     recipe = (plan.long_recipe if long else plan.recipe).model_dump()
     if options.steps is not None:
         recipe = with_steps(recipe, options.steps)

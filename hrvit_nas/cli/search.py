@@ -10,6 +10,7 @@ import typer
 
 from .errors import run_app
 from .options import (
+    OF_OBJECTIVE,
     RESOURCES,
     default_directory,
     given_of,
@@ -210,6 +211,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
     except ValidationError as error:
         options_of = {field: option(name) for name, field in fields.items()}
         options_of |= {"architectures": option("calibrate_proxy"), "costs": option("cost")}
+        options_of |= {f"data.{field}": option(name) for name, field in OF_OBJECTIVE.items()}
         raise ConfigError(first_fault(error, options_of)) from error
     assert isinstance(config, SpaceConfig)
     if options.calibration is None:

@@ -13,15 +13,19 @@ from .._names import SELECTORS
 from ..objectives import COSTS
 from ..samplers.base import SAMPLERS
 from .options import (
+    DATA_HELP,
     AddressOption,
     ClassesOption,
     CpusPerTrialOption,
     Data,
     DataRootOption,
+    DelayOption,
     ExecutorOption,
+    FailuresOption,
     GpusPerTrialOption,
     MaxRetriesOption,
     MlflowOption,
+    NoiseOption,
     RecipeOption,
     StepsOption,
     WorkersOption,
@@ -39,6 +43,7 @@ Examples:
   hrvit-search --space heterogeneous_branches --scheduler mo_asha --max-t 600 --trials 18
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
   hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
+  hrvit-search --space heterogeneous_branches --data none --objective-noise 0.01 --trials 200
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
 """
 
@@ -89,9 +94,12 @@ class SearchOptions:
             " Default: laptop; cluster for a data set on a machine with a GPU."
         ),
     ] = None
-    data: Annotated[Data | None, typer.Option(help="Data set. Default: the profile's.")] = None
+    data: Annotated[Data | None, typer.Option(help=DATA_HELP)] = None
     data_root: DataRootOption = None
     classes: ClassesOption = None
+    objective_noise: NoiseOption = None
+    objective_delay: DelayOption = None
+    objective_failures: FailuresOption = None
     recipe: RecipeOption = None
     steps: StepsOption = None
     strategy: Annotated[

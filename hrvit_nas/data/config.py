@@ -17,6 +17,8 @@ else:  # where pydantic refuses any other name
 PositiveInt = Annotated[int, Field(ge=1)]
 Size = tuple[PositiveInt, PositiveInt]
 
+MOST_DELAY_S = 86_400
+
 
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,14 +29,18 @@ class DataConfig(_Config):
 
     Attributes:
         name: One of `hrvit_nas.data.layouts.LAYOUTS`, which describes the folders that each of
-            them expects; `scenes` is drawn here and needs no files.
-        root: Folder of the data set; unset for `scenes`.
+            them expects; `scenes` is drawn here and needs no files, and with `none` nothing is
+            trained.
+        root: Folder of the data set; unset for `scenes` and `none`.
         image_size: Height and width that every image and mask is brought to, once, when
             the set is loaded; unset keeps them as stored (96x128 for `scenes`).
         classes: YAML file with the classes of a `folder` set.
         num_train: Number of training images (`scenes` only).
         num_val: Number of validation images (`scenes` only).
-        seed: Seed of the drawing (`scenes` only).
+        seed: Seed of the drawing (`scenes`), or of the objective (`none`).
+        noise: Standard deviation of a score between seeds, a fraction of mIoU (`none` only).
+        delay_s: Seconds that a trial takes (`none` only).
+        failure_rate: Share of the trials that fail (`none` only).
     """
 
     name: DataName = "scenes"
@@ -44,6 +50,19 @@ class DataConfig(_Config):
     num_train: Annotated[int, Field(ge=1, le=1_000_000)] = 800
     num_val: PositiveInt = 200
     seed: Annotated[int, Field(ge=0)] = 0
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    delay_s: Annotated[float, Field(ge=0, le=MOST_DELAY_S)] = 0.0
+    failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether there are no images, and scores are of a synthetic objective."""
+        return not LAYOUTS[self.name].images
+
+    @property
+    def title(self) -> str:
+        """What scores are of, in words."""
+        return "a synthetic objective" if self.synthetic else self.name
 
     @classmethod
     def rooted(cls, fields: Mapping[str, Any], root: Path = Path()) -> Self:

@@ -20,7 +20,7 @@ class SegmentationData:
         name: As in `DataConfig`.
         class_names: Name of each label.
         train: Training split.
-        val: Validation split.
+        val: Validation split; both are empty where nothing is trained (`none`).
         ignore_index: Label of pixels that are neither trained on nor scored.
     """
 
@@ -53,6 +53,10 @@ def load_data(config: DataConfig, cache_dir: Path | None = None) -> Segmentation
     directory = (cache_dir or default_cache_dir()).absolute()
     found = _find(config)
     train, val = splits = [found.split(name, config.image_size) for name in SPLITS]
+    if config.synthetic:
+        return SegmentationData(
+            name=config.name, class_names=found.class_names, train=train, val=val
+        )
     for name, split in zip(SPLITS, splits, strict=True):
         if not len(split):
             raise DataError(f"data set {config.name!r} has no image in its split {name!r}")

@@ -114,6 +114,28 @@ def _hash(facts: object) -> str:
     return hashlib.sha256(json.dumps([DATA_VERSION, facts]).encode()).hexdigest()[:24]
 
 
+@dataclass(frozen=True)
+class NoSplit:
+    """A split without samples."""
+
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return 0
+
+    def load(self, index: int) -> Sample:
+        """Refuses any sample."""
+        raise IndexError(f"sample {index} of a split of 0")
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Nothing."""
+        return iter(())
+
+    def fingerprint(self) -> str:
+        """Hash of nothing."""
+        return _hash(["none"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class SceneSplit:
     """Scenes `first`, `first + 1`, ... of a seed."""

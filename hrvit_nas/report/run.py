@@ -60,8 +60,8 @@ class ReportedRun:
 
     @property
     def dataset(self) -> str:
-        """Name of the data set."""
-        return self.config.data.name
+        """Name of the data set, or what scores are of where there is none."""
+        return self.config.data.title
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 ROUGH_BELOW = 12
 """Degrees of freedom below which the error of a standard deviation is over a fifth of it."""
+SYNTHETIC = Finding(
+    name="synthetic",
+    text="nothing was trained: these scores are of a synthetic objective, and mean nothing for any"
+    " architecture",
+)
+"""Of a run by the synthetic objective."""
 
 
 def search_verdict(
@@ -27,6 +33,7 @@ def search_verdict(
     *,
     validity: Validity | None = None,
     outside: Collection[str] = (),
+    synthetic: bool = False,
 ) -> list[Finding]:
     """What the scores of a search can and cannot decide.
 
@@ -36,6 +43,7 @@ def search_verdict(
         noise: Of its scores, from the calibration that it stands on.
         validity: How far its scores rank as long training does; None = unknown.
         outside: Ids of references that the search's space does not hold.
+        synthetic: Whether the scores are of a synthetic objective.
     """
     decided = (
         [
@@ -51,7 +59,7 @@ def search_verdict(
         *(_partly_confirmed(summary) if summary.confirmed else ()),
         *decided,
         *_nothing_told(summary),
-        _validity(validity),
+        SYNTHETIC if synthetic else _validity(validity),
         _noise(noise, summary.criterion),
     ]
 

@@ -55,7 +55,7 @@ from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
 from .sealed import read_sealed, write_sealed
 from .store import StoreError, TrialStore
-from .summary import RunSummary, summarise
+from .summary import RunSummary, Summing, summarise
 
 __all__ = [
     "COST_COLUMNS",
@@ -90,6 +90,7 @@ __all__ = [
     "ScoreTable",
     "Stage",
     "StoreError",
+    "Summing",
     "TraitDifference",
     "Trial",
     "TrialKey",

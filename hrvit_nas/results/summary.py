@@ -389,31 +389,95 @@ def summarise(
             compared by mIoU all the same.
         finalists: How many architectures of the search's frontier are to be confirmed; None = all.
     """
-    records = list(records)
-    num_failed = sum(record.state == "failed" for record in records)
-    # A score where a training was paused tells what goes on, and is not compared with what has.
-    records = [record for record in records if record.purpose != "rung"]
-    least = min((record.budget for record in records if record.evaluator == "trained"), default=0)
-    complete = [record for record in records if record.state == "complete"]
-    inherited = {record.arch_id: record for record in complete if record.evaluator == "inherited"}
-    groups: dict[str, list[TrialRecord]] = {}
-    for record in complete:
-        # What calibrates long judges scores, and is none that anything is compared by.
-        judges = record.budget > least and record.purpose in CALIBRATING
-        if record.evaluator == "trained" and not judges:
-            groups.setdefault(record.arch_id, []).append(record)
-    rows = [
-        row_of(group, inherited.get(arch_id), confidence, criterion, least)
-        for arch_id, group in groups.items()
-    ]
-    return RunSummary(
-        rows=with_frontier(rows, costs, finalists),
-        costs=tuple(costs),
-        confidence=confidence,
-        num_failed=num_failed,
-        steps=tuple(sorted({record.steps for group in groups.values() for record in group})),
-        calibrated_noise=noise,
-        inherited=tuple(inherited.values()),
-        criterion=criterion,
-        finalists=finalists,
+    summing = Summing(
+        costs=costs, confidence=confidence, noise=noise, criterion=criterion, finalists=finalists
     )
+    summing.add(records)
+    return summing.summary()
+
+
+class Summing:
+    """Sums up records that keep coming: rows of architectures that none is added to are kept.
+
+    Args: See `summarise`.
+    """
+
+    def __init__(
+        self,
+        *,
+        costs: Sequence[CostName] = ("macs",),
+        confidence: float = 0.95,
+        noise: float | None = None,
+        criterion: Criterion = "miou",
+        finalists: int | None = None,
+    ) -> None:
+        self._costs, self._confidence, self._noise = tuple(costs), confidence, noise
+        self._criterion, self._finalists = criterion, finalists
+        self._num_failed = 0
+        self._least: int | None = None
+        self._trained: dict[str, list[TrialRecord]] = {}
+        self._inherited: dict[str, TrialRecord] = {}
+        self._rows: dict[str, ArchSummary | None] = {}
+        self._stale: set[str] = set()
+
+    def add(self, records: Iterable[TrialRecord]) -> None:
+        """Takes further records, in the order in which they ended."""
+        for record in records:
+            self._num_failed += record.state == "failed"
+            # A score where a training was paused tells what goes on, and is not compared with what
+            # has.
+            if record.purpose == "rung":
+                continue
+            if record.evaluator == "trained" and (
+                self._least is None or record.budget < self._least
+            ):
+                self._least = record.budget
+                self._stale.update(self._trained)
+            if record.state == "failed":
+                continue
+            if record.evaluator == "inherited":
+                self._inherited[record.arch_id] = record
+            else:
+                self._trained.setdefault(record.arch_id, []).append(record)
+            self._stale.add(record.arch_id)
+
+    def summary(self) -> RunSummary:
+        """What all of them say."""
+        for arch_id in self._stale & self._trained.keys():
+            group = self._compared(arch_id)
+            self._rows[arch_id] = (
+                row_of(
+                    group,
+                    self._inherited.get(arch_id),
+                    self._confidence,
+                    self._criterion,
+                    self._least or 0,
+                )
+                if group
+                else None
+            )
+        self._stale.clear()
+        # In the order in which architectures ended first.
+        rows = [row for arch_id in self._trained if (row := self._rows[arch_id]) is not None]
+        steps = {record.steps for row in rows for record in self._compared(row.arch_id)}
+        return RunSummary(
+            rows=with_frontier(rows, self._costs, self._finalists),
+            costs=self._costs,
+            confidence=self._confidence,
+            num_failed=self._num_failed,
+            steps=tuple(sorted(steps)),
+            calibrated_noise=self._noise,
+            inherited=tuple(self._inherited.values()),
+            criterion=self._criterion,
+            finalists=self._finalists,
+        )
+
+    def _compared(self, arch_id: str) -> list[TrialRecord]:
+        """The records that make the row of an architecture."""
+        # What calibrates long judges scores, and is none that anything is compared by.
+        least = self._least or 0
+        return [
+            record
+            for record in self._trained[arch_id]
+            if record.budget <= least or record.purpose not in CALIBRATING
+        ]

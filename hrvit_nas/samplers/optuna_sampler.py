@@ -30,6 +30,7 @@ from ..space.by_cost import CostOf
 from .base import Proposal, SamplerError, SamplerName, SpaceExhaustedError, Values
 from .database import unusable
 from .first import first_generation
+from .whole_trials import WholeTrials
 
 ARCH_ATTRIBUTE, GENES_ATTRIBUTE, REFUSED_ATTRIBUTE = "arch", "genes", "refused"
 ORDERED_ATTRIBUTE, FIRST_ATTRIBUTE = "ordered genes", "first generation"
@@ -447,7 +448,7 @@ def _opened(storage: str | None, study: str, directions: list[StudyDirection]) -
     try:
         return optuna.create_study(
             study_name=study,
-            storage=storage,
+            storage=None if storage is None else WholeTrials(storage),
             directions=directions,
             sampler=optuna.samplers.RandomSampler(),  # which is asked for nothing
             load_if_exists=True,

@@ -98,7 +98,7 @@ class AblationConfig(RunConfig):
         """What was done to what, at which scale, on which data."""
         scale = "" if self.factor == 1 else f", widths times {self.factor:g}"
         height, width = self.image_size
-        return f"{self.plan}: {self.base}{scale}, {self.data.name} at {height}x{width}"
+        return f"{self.plan}: {self.base}{scale}, {self.data.title} at {height}x{width}"
 
     @property
     def conditions(self) -> dict[str, object]:

@@ -20,6 +20,17 @@ class RunLayout:
 
     directory: Path
 
+    def check_there(self) -> None:
+        """Refuses a machine that does not see the run directory.
+
+        Raises:
+            NotADirectoryError: It is not there.
+        """
+        if not self.directory.is_dir():
+            raise NotADirectoryError(
+                f"run directory {self.directory} is not there; put it on shared storage"
+            )
+
     @property
     def config(self) -> Path:
         """The configuration, as resolved."""

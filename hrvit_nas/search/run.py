@@ -10,15 +10,14 @@ import logging
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .._messages import first_line
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
-from ..execution import make_executor
-from ..results import RunSummary, Trial, TrialResult, TrialStore, replacing
+from ..execution import MakeWorker, make_executor
+from ..results import Trial, TrialResult, TrialStore, replacing
 from ..samplers import Sampler, SamplerError, default_population
 from ..samplers.database import (
     can_be_written,
@@ -45,11 +44,13 @@ from .config_parts import ConfigError
 from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
+from .overview import Overview
 from .plan import Resolved, Trials
 from .run_config import RunConfig
-from .selection import frontier_archs, objective_values
+from .selection import objective_values
 from .stored import read_config, write_config
 from .supernet import ensure_supernet
+from .synthetic import ObjectiveWorker, shared_by_scores
 from .timeshare import TimeShare
 from .worker import TrialWorker, shared_by_trials
 
@@ -179,7 +180,9 @@ def continue_run(
     notes: list[str] = []
     executor = make_executor(config.resources)
     sampler = sampler_of(run) if isinstance(config, AnySearch) else None
-    overview = TimeShare()
+    overview, share = Overview(run), TimeShare()
+    make_worker: MakeWorker = ObjectiveWorker if config.data.synthetic else TrialWorker
+    shared = (shared_by_scores if config.data.synthetic else shared_by_trials)(run)
     with executor.session():
         if interrupted():
             raise KeyboardInterrupt
@@ -207,14 +210,14 @@ def continue_run(
                     return  # its worker was ended with this program
                 record = run.keep(trial, result)
                 trials.ended(trial, record)
-                observer.ended(record, overview.do(partial(_look_over, run)))
+                observer.ended(record, share.do(overview.look))
 
-            executor.run_trials(trials, TrialWorker, shared_by_trials(run), observer.started, ended)
-            _look_over(run)
+            executor.run_trials(trials, make_worker, shared, observer.started, ended)
+            overview.look()
             notes += trials.notes
             if not trials.finished:
                 raise InterruptedError
-        if isinstance(config, AblationConfig):
+        if isinstance(config, AblationConfig) and not config.data.synthetic:
             notes += measure_latencies(run.layout, config, executor)
     for path in run.layout.training.glob("*.pt"):
         path.unlink()  # of what was paused and not gone on with
@@ -292,25 +295,3 @@ def _make_sampler(run: Run[AnySearch], storage: str) -> Sampler:
             if stage.evaluator == r.evaluator == "inherited" and r.stage != stage
         ],
     )
-
-
-def _look_over(run: Run[Any]) -> RunSummary | None:
-    """What a search has found, with the weights of what it has found to be dominated gone.
-
-    Confirming redraws the frontier with every seed that arrives, so what is being confirmed is
-    kept throughout. A file without a record is that of a trial about to be recorded. Other runs
-    keep none.
-    """
-    if not isinstance(run.config, AnySearch):
-        for _, path in run.layout.all_weights():
-            path.unlink(missing_ok=True)
-        return None
-    summary = run.summary()
-    found = frontier_archs(run.store.records(), run.config)
-    rows = (*found, *summary.rows)
-    keep = {row.arch_id for row in rows if row.on_frontier or row.reference or row.confirmed}
-    dominated = {row.arch_id for row in summary.rows} - keep
-    for arch_id, path in run.layout.all_weights():
-        if arch_id in dominated:
-            path.unlink(missing_ok=True)
-    return summary

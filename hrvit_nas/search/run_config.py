@@ -43,6 +43,15 @@ class RunConfig(Frozen):
         image_size_of(self.data, self.recipe)
         return self
 
+    @model_validator(mode="after")
+    def _check_trains(self) -> RunConfig:
+        if self.data.synthetic and self.supernet_seeds:
+            raise ValueError(
+                f"a supernet must have images to be trained on, got data set {self.data.name!r},"
+                " with which nothing is trained"
+            )
+        return self
+
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that architectures are trained, scored and costed at."""

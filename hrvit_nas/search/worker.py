@@ -11,7 +11,7 @@ import torch
 from ..data import DataConfig, load_data
 from ..results import Trial, TrialResult
 from ..training import Recipe, SubnetScorer
-from .config_parts import ConfigError, SupernetPlan
+from .config_parts import SupernetPlan
 from .evaluators import TrialContext, score_with_supernet, train_alone
 from .layout import RunLayout
 from .supernet import load_scorer
@@ -27,18 +27,14 @@ class TrialWorker:
         shared: What `shared_by_trials` makes.
 
     Raises:
-        ConfigError: The run directory is not there.
         DataError: The data set is at fault.
-        OSError: It cannot be read.
+        OSError: It cannot be read, or the run directory is not there.
     """
 
     def __init__(self, shared: Mapping[str, Any]) -> None:
         torch.set_num_threads(shared["threads"])
         layout = RunLayout(Path(shared["directory"]))
-        if not layout.directory.is_dir():
-            raise ConfigError(
-                f"run directory {layout.directory} is not there; put it on shared storage"
-            )
+        layout.check_there()
         self._data = load_data(DataConfig.model_validate(shared["data"]))
         self._context = TrialContext(
             layout=layout,

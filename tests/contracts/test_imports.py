@@ -129,6 +129,11 @@ def test_a_worker_loads_no_more_than_it_needs():
     assert loaded("hrvit_nas.search.worker").isdisjoint({"ray", "optuna", "pandas", "scipy.stats"})
 
 
+def test_a_worker_that_trains_nothing_is_up_soon():
+    found = loaded("hrvit_nas.search.synthetic")
+    assert found.isdisjoint({"torch", "ray", "optuna", "pandas", "PIL", "scipy.stats"})
+
+
 def loaded(module: str) -> set[str]:
     """Modules in memory after importing one in a fresh process."""
     code = f"import sys, {module}; print(*sys.modules)"

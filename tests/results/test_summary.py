@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrvit_nas.results import HistoryPoint, mean_interval, pareto_front, summarise
+from hrvit_nas.results import HistoryPoint, Summing, mean_interval, pareto_front, summarise
 from hrvit_nas.results.score_noise import variance_components
 
 A, B, C, REF = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd")
@@ -455,3 +455,35 @@ def test_probabilities_of_three_objectives(record):
     assert one[C] < 0.9
     four = summarise(trials[:4], costs=["macs", "params"], noise=0.01)
     assert four.probabilities == {}, "four are too few for a plane"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_records_that_keep_coming_are_summed_up_as_all_of_them_at_once(record, seed):
+    rng = random.Random(seed)
+    # The shortest budget, which says what was trained long, comes late.
+    kinds = [
+        {"purpose": "search", "budget": 100},
+        {"purpose": "rung", "budget": 30},
+        {"purpose": "reference", "budget": 100, "label": "b1 scaled"},
+        {"purpose": "confirmation", "budget": 100},
+        {"purpose": "confirmation", "budget": 300},
+        {"purpose": "ranking_check", "budget": 300},
+        {"purpose": "ranking_check", "budget": 50, "evaluator": "inherited"},
+        {"purpose": "search", "budget": 100, "state": "failed"},
+    ]
+    late = [{"purpose": "calibration", "budget": 60}]
+    records = []
+    for number in range(60):
+        arch_id = rng.choice((A, B, C, REF))
+        fields = {**rng.choice(kinds + late * (number > 40)), "arch_id": arch_id}
+        if fields.get("state") != "failed":
+            fields["miou"] = rng.random()
+        fields["steps"] = fields["budget"]
+        records.append(record(**fields, macs=ord(arch_id[0]), seed=rng.randrange(3)))
+    how = {"costs": ("macs",), "criterion": "miou", "finalists": 2}
+    summing = Summing(**how)
+    for number, one in enumerate(records):
+        summing.add([one])
+        if rng.random() < 0.7:
+            # As text, in which what is unknown equals itself.
+            assert repr(summing.summary()) == repr(summarise(records[: number + 1], **how))

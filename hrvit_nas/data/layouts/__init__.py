@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import ade20k, camvid, cityscapes, folder, scenes
+from . import ade20k, camvid, cityscapes, folder, none, scenes
 from .base import SPLITS, FileSet, Found, Layout
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
@@ -19,6 +19,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "cityscapes": cityscapes.LAYOUT,
         "ade20k": ade20k.LAYOUT,
         "folder": folder.LAYOUT,
+        "none": none.LAYOUT,
     }
 )
 

@@ -44,10 +44,12 @@ class Layout:
         find: Finds the set. Its parameters are the fields of `DataConfig` that the layout reads, of
             which `root` comes as an absolute path of a folder that is there. It raises `DataError`
             where something is missing or faulty.
+        images: Whether there are any; without, scores are of a synthetic objective.
     """
 
     root: str
     find: Callable[..., Found]
+    images: bool = True
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

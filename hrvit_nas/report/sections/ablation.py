@@ -10,6 +10,7 @@ from ..ablation import ablation_grid, ablation_records, ablation_verdict
 from ..forest import forest_data
 from ..run import ReportedRun
 from ..section import Figure, Section
+from ..verdict import SYNTHETIC
 from .architectures import ablation_archs
 
 
@@ -23,7 +24,10 @@ def ablation(ablation: Ablation, config: AblationConfig) -> Section:
     return Section(
         name="ablation",
         title="What each change does",
-        findings=ablation_verdict(ablation),
+        findings=[
+            *([SYNTHETIC] if config.data.synthetic else ()),
+            *ablation_verdict(ablation),
+        ],
         figures=[
             Figure(
                 name="forest",

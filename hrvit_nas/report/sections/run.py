@@ -14,6 +14,7 @@ from ..grid import Grid, named
 from ..learning import learning_data
 from ..run import ReportedRun
 from ..section import Figure, Finding, Section
+from ..verdict import SYNTHETIC
 
 MOST_ERRORS = 10
 
@@ -66,7 +67,9 @@ def learning(run: ReportedRun, chosen: Sequence[str]) -> Section | None:
 
 
 def _faults(run: ReportedRun, complete: int) -> list[Finding]:
-    found = [] if complete else [Finding(name="none_complete", text="no trial is complete yet")]
+    found = [SYNTHETIC] if run.config.data.synthetic else []
+    if not complete:
+        found.append(Finding(name="none_complete", text="no trial is complete yet"))
     errors = Counter(record.error for record in run.records if record.state == "failed")
     return found + [
         Finding(

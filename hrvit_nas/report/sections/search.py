@@ -29,7 +29,7 @@ from ..published import PublishedData, published_results
 from ..run import ReportedRun
 from ..section import Figure, Finding, Section
 from ..tables import frontier_grid, frontier_records
-from ..verdict import search_verdict
+from ..verdict import SYNTHETIC, search_verdict
 from .architectures import beside_reference, search_archs
 
 
@@ -53,6 +53,7 @@ def frontier(run: ReportedRun, config: AnySearch) -> Section:
             config.proxy_noise,
             validity=validity_of(config),
             outside=outside_space(references, run.space) if run.space else (),
+            synthetic=config.data.synthetic,
         ),
         grids=[frontier_grid(run.summary, title=title)],
         figures=[
@@ -262,7 +263,10 @@ def calibration(run: ReportedRun, config: CalibrationConfig) -> Section:
     return Section(
         name="calibration",
         title="Calibration of the proxy",
-        findings=calibration_verdict(calibration, config.wanted_tau),
+        findings=[
+            *([SYNTHETIC] if config.data.synthetic else ()),
+            *calibration_verdict(calibration, config.wanted_tau),
+        ],
         grids=[
             calibration_grid(calibration, title=f"calibration of the proxy on {run.dataset}"),
             criteria_grid(calibrations),
