@@ -17,7 +17,8 @@ from hrvit_nas.samplers import Sampler, Values
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.halving import MoAsha
-from hrvit_nas.search.plan import Resolved, SearchTrials
+from hrvit_nas.search.plan import Resolved
+from hrvit_nas.search.search_plan import SearchTrials
 from hrvit_nas.search.selection import objective_values
 from hrvit_nas.space import Space
 from hrvit_nas.space.by_cost import extreme_arch

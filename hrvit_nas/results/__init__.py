@@ -55,7 +55,8 @@ from .rows import ArchSummary, CostName
 from .score_noise import VarianceComponents
 from .sealed import read_sealed, write_sealed
 from .store import StoreError, TrialStore
-from .summary import RunSummary, Summing, summarise
+from .summary import RunSummary
+from .summing import Summing, summarise
 
 __all__ = [
     "COST_COLUMNS",

@@ -70,6 +70,9 @@ class TrialStore:
         arches: Whether records hold the text of their architecture, half of the memory that a
             large run takes. Without it `arch` is empty, and `arch_texts` reads what is wanted.
 
+    Attributes:
+        num_replaced: How many records of failed trials have given way to what came of them.
+
     Raises:
         StoreError: Another process is writing; there is nothing to read; a line is damaged or
             has a newer schema version; or the file system refuses.
@@ -81,6 +84,7 @@ class TrialStore:
         self._arches = arches
         self._records: list[TrialRecord] = []
         self._failed: dict[tuple[int, TrialKey], TrialRecord] = {}
+        self.num_replaced = 0
         self._descriptor: int | None = None
         try:
             if write:
@@ -123,6 +127,7 @@ class TrialStore:
         which = record.number, record.key
         if (failed := self._failed.pop(which, None)) is not None:
             self._records = [one for one in self._records if one is not failed]
+            self.num_replaced += 1
         if record.state == "failed":
             self._failed[which] = record
         self._records.append(record)

@@ -7,8 +7,9 @@ from typing import Any
 
 from .ablation_config import AblationConfig
 from .config import CalibrationConfig, SearchConfig, SupernetSearchConfig
-from .plan import AblationTrials, CalibrationTrials, SearchTrials, SupernetSearchTrials, Trials
+from .plan import AblationTrials, CalibrationTrials, Trials
 from .run_config import RunConfig
+from .search_plan import SearchTrials, SupernetSearchTrials
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,11 +19,16 @@ class Overview:
 
     def __init__(self, run: Run[Any]) -> None:
         self._run = run
-        self._config = config = run.config if isinstance(run.config, AnySearch) else None
-        self._seen = 0
-        self._all = Summing(**run.config.ranking)
-        if config is not None:
-            self._searched = Summing(costs=config.costs, criterion=config.recipe.criterion)
+        self._config = run.config if isinstance(run.config, AnySearch) else None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forgets what it has taken up."""
+        self._seen, self._replaced = 0, self._run.store.num_replaced
+        self._all = Summing(**self._run.config.ranking)
+        if self._config is not None:
+            costs, criterion = self._config.costs, self._config.recipe.criterion
+            self._searched = Summing(costs=costs, criterion=criterion)
 
     def look(self) -> RunSummary | None:
         """What a search has found, with the weights of what it has found to be dominated gone.
@@ -37,6 +42,8 @@ class Overview:
             for _, path in layout.all_weights():
                 path.unlink(missing_ok=True)
             return None
+        if self._run.store.num_replaced != self._replaced:
+            self._begin()
         records = self._run.store.records()[self._seen :]
         self._seen += len(records)
         self._all.add(records)

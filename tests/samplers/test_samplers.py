@@ -20,7 +20,8 @@ from hrvit_nas.samplers import (
     default_population,
 )
 from hrvit_nas.samplers.make import make_sampler
-from hrvit_nas.samplers.optuna_sampler import OPTUNA_SAMPLERS, ORDERED_ATTRIBUTE, OptunaSampler
+from hrvit_nas.samplers.optuna_parts import OPTUNA_SAMPLERS
+from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE, OptunaSampler
 from hrvit_nas.space import load_space
 
 NAMES = tuple(OPTUNA_SAMPLERS)

@@ -19,9 +19,10 @@ from hrvit_nas.results import (
 )
 from hrvit_nas.samplers import REPEATABLE
 from hrvit_nas.samplers.first import PRESET_COSTS
-from hrvit_nas.search.plan import calibration_archs, outside_space
+from hrvit_nas.search.plan import calibration_archs
 from hrvit_nas.search.profiles import load_profile
 from hrvit_nas.search.run import sampler_of
+from hrvit_nas.search.search_plan import outside_space
 from hrvit_nas.search.selection import best_inherited, finalists
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hrvit_nas.results import CalibrationError, calibrate_criteria
 from hrvit_nas.results.consistency import MIN_FOR_CONSISTENCY
 from hrvit_nas.search.config import AnySearch, CalibrationConfig, SupernetSearchConfig
-from hrvit_nas.search.plan import consistency_scores, outside_space
+from hrvit_nas.search.search_plan import consistency_scores, outside_space
 from hrvit_nas.search.validity import validity_of
 
 from ..allocation import allocation_data
