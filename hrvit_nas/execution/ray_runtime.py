@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, utils
 
 from .base import Resources
 from .before import check_answers, unanswered
@@ -68,11 +68,15 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Leaves SIGTERM to whom it belonged: Ray answers it by printing its stack and aborting."""
+    """Leaves SIGTERM to whom it belongs: Ray takes it to leave the program at once, and its C++ part
+    to print its stack and abort.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    sets_it, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _: None
     try:
         yield
     finally:
-        handler = signal.getsignal(signal.SIGTERM)
+        utils.set_sigterm_handler = sets_it
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
 

@@ -1,6 +1,7 @@
 """What every executor promises, in this process and on Ray: one class of tests for both."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -241,3 +242,9 @@ def test_what_inline_cannot_do_is_refused(fields, said):
 def test_ray_listens_on_this_machine_alone(ray_runtime):
     (node,) = ray_runtime.nodes()
     assert node["NodeManagerAddress"] == "127.0.0.1"
+
+
+@pytest.mark.ray
+def test_sigterm_stays_whose_it_was_when_a_runtime_starts(ray_runtime):
+    """Ray would leave the program; commands end as they do on Ctrl-C."""
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -346,9 +346,10 @@ def test_a_reference_outside_the_space_is_known_as_such(make_config, sit):
     references = [parse_arch(row.arch) for row in summary.references]
     outside = outside_space(references, config.load_space())
     assert outside == {row.arch_id for row in summary.references}  # it has one block a branch
-    beside = [f for f in search_verdict(summary, 0, None, outside=outside) if "label" in f.facts]
+    said = search_verdict(summary, 0, None, outside=outside)
+    beside = [finding for finding in said if finding.name == "beside_reference"]
     assert [finding.facts["num_outside"] > 0 for finding in beside] == [True] * len(beside)
-    inside = [f for f in search_verdict(summary, 0, None) if "label" in f.facts]
+    inside = [f for f in search_verdict(summary, 0, None) if f.name == "beside_reference"]
     assert beside
     assert [finding.facts["num_outside"] for finding in inside] == [0] * len(beside)
 

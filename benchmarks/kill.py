@@ -1,0 +1,347 @@
+"""Kills runs of every kind at random moments, goes on with them, and compares what came of it.
+
+Run as `python benchmarks/kill.py --output runs/kill [--kills 30] [--terms 20] [--only KIND]`. Each
+kind of run is done undisturbed once. Then one after the other is started, hit at a moment drawn
+evenly from what it took, by SIGKILL (of the driver, or of one of its workers) or SIGTERM, and gone
+on with by `--resume` until it is done. Its trials are held against those of the undisturbed run:
+to the byte, times and machines aside, where they hang on the seed alone. What has been done lies in
+the output folder, and is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrvit_nas.results import TrialStore
+from hrvit_nas.results.store import TABLE_NAME
+from hrvit_nas.search.profiles import load_profile
+
+PATIENCE_S = 600
+GONE_S = 30
+"""Seconds in which what a program started must be gone."""
+MARK = "HRVIT_KILLED"
+SIZE = [32, 32]
+RECIPE = {
+    "description": "A second of training.",
+    "image_size": SIZE,
+    "recipe": {
+        "steps": 12,
+        "warmup_steps": 0,
+        "batch_size": 4,
+        "evaluations": 3,
+        "augment": {"crop_size": SIZE},
+    },
+    "supernet": {"steps": 20, "recalibration_batches": 1},
+}
+NONE = ("--data", "none", "--objective-noise", "0.01", "--objective-delay", "0.3")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A kind of run.
+
+    Attributes:
+        command: Module that runs it, and its arguments.
+        exact: Whether its trials hang on the seed alone; otherwise their number is compared.
+    """
+
+    command: tuple[str, ...]
+    exact: bool = True
+
+
+def kinds(profile: Path) -> dict[str, Run]:
+    """The kinds of run, by name; those that train do so by a profile of tiny networks."""
+    search = ("hrvit_nas.cli.search", "--workers", "2")
+    tiny = ("--profile", str(profile), "--data", "scenes")
+    return {
+        "search": Run((*search, *NONE, "--deterministic", "--trials", "12", "--confirm", "2")),
+        "mo_asha": Run(
+            (*search, *NONE, "--scheduler", "mo_asha", "--trials", "18", "--references", ""),
+            exact=False,
+        ),
+        "calibration": Run((*search, *NONE, "--calibrate-proxy", "8")),
+        "ablation": Run(
+            ("hrvit_nas.cli.ablate", "strip_width", *NONE, "--workers", "2", "--seeds", "3")
+        ),
+        "trained": Run((*search, *tiny, "--deterministic", "--trials", "4", "--confirm", "1")),
+        "supernet": Run(
+            (*search, *tiny, "--strategy", "supernet", "--trials", "8", "--retrain", "2"),
+            exact=False,
+        ),
+    }
+
+
+def tiny_profile(folder: Path) -> Path:
+    """A profile of the smallest networks, which train within a second."""
+    narrowing = load_profile("laptop").narrowing.model_dump(mode="json", exclude_unset=True)
+    free = ("blocks_3_3", "blocks_5_3", "blocks_6_3", "width_3", "width_4")
+    narrowing["choices"] = {
+        name: choices if name in free else choices[:1]
+        for name, choices in narrowing["choices"].items()
+    }
+    del narrowing["limits"]
+    recipe, path = folder / "recipe.yaml", folder / "profile.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    content = {
+        "description": "Seconds.",
+        "trials": 4,
+        "inherited": 8,
+        "data": {"name": "scenes", "num_train": 16, "num_val": 4},
+        "recipes": {"scenes": str(recipe)},
+        "narrowing": narrowing,
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+class Process:
+    """A run under way, with a folder of its own for temporary files.
+
+    Args:
+        arguments: Module and arguments.
+        temporary: The folder.
+        log: Where its output goes.
+    """
+
+    def __init__(self, arguments: tuple[str, ...], temporary: Path, log: Path) -> None:
+        self._mark = f"{MARK}={os.getpid()}.{time.monotonic_ns()}"
+        name, _, value = self._mark.partition("=")
+        with log.open("a", encoding="utf-8") as file:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    name: value,
+                    "TMPDIR": str(temporary),
+                    "OMP_NUM_THREADS": "1",
+                    "COLUMNS": "100",
+                },
+            )
+
+    def others(self) -> list[int]:
+        """Processes that it started and that still run, its own aside."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdecimal() and int(folder.name) != self.popen.pid:
+                    inherited = (folder / "environ").read_bytes().split(b"\0")
+                    if self._mark.encode() in inherited and (folder / "cmdline").read_bytes():
+                        found.append(int(folder.name))
+            except OSError:  # it has ended
+                continue
+        return found
+
+    def workers(self) -> list[int]:
+        """Those of them that run trials."""
+        return [
+            pid
+            for pid in self.others()
+            if _command(pid).startswith((b"ray::ResourceTrainable", b"ray::_TrainWorker"))
+        ]
+
+    def gone(self) -> bool:
+        """Whether all of them have ended, in a while."""
+        deadline = time.monotonic() + GONE_S
+        while self.others() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return not self.others()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def finish(run: Run, directory: Path, temporary: Path, log: Path) -> None:
+    """Does what is left of a run.
+
+    Raises:
+        RuntimeError: It fails.
+    """
+    begun = (directory / "config.json").exists()
+    arguments = (
+        (run.command[0], "--resume", str(directory))
+        if begun
+        else (*run.command, "--output", str(directory))
+    )
+    status = Process(arguments, temporary, log).popen.wait(PATIENCE_S)
+    if status:
+        raise RuntimeError(f"{' '.join(arguments)} ended with status {status}; see {log}")
+
+
+def trials_of(directory: Path, *, exact: bool) -> list[Any]:
+    """What a run's trials are, comparable with those of another."""
+    with TrialStore(directory) as store:
+        records = store.records()
+        frame = store.to_frame()
+    assert len(frame) == len(records)
+    assert (directory / TABLE_NAME).exists()
+    if not exact:
+        # How many of what: of which architectures hangs on what ended first.
+        counted = Counter(f"{r.purpose} {r.evaluator}" for r in records if r.purpose != "reference")
+        first = min((r.budget for r in records if r.purpose == "rung"), default=None)
+        counted = Counter({k: n for k, n in counted.items() if first is None})
+        counted["lowest rung"] = sum(r.budget == first for r in records)
+        return sorted(counted.items())
+    rows = [
+        json.loads(r.model_dump_json(exclude={"seconds", "finished_at", "worker"}))
+        for r in sorted(records, key=lambda record: record.number)
+    ]
+    for row in rows:
+        row["history"] = [point[:-1] for point in row["history"]]
+    return rows
+
+
+@contextmanager
+def folder_for_temporary_files() -> Iterator[Path]:
+    """A short path, so that Ray's sockets fit."""
+    with tempfile.TemporaryDirectory(prefix="k-", dir="/tmp") as name:
+        yield Path(name)
+
+
+def left_in(folder: Path) -> list[str]:
+    """Names of what is left, but for torch's own cache, which all programs of a user share."""
+    return [p.name for p in folder.iterdir() if not p.name.startswith("torchinductor_")]
+
+
+def undisturbed(name: str, run: Run, output: Path) -> tuple[list[Any], float]:
+    """The trials of a run that nothing happens to, and how many seconds it takes."""
+    directory, done = output / name, output / f"{name}.json"
+    if not done.exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        with folder_for_temporary_files() as temporary:
+            begun = time.monotonic()
+            finish(run, directory, temporary, output / f"{name}.log")
+            seconds = time.monotonic() - begun
+        done.write_text(json.dumps(seconds), encoding="utf-8")
+    return trials_of(directory, exact=run.exact), float(json.loads(done.read_text()))
+
+
+def hit(
+    run: Run, target: str, moment: float, directory: Path, log: Path, rng: random.Random
+) -> dict[str, Any]:
+    """Starts a run, hits it, and goes on with it until it is done.
+
+    Returns:
+        `struck` (what happened to it), `status` of the program, `left` of it.
+    """
+    with folder_for_temporary_files() as temporary:
+        process = Process((*run.command, "--output", str(directory)), temporary, log)
+        try:
+            status: int | None = process.popen.wait(moment)
+            struck = "had ended"
+        except subprocess.TimeoutExpired:
+            status, struck = None, target
+        if status is None:
+            workers = process.workers() if target == "worker" else []
+            if workers:
+                os.kill(rng.choice(workers), signal.SIGKILL)
+            else:
+                struck = "driver" if target == "worker" else target
+                number = signal.SIGTERM if target == "SIGTERM" else signal.SIGKILL
+                process.popen.send_signal(number)
+            status = process.popen.wait(PATIENCE_S)
+        running = not process.gone()
+        left = left_in(temporary) + ["processes"] * running
+        if status:
+            finish(run, directory, temporary, log)
+            left += left_in(temporary)
+    return {"struck": struck, "status": status, "left": left}
+
+
+EXPECTED = {"driver": -signal.SIGKILL, "worker": 0, "SIGTERM": 128 + signal.SIGTERM, "had ended": 0}
+"""Status of a program by what happened to it."""
+
+
+def compared(found: list[Any], expected: list[Any], directory: Path) -> dict[str, int]:
+    """Trials that are missing, and that were run twice, and whether the tables differ."""
+    with TrialStore(directory) as store:
+        records = store.records()
+    keys = Counter(record.key for record in records)
+    with TrialStore(directory.parent / directory.name.split("-")[0]) as store:
+        wanted = len(store.records())
+    exact = bool(expected) and isinstance(expected[0], dict)
+    return {
+        "lost": max(0, wanted - len(records)) if exact else int(found != expected),
+        "twice": sum(count - 1 for count in keys.values()),
+        "failed": sum(record.state == "failed" for record in records),
+        "different": int(found != expected),
+    }
+
+
+def main() -> None:
+    """Prints a line a hit, and the sums."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--kills", type=int, default=30, help="SIGKILLs")
+    parser.add_argument("--terms", type=int, default=20, help="SIGTERMs")
+    parser.add_argument("--only", action="append", help="kinds of run")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    output: Path = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    every = kinds(tiny_profile(output))
+    chosen = {name: every[name] for name in options.only or every}
+    rng = random.Random(options.seed)
+    plan = []
+    for number in range(options.kills + options.terms):
+        name = list(chosen)[number % len(chosen)]
+        kill = number < options.kills
+        target = rng.choice(["driver", "driver", "worker"]) if kill else "SIGTERM"
+        plan.append((number, name, target, rng.random()))
+    rows = []
+    for number, name, target, share in plan:
+        expected, seconds = undisturbed(name, chosen[name], output)
+        done = output / f"hit-{number}.json"
+        if not done.exists():
+            directory = output / f"{name}-{number}"
+            shutil.rmtree(directory, ignore_errors=True)
+            log = output / f"{name}-{number}.log"
+            row = hit(chosen[name], target, share * seconds, directory, log, rng)
+            found = trials_of(directory, exact=chosen[name].exact)
+            row |= compared(found, expected, directory)
+            row |= {"kind": name, "at": round(share * seconds, 1)}
+            done.write_text(json.dumps(row), encoding="utf-8")
+        row = json.loads(done.read_text(encoding="utf-8"))
+        rows.append(row)
+        print(
+            f"{number:3} {row['kind']:12} {row['struck']:10} after {row['at']:5.1f} s: status"
+            f" {row['status']}, lost {row['lost']}, twice {row['twice']}, failed {row['failed']},"
+            f" table {'differs' if row['different'] else 'equal'}, left {row['left'] or 'nothing'}",
+            flush=True,
+        )
+    wrong = sum(row["status"] != EXPECTED[row["struck"]] for row in rows)
+    hits = Counter(row["struck"] for row in rows)
+    print(
+        f"{len(rows)} runs ({', '.join(f'{what} {count}' for what, count in hits.items())}):"
+        f" trials lost {sum(r['lost'] for r in rows)}, run twice {sum(r['twice'] for r in rows)},"
+        f" failed {sum(r['failed'] for r in rows)}, tables different"
+        f" {sum(r['different'] for r in rows)}, left over {sum(len(r['left']) for r in rows)},"
+        f" unexpected statuses {wrong}"
+    )
+
+
+if __name__ == "__main__":
+    main()
