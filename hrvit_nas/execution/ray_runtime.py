@@ -68,8 +68,8 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Leaves SIGTERM to whom it belongs: Ray takes it to leave the program at once, and its C++ part
-    to print its stack and abort.
+    """Leaves SIGTERM to whom it belongs: Ray takes it to leave the program at once, and its C++
+    part to print its stack and abort.
     """
     handler = signal.getsignal(signal.SIGTERM)
     sets_it, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _: None
