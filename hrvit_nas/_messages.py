@@ -53,8 +53,7 @@ def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) 
 
 def first_line(error: BaseException) -> str:
     """The first line of a library's message, or its type where it says nothing."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return one_line(line, LONGEST_CAUSE)
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

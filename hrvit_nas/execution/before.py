@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from .._messages import first_line
+from .._messages import first_line, one_line
 from .base import ExecutionError, Resources
 
 ANSWER_S = 10
@@ -60,4 +60,6 @@ def check_answers(address: str) -> None:
 def unanswered(address: str | None, error: Exception) -> ExecutionError:
     """Of a Ray that does not start, or does not answer."""
     where = address or "this machine"
-    return ExecutionError(f"Ray does not start or answer at {where}: {first_line(error)}")
+    return ExecutionError(
+        f"Ray does not start or answer at {where}: {one_line(first_line(error), 160)}"
+    )

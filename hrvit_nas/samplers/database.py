@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from .._messages import first_line
+from .._messages import LONGEST_CAUSE, first_line, one_line, shown
 from .base import SamplerError
 
 _ELSEWHERE = {
@@ -36,8 +36,8 @@ def fault_of_database(path: Path) -> str:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ELSEWHERE:
             return ""
-        return first_line(error)
-    return "" if found == "ok" else first_line(ValueError(found))
+        return one_line(first_line(error), LONGEST_CAUSE)
+    return "" if found == "ok" else one_line(found, LONGEST_CAUSE)
 
 
 def can_be_written(path: Path) -> bool:
@@ -94,9 +94,11 @@ def check_storage(url: str) -> None:
 def unusable(url: str, error: Exception) -> SamplerError:
     """Of a storage that cannot be used, without its password."""
     named = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
-    reason = first_line(error).replace(url, named)
+    # Only then is it shortened: of a password that is cut in two, half would be shown.
+    reason = one_line(first_line(error).replace(url, named), LONGEST_CAUSE)
     return SamplerError(
-        f"the study's storage {named!r} cannot be used: {reason}; start or mend it, or give another"
+        f"the study's storage {shown(named, 110)} cannot be used: {reason}; start or mend it, or"
+        " give another"
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._messages import first_line
+from .._messages import first_line, one_line
 from ..arch import ArchSpec
 from ..data import SegmentationData, load_data
 from ..execution import MakeWorker, make_executor
@@ -250,7 +250,7 @@ def sampler_of(run: Run[AnySearch]) -> Sampler:
         except Exception as error:
             if not held or not can_be_written(path):
                 raise
-            fault = first_line(error)
+            fault = one_line(first_line(error), 120)
     aside = set_database_aside(path)
     try:
         sampler = _make_sampler(run, own)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from .._messages import first_line
+from .._messages import first_line, one_line
 from ..results import TrialRecord
 from .config_parts import ConfigError
 from .facts import costs, curve, facts
@@ -263,7 +263,8 @@ def _check_opens(uri: str) -> None:
 
 def _reason(error: Exception) -> str:
     """The innermost of the messages that `requests` nests into one."""
-    return first_line(error).rpartition("): ")[2].removesuffix('"))').removesuffix("'))")
+    reason = first_line(error).rpartition("): ")[2].removesuffix('"))').removesuffix("'))")
+    return one_line(reason, 200)
 
 
 def _ms(seconds: float) -> int:

@@ -246,7 +246,7 @@ class Training(Generic[LossT, CheckT]):
             self._restore(state)
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"checkpoint {path} is of another network: {one_line(str(error), 120)}"
+                f"checkpoint {path} is of another network: {one_line(str(error), 200)}"
             ) from error
         if self._progress.step > self._job.recipe.trained_steps:
             raise CheckpointError(

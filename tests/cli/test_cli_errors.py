@@ -11,7 +11,7 @@ import yaml
 
 from hrvit_nas.cli import ablate, report
 from hrvit_nas.cli import search as search_command
-from hrvit_nas.cli.search import NAME, main
+from hrvit_nas.cli.search import main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.run import create_run
 
@@ -318,14 +318,19 @@ def test_what_is_not_there_is_told_on_resume_too(refused, run_dir):
     assert f"Ray does not start or answer at {NOBODY}" in line
 
 
-def test_a_warning_is_one_short_line_too(search, run_dir):
-    (run_dir / "provenance.json").write_text("{" * 5000)
-    status, _, err = search("--resume", run_dir, "--trials", "1")
-    assert status == 0
-    (line,) = err.splitlines()
-    assert line.startswith(f"{NAME}: ")
-    assert "provenance.json is damaged" in line
-    assert len(line) <= 300
+def test_a_warning_is_one_short_line_too():
+    code = """if True:
+        import logging, typer
+        from hrvit_nas.cli.errors import run_app
+        app = typer.Typer()
+        app.command()(lambda: logging.getLogger("x").warning("cause\\n" + "y" * 5000 + " remedy"))
+        run_app(app, "hrvit-search")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hrvit-search: cause y")
+    assert line.endswith("y remedy")
+    assert len(line) == 300
 
 
 def test_a_faulty_space_is_refused_with_its_line(refused, tmp_path, profile):

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hrvit_nas
+from hrvit_nas._messages import one_line
 from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.report.section import Hint
 
@@ -58,6 +61,15 @@ def test_the_library_names_no_option(name):
 )
 def test_options_are_recognised(source, found):
     assert [text for text in said(ast.parse(source)) if OPTION.search(text)] == found
+
+
+@given(st.text(max_size=2000), st.integers(50, 400))
+def test_a_message_is_one_line_with_its_cause_and_its_remedy(text, longest):
+    line = one_line(f"cause {text} remedy", longest)
+    assert len(line) <= longest
+    assert line.split() == line.split(" ")
+    assert line.startswith("cause")
+    assert line.endswith("remedy")
 
 
 def test_every_hint_has_its_words():
