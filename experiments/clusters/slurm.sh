@@ -45,7 +45,7 @@ searching='' stopped=''
 stop() {
     stopped=yes
     if [ -n "$searching" ]; then
-        kill -INT "$searching" 2> /dev/null || true # as Ctrl-C does: results so far are written
+        kill -TERM "$searching" 2> /dev/null || true # which writes the results so far
     fi
 }
 trap stop TERM
@@ -67,10 +67,8 @@ if [ -e "$run/config.json" ]; then
 else
     goal=("$@" --output "$run")
 fi
-set -m # without job control what runs in the background ignores SIGINT
 "${goal[@]}" --address "$address" &
 searching=$!
-set +m
 if [ -n "$stopped" ]; then
     stop # the signal came before there was anything to pass it on to
 fi

@@ -47,8 +47,8 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
             "object_store_memory": OBJECT_STORE_BYTES,
             "_temp_dir": str(scratch / "ray"),
         }
-    # Ray has no authentication, and asked for 127.0.0.1 it still listens on every interface. It
-    # keeps to the loopback address only where it believes that it cannot form a cluster.
+    # Asked for 127.0.0.1 Ray still listens on every interface. It keeps to the loopback address
+    # only where it believes that it cannot form a cluster.
     ray_constants.ENABLE_RAY_CLUSTER = resources.joins_cluster
     try:
         if resources.joins_cluster:

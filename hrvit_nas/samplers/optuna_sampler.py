@@ -224,6 +224,11 @@ class OptunaSampler:
         self._study.enqueue_trial(params := self._params(spec))
         trial = self._study.ask(self._distributions)
         assert trial.params == params, "another queued trial came first"
+        sampler = self._study.sampler
+        if isinstance(sampler, NSGAIISampler):
+            # Optuna gives one that was queued no generation, and it would be nobody's parent.
+            known = self._study.get_trials(deepcopy=False)[trial.number]
+            sampler.get_trial_generation(self._study, known)
         return trial
 
     def _taken_up(self, trial: optuna.Trial, spec: ArchSpec) -> Proposal:

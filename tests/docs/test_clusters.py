@@ -143,7 +143,7 @@ def test_the_slurm_script_stops_before_the_limit_and_goes_on_when_run_again(tmp_
         assert time.monotonic() < deadline
         time.sleep(0.02)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(20) == 128 + signal.SIGINT
+    assert job.wait(20) == 128 + signal.SIGTERM
     assert (tmp_path / "log").read_text().splitlines()[-1] == "scontrol requeue 7"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").touch()

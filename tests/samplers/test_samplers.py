@@ -364,3 +364,27 @@ def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
 )
 def test_the_population_follows_the_budget(name, trials, expected):
     assert default_population(name, trials) == expected
+
+
+def test_every_architecture_of_nsga2_may_be_a_parent(tight, tmp_path):
+    """Those of the first generation, and those in place of what was refused, were queued."""
+    sampler = make_sampler(
+        tight,
+        macs,
+        name="nsga2",
+        costs=[macs],
+        seed=1,
+        population=4,
+        storage=f"sqlite:///{tmp_path}/study.db",
+    )
+    for _ in range(20):
+        proposal = sampler.ask()
+        sampler.tell(proposal.number, values_of(proposal.spec))
+    trials = [t for t in sampler._kept.trials if t.state == TrialState.COMPLETE]
+    assert any("refused" in t.user_attrs for t in sampler._kept.trials)
+    key = optuna.samplers.NSGAIISampler._get_generation_key()
+    generations = [trial.system_attrs[key] for trial in trials]
+    assert generations == [number // 4 for number in range(20)]
+    first = {t.number for t in trials[:4]}
+    parents = sampler._study.sampler.get_parent_population(sampler._study, 1)
+    assert {t.number for t in parents} == first
