@@ -37,9 +37,9 @@ class Parameter:
         return value
 
 
-class _Nsga2(optuna.samplers.NSGAIISampler):
+class NSGAIISampler(optuna.samplers.NSGAIISampler):
     """NSGA-II whose parents come in one order, also where another sitting chose them: Optuna's own
-    come as ranked when they are chosen, and by number from then on.
+    come as ranked when they are chosen, and by number from then on. A study knows it by its name.
     """
 
     def get_parent_population(
@@ -50,7 +50,7 @@ class _Nsga2(optuna.samplers.NSGAIISampler):
 
 
 def _nsga2(seed: int, population: int) -> BaseSampler:
-    return _Nsga2(population_size=population, seed=seed)
+    return NSGAIISampler(population_size=population, seed=seed)
 
 
 def _tpe(seed: int, population: int) -> BaseSampler:  # noqa: ARG001
