@@ -159,12 +159,14 @@ class Process:
             if _command(pid).startswith((b"ray::ResourceTrainable", b"ray::_TrainWorker"))
         ]
 
-    def gone(self) -> bool:
-        """Whether all of them have ended, in a while."""
+    def left(self) -> list[str]:
+        """Commands of those of them that have not ended in a while."""
         deadline = time.monotonic() + GONE_S
         while self.others() and time.monotonic() < deadline:
             time.sleep(0.2)
-        return not self.others()
+        return [
+            _command(pid).replace(b"\0", b" ").decode("utf-8", "replace") for pid in self.others()
+        ]
 
 
 def _command(pid: int) -> bytes:
@@ -263,8 +265,7 @@ def hit(
                 number = signal.SIGTERM if target == "SIGTERM" else signal.SIGKILL
                 process.popen.send_signal(number)
             status = process.popen.wait(PATIENCE_S)
-        running = not process.gone()
-        left = left_in(temporary) + ["processes"] * running
+        left = process.left() + left_in(temporary)
         if status:
             finish(run, directory, temporary, log)
             left += left_in(temporary)
