@@ -45,6 +45,7 @@ class NSGAIISampler(optuna.samplers.NSGAIISampler):
     def get_parent_population(
         self, study: optuna.Study, generation: int
     ) -> list[optuna.trial.FrozenTrial]:
+        """The parents of a generation, by number."""
         parents = super().get_parent_population(study, generation)
         return sorted(parents, key=lambda trial: trial.number)
 
