@@ -10,10 +10,11 @@ import os
 import shutil
 import signal
 import sys
+import time
 from contextlib import suppress
 
-ROUNDS = 50
-"""At most so often a folder is removed that something goes on writing to."""
+ROUNDS, PAUSE_S = 150, 0.2
+"""How often a folder is removed that something goes on writing to, and how long after each time."""
 
 
 def main(folder: str) -> None:
@@ -27,6 +28,7 @@ def main(folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):
             return
+        time.sleep(PAUSE_S)
 
 
 def _processes_of(folder: str) -> list[int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # Given a path, torch says RuntimeError where the disk is full.
-        with temporary.open("wb") as file:
-            torch.save(state, file)
+        # Given a path or a file, torch says RuntimeError where the disk is full.
+        content = BytesIO()
+        torch.save(state, content)
+        temporary.write_bytes(content.getbuffer())
         os.replace(temporary, path)
     except OSError as error:
         error.filename = str(path)
