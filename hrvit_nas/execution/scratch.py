@@ -15,7 +15,6 @@ from . import reaper
 SHORT = "/tmp"  # noqa: S108  # where mkdtemp makes a folder that is this user's alone
 LONGEST = 40
 """Longest path of a folder for temporary files in which Ray finds room for its sockets' names."""
-PATIENCE_S = 20
 
 
 @contextmanager

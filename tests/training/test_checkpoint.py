@@ -1,6 +1,9 @@
 """Checkpoints of both kinds of training: going on bit for bit, other runs, earlier formats."""
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -284,3 +287,32 @@ def test_a_supernet_that_a_version_before_trained_is_loaded(tmp_path, data, layo
     rewrite(path, layout)
     assert read_progress(path) == load_supernet(path, again) == progress
     assert_same_weights(net, again)
+
+
+@pytest.mark.parametrize("room", [0, 100, 20_000])
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(tmp_path, room):
+    code = """if True:
+        import resource, signal, sys, torch
+        from pathlib import Path
+        from hrvit_nas.training.checkpoint import write_state
+        path, room = Path(sys.argv[1]), int(sys.argv[2])
+        write_state(path, {"old": torch.zeros(1)})
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        try:
+            write_state(path, {"new": torch.zeros(100_000)})
+        except OSError as error:
+            print(error)
+        assert torch.load(path, weights_only=True) == {"old": torch.zeros(1)}
+    """
+    path = tmp_path / "state.pt"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(room)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout == f"[Errno 27] File too large: '{path}'\n"
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
