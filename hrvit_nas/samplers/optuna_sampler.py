@@ -131,8 +131,9 @@ class OptunaSampler:
 
     def tell(self, number: int, values: Values | None) -> None:
         """See `Sampler`."""
-        known = self._kept.get_trials(deepcopy=False)[number]
-        if values and known.state == TrialState.FAIL:  # it was tried again
+        known = self._study.get_trials(deepcopy=False)[number]
+        failed = known.state == TrialState.FAIL or self._held.get(number, values) is None
+        if values and failed:  # it was tried again
             again = _copy(known, TrialState.COMPLETE, values)
             self._kept.add_trial(again)
             self._study.add_trial(again)
