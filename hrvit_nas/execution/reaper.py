@@ -1,7 +1,8 @@
 """Cleans up after a process that may die at any moment. Run as a program, with nothing imported.
 
 It is handed a folder, and waits until its standard input is closed, which is when the process that
-started it ends, however it ends. Then it kills what still runs there, and removes the folder.
+started it ends, however it ends. Then it kills what this had started, which has the folder in its
+environment, and removes the folder.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import sys
 import time
 from contextlib import suppress
 
+VARIABLE = "HRVIT_SCRATCH"
+"""Of the environment of what is started: the folder."""
 ROUNDS, PAUSE_S = 150, 0.2
 """How often a folder is removed that something goes on writing to, and how long after each time."""
 
 
 def main(folder: str) -> None:
-    """Waits, then kills the processes whose command names the folder, and removes it."""
+    """Waits, then kills the processes whose environment names the folder, and removes it."""
     while os.read(0, 4096):
         pass
     for _ in range(ROUNDS):
@@ -32,13 +35,14 @@ def main(folder: str) -> None:
 
 
 def _processes_of(folder: str) -> list[int]:
-    """Processes whose command names the folder; none where the system does not list them."""
+    """Processes that inherited the folder's name; none where the system does not list them."""
+    mark = os.fsencode(f"{VARIABLE}={folder}")
     found = []
     with suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdecimal() and int(name) != os.getpid():
-                with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-                    if os.fsencode(folder) in file.read():
+                with suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
                         found.append(int(name))
     return found
 

@@ -19,9 +19,10 @@ LONGEST = 40
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder that is removed at the end, with the processes whose command names it.
+    """A folder that is removed at the end, and what was started meanwhile is killed with it.
 
-    A process of its own sees to that, so that nothing stays where this one is killed.
+    A process of its own sees to that, so that nothing stays where this one is killed. Children
+    inherit the folder's name, by which it finds them whatever they call themselves.
     """
     parent = tempfile.gettempdir()
     if len(parent) > LONGEST and os.path.isdir(SHORT):
@@ -34,4 +35,12 @@ def scratch_folder() -> Iterator[Path]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in a terminal is not for it
     ):  # whose input is closed at the end, and which is then waited for
-        yield Path(folder)
+        outer = os.environ.get(reaper.VARIABLE)
+        os.environ[reaper.VARIABLE] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if outer is None:
+                del os.environ[reaper.VARIABLE]
+            else:
+                os.environ[reaper.VARIABLE] = outer
