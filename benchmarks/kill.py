@@ -208,7 +208,7 @@ def trials_of(directory: Path, *, exact: bool) -> list[Any]:
         counted["lowest rung"] = sum(r.budget == first for r in records)
         return sorted(counted.items())
     rows = [
-        json.loads(r.model_dump_json(exclude={"seconds", "finished_at", "worker"}))
+        json.loads(r.model_dump_json(exclude={"seconds", "finished_at", "worker", "attempts"}))
         for r in sorted(records, key=lambda record: record.number)
     ]
     for row in rows:

@@ -21,11 +21,19 @@ with scratch_folder() as folder:
 """
 
 
-def gone(path, patience_s=30):
+def in_a_while(condition, patience_s=30):
     deadline = time.monotonic() + patience_s
-    while path.exists() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return not path.exists()
+    return condition()
+
+
+def ended(pid):
+    """Whether a process has; whoever takes it over may leave it a zombie, without a command."""
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes() == b""
+    except OSError:
+        return True
 
 
 def test_it_is_there_for_the_block_and_gone_after_it():
@@ -47,10 +55,8 @@ def test_nothing_is_left_of_a_program_that_was_killed():
         folder, stray = process.stdout.readline().decode().split()
         assert Path(folder, "file").exists()
         process.kill()
-        # Whoever takes over what it leaves may not be quick to ask after it: then it is a zombie.
-        command = Path("/proc", stray, "cmdline")
-        assert gone(Path(folder))
-    assert not command.exists() or command.read_bytes() == b""
+        assert in_a_while(lambda: not Path(folder).exists())
+        assert in_a_while(lambda: ended(stray))
 
 
 def test_where_paths_are_long_a_short_one_is_found(monkeypatch, tmp_path):
