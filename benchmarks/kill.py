@@ -22,16 +22,20 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from hrvit_nas.results import TrialStore
 from hrvit_nas.results.store import TABLE_NAME
+from hrvit_nas.search.halving import Rungs
 from hrvit_nas.search.profiles import load_profile
+from hrvit_nas.search.selection import objective_values
+from hrvit_nas.search.stored import read_config
 
 PATIENCE_S = 600
 GONE_S = 30
@@ -121,6 +125,7 @@ class Process:
     """
 
     def __init__(self, arguments: tuple[str, ...], temporary: Path, log: Path) -> None:
+        self._temporary = temporary
         self._mark = f"{MARK}={os.getpid()}.{time.monotonic_ns()}"
         name, _, value = self._mark.partition("=")
         with log.open("a", encoding="utf-8") as file:
@@ -139,17 +144,25 @@ class Process:
             )
 
     def others(self) -> list[int]:
-        """Processes that it started and that still run, its own aside."""
+        """Processes that it started and that still run, its own aside: they inherited its mark, or,
+        where they have written over that, have a file of its temporary folder open.
+        """
         found = []
         for folder in Path("/proc").iterdir():
-            try:
-                if folder.name.isdecimal() and int(folder.name) != self.popen.pid:
+            if folder.name.isdecimal() and int(folder.name) not in (self.popen.pid, os.getpid()):
+                with suppress(OSError):  # it has ended
                     inherited = (folder / "environ").read_bytes().split(b"\0")
-                    if self._mark.encode() in inherited and (folder / "cmdline").read_bytes():
+                    mine = self._mark.encode() in inherited or self._has_open(folder / "fd")
+                    if mine and (folder / "cmdline").read_bytes():
                         found.append(int(folder.name))
-            except OSError:  # it has ended
-                continue
         return found
+
+    def _has_open(self, descriptors: Path) -> bool:
+        for descriptor in descriptors.iterdir():
+            with suppress(OSError):
+                if os.readlink(descriptor).startswith(f"{self._temporary}/"):
+                    return True
+        return False
 
     def workers(self) -> list[int]:
         """Those of them that run trials."""
@@ -176,8 +189,11 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def finish(run: Run, directory: Path, temporary: Path, log: Path) -> None:
+def finish(run: Run, directory: Path, temporary: Path, log: Path) -> list[str]:
     """Does what is left of a run.
+
+    Returns:
+        What is left over of it.
 
     Raises:
         RuntimeError: It fails.
@@ -188,32 +204,54 @@ def finish(run: Run, directory: Path, temporary: Path, log: Path) -> None:
         if begun
         else (*run.command, "--output", str(directory))
     )
-    status = Process(arguments, temporary, log).popen.wait(PATIENCE_S)
-    if status:
+    process = Process(arguments, temporary, log)
+    if status := process.popen.wait(PATIENCE_S):
         raise RuntimeError(f"{' '.join(arguments)} ended with status {status}; see {log}")
+    return process.left() + left_in(temporary)
 
 
-def trials_of(directory: Path, *, exact: bool) -> list[Any]:
-    """What a run's trials are, comparable with those of another."""
+def trials_of(directory: Path, *, exact: bool, retried: bool = False) -> list[Any]:
+    """What a run's trials are, comparable with those of another.
+
+    Args:
+        directory: Of the run.
+        exact: Whether all is compared but times and machines, and else how many of what there are.
+        retried: Whether a trial was tried again, since its worker was killed.
+    """
     with TrialStore(directory) as store:
-        records = store.records()
-        frame = store.to_frame()
-    assert len(frame) == len(records)
-    assert (directory / TABLE_NAME).exists()
-    if not exact:
-        # How many of what: of which architectures hangs on what ended first.
-        counted = Counter(f"{r.purpose} {r.evaluator}" for r in records if r.purpose != "reference")
-        first = min((r.budget for r in records if r.purpose == "rung"), default=None)
-        counted = Counter({k: n for k, n in counted.items() if first is None})
-        counted["lowest rung"] = sum(r.budget == first for r in records)
-        return sorted(counted.items())
-    rows = [
-        json.loads(r.model_dump_json(exclude={"seconds", "finished_at", "worker", "attempts"}))
-        for r in sorted(records, key=lambda record: record.number)
-    ]
-    for row in rows:
-        row["history"] = [point[:-1] for point in row["history"]]
-    return rows
+        records = sorted(store.records(), key=lambda record: record.number)
+    table = pd.read_parquet(directory / TABLE_NAME)
+    assert list(table["arch_id"]) == [record.arch_id for record in records], "the table is old"
+    if retried:
+        assert sum(record.attempts for record in records) <= len(records) + 1
+    if exact:
+        apart = {"seconds", "finished_at", "worker", *(["attempts"] if retried else [])}
+        rows = [json.loads(record.model_dump_json(exclude=apart)) for record in records]
+        for row in rows:
+            row["history"] = [point[:-1] for point in row["history"]]
+            row.setdefault("attempts", 1)
+        return rows
+    # Which architectures they are of, and so how many there are beside, hangs on what ended first.
+    first = min((r.budget for r in records if r.purpose == "rung"), default=0)
+    proposed = [r for r in records if (r.budget == first if first else r.purpose == "search")]
+    return sorted(Counter(f"{r.purpose} {r.evaluator}" for r in proposed).items())
+
+
+def left_to_promote(directory: Path) -> int:
+    """Architectures paused on a rung that ought to have gone on."""
+    config: Any = read_config(directory)
+    if getattr(config, "scheduler", None) is None:
+        return 0
+    rungs, left = Rungs(config.scheduler, config.rungs), 0
+    with TrialStore(directory) as store:
+        for record in store.records():
+            if record.purpose in ("rung", "search"):
+                values = objective_values(record, config.costs, config.searched_by)
+                rungs.end(record.spec, record.budget, values)
+    while (found := rungs.next()) is not None:
+        rungs.begin(found[0], config.rungs[found[1]])
+        left += 1
+    return left
 
 
 @contextmanager
@@ -267,8 +305,7 @@ def hit(
             status = process.popen.wait(PATIENCE_S)
         left = process.left() + left_in(temporary)
         if status:
-            finish(run, directory, temporary, log)
-            left += left_in(temporary)
+            left += finish(run, directory, temporary, log)
     return {"struck": struck, "status": status, "left": left}
 
 
@@ -277,15 +314,27 @@ EXPECTED = {"driver": -signal.SIGKILL, "worker": 0, "SIGTERM": 128 + signal.SIGT
 
 
 def compared(found: list[Any], expected: list[Any], directory: Path) -> dict[str, int]:
-    """Trials that are missing, and that were run twice, and whether the tables differ."""
+    """What is missing of a run's trials, what is on record twice, what failed, and whether they
+    differ from those of the undisturbed run.
+    """
     with TrialStore(directory) as store:
         records = store.records()
     keys = Counter(record.key for record in records)
-    with TrialStore(directory.parent / directory.name.split("-")[0]) as store:
-        wanted = len(store.records())
-    exact = bool(expected) and isinstance(expected[0], dict)
+
+    def parts(rows: list[Any]) -> Counter[str]:
+        """Trials, each once, or how many there are of each kind."""
+        return Counter(
+            {
+                json.dumps(row, sort_keys=True) if isinstance(row, dict) else row[0]: 1
+                if isinstance(row, dict)
+                else row[1]
+                for row in rows
+            }
+        )
+
+    missing = parts(expected) - parts(found)
     return {
-        "lost": max(0, wanted - len(records)) if exact else int(found != expected),
+        "lost": missing.total() + left_to_promote(directory),
         "twice": sum(count - 1 for count in keys.values()),
         "failed": sum(record.state == "failed" for record in records),
         "different": int(found != expected),
@@ -321,7 +370,8 @@ def main() -> None:
             shutil.rmtree(directory, ignore_errors=True)
             log = output / f"{name}-{number}.log"
             row = hit(chosen[name], target, share * seconds, directory, log, rng)
-            found = trials_of(directory, exact=chosen[name].exact)
+            retried = row["struck"] == "worker"
+            found = trials_of(directory, exact=chosen[name].exact, retried=retried)
             row |= compared(found, expected, directory)
             row |= {"kind": name, "at": round(share * seconds, 1)}
             done.write_text(json.dumps(row), encoding="utf-8")
@@ -337,10 +387,11 @@ def main() -> None:
     hits = Counter(row["struck"] for row in rows)
     print(
         f"{len(rows)} runs ({', '.join(f'{what} {count}' for what, count in hits.items())}):"
-        f" trials lost {sum(r['lost'] for r in rows)}, run twice {sum(r['twice'] for r in rows)},"
-        f" failed {sum(r['failed'] for r in rows)}, tables different"
-        f" {sum(r['different'] for r in rows)}, left over {sum(len(r['left']) for r in rows)},"
-        f" unexpected statuses {wrong}"
+        f" trials lost {sum(r['lost'] for r in rows)},"
+        f" on record twice {sum(r['twice'] for r in rows)},"
+        f" failed {sum(r['failed'] for r in rows)},"
+        f" tables different {sum(r['different'] for r in rows)},"
+        f" left over {sum(len(r['left']) for r in rows)}, unexpected statuses {wrong}"
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -32,7 +33,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     except typer.TyperException as error:
         fail(name, error.format_message())
     except (typer.Abort, KeyboardInterrupt):
-        print(f"{name}: interrupted", file=sys.stderr)
+        with suppress(OSError):  # of a terminal that is gone
+            print(f"{name}: interrupted", file=sys.stderr)
         _leave(interrupts.status)
     except ValueError as error:
         fail(name, str(error))
@@ -49,8 +51,9 @@ def run_app(app: typer.Typer, name: str) -> None:
 def _leave(status: int) -> NoReturn:
     """Leaves without taking the interpreter down: half-started C++ threads of Ray may crash it."""
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(status)
 
 

@@ -100,7 +100,7 @@ MaxRetriesOption = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="How often a trial that failed is tried again, in a fresh process; with --resume also"
+        help="How often a trial that failed is tried again, in another process; with --resume also"
         " those that failed before. Default: 1.",
     ),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ def go(
     Returns:
         The exit status.
     """
-    hint = _HINT.format(command, run.directory)
+    hint = _HINT.format(command, shlex.quote(str(run.directory)))
     with Interrupts() as interrupts:
         try:
             notes, interrupted = _continued(run, console, announce, interrupts)
@@ -53,8 +55,13 @@ def go(
                 return interrupts.status
         except KeyboardInterrupt:  # before the first trial, or while the results are written
             run.close()
-            print(hint)
+            with suppress(OSError):
+                print(hint)
             return interrupts.status
+        except OSError:
+            if not interrupts.seen:
+                raise
+            return interrupts.status  # of a terminal that was closed, nobody reads the hint
     return 0 if found else NOTHING_TRAINED
 
 

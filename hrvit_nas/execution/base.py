@@ -31,7 +31,7 @@ class Resources(BaseModel):
         gpus_per_trial: GPUs; fractions let trials share one. 0 = train on the CPU.
         workers: Most trials at a time; None = as many as the resources allow.
         address: An existing Ray cluster; None or `local` = a local one, for this run alone.
-        max_retries: How often a trial that failed is tried again, in a fresh process where there
+        max_retries: How often a trial that failed is tried again, in another process where there
             are several. A node that dies is not its trials' failure, and does not count.
     """
 

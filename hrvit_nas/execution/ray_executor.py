@@ -14,7 +14,7 @@ from ray import tune
 from .._messages import first_line
 from ..results import Trial, TrialResult
 from .base import MakeWorker, Resources, Shared, TrialSource, WorkerError
-from .ray_runtime import nodes, ray_session
+from .ray_runtime import nodes, ray_session, signals_kept
 from .ray_tune import NotingScheduler, TrialActor, TrialSearcher
 from .retries import Retries
 from .scratch import scratch_folder
@@ -71,7 +71,8 @@ class RayExecutor:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        tuner.fit()
+        with signals_kept():
+            tuner.fit()
         if searcher.error:
             raise searcher.error
 

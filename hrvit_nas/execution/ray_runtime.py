@@ -16,6 +16,7 @@ from ray._private import ray_constants, utils
 from .base import Resources
 from .before import check_answers, unanswered
 
+_TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 OBJECT_STORE_BYTES = 128 * 2**20
 
 
@@ -53,7 +54,7 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
     try:
         if resources.joins_cluster:
             check_answers(str(resources.address))
-        with _own_signals():
+        with signals_kept():
             ray.init(**options)
     except KeyboardInterrupt:
         ray.shutdown()  # of what had started
@@ -67,18 +68,22 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Leaves SIGTERM to whom it belongs: Ray takes it to leave the program at once, and its C++
-    part to print its stack and abort.
+def signals_kept() -> Iterator[None]:
+    """Leaves signals to whom they belong.
+
+    As it starts, Ray takes SIGTERM to leave the program at once, and its C++ part to print its
+    stack and abort; Ray Tune takes SIGINT, and keeps it.
     """
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in _TAKEN}
     sets_it, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _: None
     try:
         yield
     finally:
         utils.set_sigterm_handler = sets_it
-        if handler is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
 
 
 def nodes() -> list[dict[str, float]]:

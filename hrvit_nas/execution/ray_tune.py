@@ -87,6 +87,7 @@ class TrialSearcher(Searcher):
         self._on_start = on_start
         self._running: dict[str, Trial] = {}
         self._problems: dict[str, BaseException] = {}
+        self._deaf = False
         self.error: Exception | None = None
 
     # Tune's own signature leaves out FINISHED, which is a string.
@@ -116,21 +117,24 @@ class TrialSearcher(Searcher):
         """Hands a finished trial's result on."""
         trial = self._running.pop(trial_id, None)
         problem = self._problems.pop(trial_id, None)
-        if trial is None or self.error:
+        if trial is None or self._deaf:
             return
+        if result and result.get("fault"):
+            self.error = self.error or ExecutionError(result["fault"])
+            return
+        if _node_died(problem):
+            self._source.lost(trial)
+            return
+        if error or not result or "result" not in result:
+            told = _failure(problem)
+        else:
+            told = TrialResult.model_validate_json(result["result"])
+        if self.error and told.state == "failed":
+            return  # it may be of the same fault, and is tried again when the run goes on
         try:
-            if result and result.get("fault"):
-                raise ExecutionError(result["fault"])
-            if _node_died(problem):
-                self._source.lost(trial)
-                return
-            if error or not result or "result" not in result:
-                told = _failure(problem)
-            else:
-                told = TrialResult.model_validate_json(result["result"])
             self._source.ended(trial, told)
         except Exception as fault:  # Tune would log it and wait for ever
-            self.error = fault
+            self.error, self._deaf = self.error or fault, True
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher to restore it, and the run's store does that here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,28 +20,22 @@ LONGEST = 40
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder that is removed at the end, and what was started meanwhile is killed with it.
+    """A folder that is removed at the end, and what still uses it then is killed.
 
-    A process of its own sees to that, so that nothing stays where this one is killed. Children
-    inherit the folder's name, by which it finds them whatever they call themselves.
+    A process of its own sees to that, so that nothing stays where this one is killed.
     """
     parent = tempfile.gettempdir()
     if len(parent) > LONGEST and os.path.isdir(SHORT):
         parent = SHORT
     folder = tempfile.mkdtemp(prefix="hrvit-", dir=parent)
-    with subprocess.Popen(  # noqa: S603  # of our own file
-        [sys.executable, "-I", "-S", reaper.__file__, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C in a terminal is not for it
-    ):  # whose input is closed at the end, and which is then waited for
-        outer = os.environ.get(reaper.VARIABLE)
-        os.environ[reaper.VARIABLE] = folder
-        try:
+    try:
+        with subprocess.Popen(  # noqa: S603  # of our own file
+            [sys.executable, "-I", "-S", reaper.__file__, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is not for it
+        ):  # whose input is closed at the end, and which is then waited for
             yield Path(folder)
-        finally:
-            if outer is None:
-                del os.environ[reaper.VARIABLE]
-            else:
-                os.environ[reaper.VARIABLE] = outer
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # where it was killed itself

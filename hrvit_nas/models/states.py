@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import torch
 from .._messages import one_line
 
 LONGEST_REASON = 100
+OF_THE_MACHINE = {
+    *(errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+}
+"""Errors that say nothing of a file; others come of a torn one, where torch seeks in it."""
 
 
 class DamagedFileError(ValueError):
@@ -25,15 +30,19 @@ def read_tensors(path: Path) -> Any:
 
     Raises:
         DamagedFileError: It is no such file, or it is damaged.
+        OSError, MemoryError: The machine is at fault, not the file.
     """
+    path.open("rb").close()  # zipfile takes what cannot be opened for no zip file
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as file:
                 if (name := file.testzip()) is not None:
                     raise DamagedFileError(f"{name} in it is not what was written")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except DamagedFileError:
+    except (DamagedFileError, MemoryError):
         raise
     except Exception as error:  # a broken file fails in many ways inside torch and zipfile
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise
         words = one_line(str(error) or repr(error), LONGEST_REASON)
         raise DamagedFileError(words) from error

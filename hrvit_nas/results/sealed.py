@@ -45,7 +45,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     seal = content.pop(SEAL, None)
     if seal is not None and seal != _checksum(content):
         raise ValueError(
-            f"its content is not that of its checksum; restore it, or, if it was edited on"
+            "its content is not that of its checksum; restore it, or, if it was edited on"
             f" purpose, remove its line {SEAL!r}"
         )
     return content

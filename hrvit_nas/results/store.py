@@ -99,6 +99,11 @@ class TrialStore:
             self.close()
             raise
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is open for writing."""
+        return self._descriptor is not None
+
     def append(self, record: TrialRecord) -> None:
         """Adds a record, in a time that does not grow; it is on disk when this returns.
 
@@ -262,6 +267,7 @@ class TrialStore:
         size = 0
         arches: dict[str, str] = {}
         fields = set(TrialRecord.model_fields)
+        records = []
         with self.journal.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -279,9 +285,9 @@ class TrialStore:
                 if shared is not record.arch:
                     record = record.model_copy(update={"arch": shared})
                 object.__setattr__(record, "__pydantic_fields_set__", fields)
-                self._add(record)
-        self._records = _with_budgets(self._records)
-        self._failed = {(r.number, r.key): r for r in self._records if r.state == "failed"}
+                records.append(record)
+        for record in _with_budgets(records):
+            self._add(record)
         return size
 
     def _parsed(self, line: bytes, number: int, *, arches: bool = True) -> TrialRecord:

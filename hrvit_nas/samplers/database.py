@@ -93,7 +93,8 @@ def check_storage(url: str) -> None:
 
 def unusable(url: str, error: Exception) -> SamplerError:
     """Of a storage that cannot be used, without its password."""
-    named = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    named = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)  # which may hold an @ itself
+    named = re.sub(r"(password=)[^&]*", r"\1***", named, flags=re.IGNORECASE)
     # Only then is it shortened: of a password that is cut in two, half would be shown.
     reason = one_line(first_line(error).replace(url, named), LONGEST_CAUSE)
     return SamplerError(

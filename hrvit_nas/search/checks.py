@@ -10,7 +10,7 @@ from ..arch import Arch, ArchSpec, PyramidSpec
 from ..execution import check_before
 from ..models import build_segmentor
 from ..results import StoreError, TrialStore
-from ..results.store import TABLE_NAME
+from ..results.store import JOURNAL_NAME, TABLE_NAME
 from ..samplers.database import check_storage
 from ..space import Space, SpaceError
 from ..training import load_supernet
@@ -79,7 +79,10 @@ def check_new(layout: RunLayout) -> None:
     directory = layout.directory
     if layout.config.exists():
         raise ConfigError(f"{directory} holds a run already; resume it, or name another directory")
-    if directory.is_dir() and any(directory.iterdir()):
+    held = set(directory.iterdir()) if directory.is_dir() else set()
+    # An empty journal alone is what a run leaves that was killed as it was being made.
+    killed = held == {journal := directory / JOURNAL_NAME} and not journal.stat().st_size
+    if held and not killed:
         raise ConfigError(f"a run needs a new or empty directory, and {directory} holds files")
 
 

@@ -88,11 +88,16 @@ class Run(Generic[C]):
         return record
 
     def close(self) -> None:
-        """Writes the table once more, lets others write, and sends what could not be sent."""
-        if self.store.records():
-            self.store.write_parquet()
-        self.store.close()
-        self._tracking.close()
+        """Writes the table once more, lets others write, and sends what could not be sent.
+
+        Closing twice is allowed.
+        """
+        try:
+            if self.store.records() and self.store.writes:
+                self.store.write_parquet()
+        finally:
+            self.store.close()
+            self._tracking.close()
 
     def discard_if_unused(self) -> None:
         """Removes what this sitting made, if no trial and no step of a supernet came of it."""
@@ -118,7 +123,7 @@ class Run(Generic[C]):
         """
         config, provenance = self.config, self.layout.provenance
         note = partial(note_sitting, provenance, config.resources, config.seeds)
-        first = set_damaged_aside(provenance) or self.new
+        first = set_damaged_aside(provenance) or not provenance.exists()
         if first:  # how it began is its name elsewhere
             note()
         name = self.directory.resolve().name

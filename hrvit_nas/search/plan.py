@@ -84,7 +84,8 @@ class Trials(ABC, Generic[C]):
         """Trials that failed in earlier sittings, and may be tried more often than they were."""
         for record in self._store.records():
             failed = record.state == "failed" and record.seed in self._resolved.seeds
-            if failed and record.attempts <= self._config.resources.max_retries:
+            # Of a failure on record with an earlier version alone, the budget may be unknown.
+            if failed and record.budget and record.attempts <= self._config.resources.max_retries:
                 yield Trial(
                     number=record.number,
                     arch=record.spec,

@@ -99,8 +99,8 @@ def create_run(
         layout=layout, config=config, space=space, data=data, store=store, new=True, made=made
     )
     try:
+        write_config(layout, config)  # first: a run that is killed from here on is resumed
         run.begin()
-        write_config(layout, config)
         if supernet is not None:
             with replacing(layout.supernet) as temporary:
                 shutil.copyfile(supernet, temporary)
@@ -166,8 +166,8 @@ def continue_run(
     Args:
         run: The run, open for writing.
         observer: Who is told.
-        interrupted: Whether the user has asked to stop; looked at once the executor runs, since an
-            exception raised while Ray starts can be lost in one of its callbacks.
+        interrupted: Whether the user has asked to stop; looked at before each stage, since an
+            exception that is raised in a callback of Ray can be lost.
 
     Returns:
         Notes for the user, such as that the space was exhausted.
@@ -184,12 +184,12 @@ def continue_run(
     make_worker: MakeWorker = ObjectiveWorker if config.data.synthetic else TrialWorker
     shared = (shared_by_scores if config.data.synthetic else shared_by_trials)(run)
     with executor.session():
-        if interrupted():
-            raise KeyboardInterrupt
         if run.resources_changed:
             write_config(run.layout, config)
         # Each supernet's trials before the next one is trained: a score a seed is of use early.
         for seed in config.supernet_seeds or (None,):
+            if interrupted():
+                raise KeyboardInterrupt
             if seed is not None:
                 ensure_supernet(
                     run.supernet_layout(seed),
@@ -217,6 +217,8 @@ def continue_run(
             notes += trials.notes
             if not trials.finished:
                 raise InterruptedError
+        if interrupted():
+            raise KeyboardInterrupt
         if isinstance(config, AblationConfig) and not config.data.synthetic:
             notes += measure_latencies(run.layout, config, executor)
     for path in run.layout.training.glob("*.pt"):

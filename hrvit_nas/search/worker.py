@@ -62,7 +62,7 @@ class TrialWorker:
             return train_alone(trial, self._data, self._context)
         except torch.AcceleratorError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             words = " ".join(str(error).split())
             return TrialResult.failed(f"{type(error).__name__}: {words}"[:500])
 

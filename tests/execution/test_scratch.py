@@ -1,8 +1,11 @@
 """A folder for a running program, and what is left of it."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ import subprocess, sys, time
 from hrvit_nas.execution.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "file").write_text("something")
-    stray = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(folder)])
+    with (folder / "log").open("w") as log:  # as Ray's agents have, which hide their command
+        stray = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdout=log)
     print(folder, stray.pid, flush=True)
     time.sleep(600)
 """
@@ -57,6 +61,36 @@ def test_nothing_is_left_of_a_program_that_was_killed():
         process.kill()
         assert in_a_while(lambda: not Path(folder).exists())
         assert in_a_while(lambda: ended(stray))
+
+
+def test_a_signal_to_a_whole_group_does_not_keep_it():
+    with scratch_folder() as folder:
+        (reaper,) = in_a_while(lambda: reapers_of(folder))
+        assert in_a_while(lambda: ignores(reaper, signal.SIGTERM)), "it is still starting"
+        os.kill(reaper, signal.SIGTERM)
+        time.sleep(0.2)
+        assert not ended(str(reaper))
+    assert not folder.exists()
+
+
+def ignores(pid, number):
+    (mask,) = (
+        line.split()[1]
+        for line in Path("/proc", str(pid), "status").read_text().splitlines()
+        if line.startswith("SigIgn:")
+    )
+    return bool(int(mask, 16) & 1 << (number - 1))
+
+
+def reapers_of(folder):
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with suppress(OSError):
+                command = (process / "cmdline").read_bytes()
+                if b"reaper.py" in command and str(folder).encode() in command:
+                    found.append(int(process.name))
+    return found
 
 
 def test_where_paths_are_long_a_short_one_is_found(monkeypatch, tmp_path):
