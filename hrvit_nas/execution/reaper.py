@@ -14,9 +14,9 @@ import sys
 import time
 from contextlib import suppress
 
-ROUNDS, PAUSE_S = 150, 0.2
+ROUNDS, PAUSE_S = 300, 0.1
 """How often a folder is looked for that something goes on writing to, and how long after each."""
-QUIET = 5
+QUIET = 3
 """Rounds after which a folder that has not come back is gone."""
 
 

@@ -1,5 +1,10 @@
 """`--data none`: searches, calibrations and ablations that train nothing, and say so."""
 
+import os
+import pty
+import signal
+import sys
+import time
 from functools import partial
 
 import pytest
@@ -69,3 +74,25 @@ def test_what_means_nothing_is_refused_in_a_line(search, tmp_path, options, mess
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_terminal_that_is_closed_ends_it_in_good_order(profile, tmp_path):
+    run = tmp_path / "run"
+    command = [
+        *(sys.executable, "-m", "hrvit_nas.cli.search", "--profile", str(profile)),
+        *("--data", "none", "--objective-delay", "0.3", "--trials", "40", "--output", str(run)),
+    ]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, command)
+    journal = run / "trials.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+        assert time.monotonic() < deadline
+        os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert (run / "frontier.csv").exists()
+    with TrialStore(run) as store:
+        assert 2 <= len(store.records()) < 40
