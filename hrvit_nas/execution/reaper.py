@@ -43,12 +43,14 @@ def main(folder: str) -> None:
 def _users_of(folder: str) -> list[int]:
     """Processes whose command names the folder, or that have a file open there.
 
-    Some call themselves otherwise than they were started. None where the system lists none.
+    Some call themselves otherwise than they were started. Who started this one is none of them,
+    should it go on. None where the system lists none.
     """
+    apart = (os.getpid(), os.getppid())
     found = []
     with suppress(OSError):
         for name in os.listdir("/proc"):
-            if name.isdecimal() and int(name) != os.getpid() and _uses(name, folder):
+            if name.isdecimal() and int(name) not in apart and _uses(name, folder):
                 found.append(int(name))
     return found
 

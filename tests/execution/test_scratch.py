@@ -1,11 +1,11 @@
 """A folder for a running program, and what is left of it."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,10 +41,12 @@ def ended(pid):
 
 
 def test_it_is_there_for_the_block_and_gone_after_it():
-    with scratch_folder() as folder:
-        (folder / "deep").mkdir()
-        (folder / "deep" / "file").write_text("something")
-    assert not folder.exists()
+    with contextlib.ExitStack() as stack:
+        with scratch_folder() as folder:
+            (folder / "deep").mkdir()
+            # As Ray's log stays open in the program that used it.
+            stack.enter_context((folder / "deep" / "file").open("w")).write("something")
+        assert not folder.exists()
 
 
 def test_it_is_gone_where_the_block_fails():
@@ -86,7 +88,7 @@ def reapers_of(folder):
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
-            with suppress(OSError):
+            with contextlib.suppress(OSError):
                 command = (process / "cmdline").read_bytes()
                 if b"reaper.py" in command and str(folder).encode() in command:
                     found.append(int(process.name))
