@@ -171,8 +171,10 @@ class NotingScheduler(FIFOScheduler):
 
 
 def _node_died(problem: BaseException | None) -> bool:
-    return isinstance(problem, ray.exceptions.RayActorError) and (
-        problem.preempted or "node has died" in str(problem)
+    lost = isinstance(problem, ray.exceptions.ActorUnavailableError)  # the connection broke first
+    return lost or (
+        isinstance(problem, ray.exceptions.RayActorError)
+        and (problem.preempted or "node has died" in str(problem))
     )
 
 

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from ..results import Trial, TrialKey, TrialResult
 from .base import TrialSource
 
+MOST_LOST = 10
+"""Deaths of nodes that are nobody's fault; a trial that has seen more may be their cause."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +30,7 @@ class Retries:
         self._source, self._on_end, self._most = source, on_end, most
         self._again: deque[Trial] = deque()
         self._failures: Counter[TrialKey] = Counter()
+        self._lost: Counter[TrialKey] = Counter()
 
     @property
     def finished(self) -> bool:
@@ -52,5 +56,9 @@ class Retries:
         self._on_end(trial, result.model_copy(update={"attempts": attempts}))
 
     def lost(self, trial: Trial) -> None:
-        """Takes back a trial whose node is gone, which is not its own fault."""
-        self._again.append(trial)
+        """Takes back a trial whose node is gone, which is not its own fault, up to a limit."""
+        self._lost[trial.key] += 1
+        if self._lost[trial.key] > MOST_LOST:
+            self.ended(trial, TrialResult.failed(f"its node was lost {MOST_LOST + 1} times"))
+        else:
+            self._again.append(trial)

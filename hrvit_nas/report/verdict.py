@@ -153,8 +153,8 @@ def _gain(summary: RunSummary, label: str) -> Iterator[Finding]:
         yield Finding(
             name="hypervolume_gain",
             text=f"hypervolume of the frontier above that of {label} at its costs, in % of the"
-            f" latter, paired by seed: {gain.describe(digits=1)} ({len(summary.frontier)}"
-            f" architectures against {count}, up to mIoU 0 and {CORNER:g} times the greatest"
+            f" latter, paired by seed: {gain.describe(digits=1)} ({len(summary.frontier)} of it"
+            f" against {count}, up to mIoU 0 and {CORNER:g} times the greatest"
             f" {costs})",
             facts={"label": label, "gain": gain.interval, "verdict": gain.verdict},
         )

@@ -48,6 +48,7 @@ def test_a_search_on_this_machine_prints_its_own_lines_alone(start_search, profi
     ours = (
         *("space", "data", "3 trials", "[", "frontier", "of ", "whether", "this search", "run/"),
         "multiply-adds of the frontier",
+        "hypervolume of the frontier",
     )
     table = ("┏", "┃", "┡", "│", "└")
     assert [line for line in lines if not line.startswith((*ours, *table))] == []

@@ -67,7 +67,8 @@ def undisturbed(make_config, ray_runtime, tmp_path_factory):
         "device": "cpu",
         "checkpoint_seconds": 1e9,
     }
-    run_group(train_part, shared, Resources(), 2, lambda: None)
+    scratch = tmp_path_factory.mktemp("scratch")
+    run_group(train_part, shared, Resources(), 2, lambda: None, scratch)
     finish_training(run.layout, plan, run.data.num_classes)
     run.close()
     return curve(run.directory)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hrvit_nas.arch import get_hrvit
-from hrvit_nas.execution.retries import Retries
+from hrvit_nas.execution.retries import MOST_LOST, Retries
 from hrvit_nas.results import Trial, TrialResult
 
 FIRST = Trial(number=0, arch=get_hrvit("hrvit_b1"), seed=0, purpose="search", budget=1)
@@ -76,3 +76,11 @@ def test_the_death_of_a_node_is_no_failure(retries, told):
         source.lost(source.next())
     source.ended(source.next(), COMPLETE)
     assert [result.attempts for _, result in told] == [1]
+
+
+def test_a_trial_that_takes_nodes_down_fails_in_the_end(retries, told):
+    source = retries(0, FIRST)
+    for _ in range(MOST_LOST + 1):
+        source.lost(source.next())
+    assert [result.state for _, result in told] == ["failed"]
+    assert source.next() is None
