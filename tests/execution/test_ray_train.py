@@ -130,7 +130,7 @@ def nothing():
 def reports(ray_runtime, tmp_path_factory):
     """What the processes of a group of two said, by rank."""
     folder = tmp_path_factory.mktemp("group")
-    run_group(report, {"folder": str(folder)}, TWO, 2, nothing, folder)
+    run_group(report, {"folder": str(folder)}, TWO, 2, nothing, folder.parent / "scratch")
     return {int(path.stem): json.loads(path.read_text()) for path in folder.iterdir()}
 
 
@@ -155,7 +155,7 @@ def test_a_killed_process_is_replaced_and_all_go_on_from_what_was_saved(tmp_path
             os.kill(int(pid), signal.SIGKILL)
             killed.append(pid)
 
-    run_group(count, {"folder": str(tmp_path)}, TWO, 2, kill_once, tmp_path)
+    run_group(count, {"folder": str(tmp_path)}, TWO, 2, kill_once, tmp_path / "scratch")
     assert len(killed) == 1
     done = list(range(KILLED_AT + 1))
     left = list(range(KILLED_AT + 1, STEPS))
@@ -177,7 +177,7 @@ def test_a_plain_training_goes_on_from_its_checkpoint_when_a_process_is_killed(t
             os.kill(int(pid), signal.SIGKILL)
             killed.append(pid)
 
-    run_group(train_one, {"folder": str(tmp_path)}, TWO, 2, kill_once, tmp_path)
+    run_group(train_one, {"folder": str(tmp_path)}, TWO, 2, kill_once, tmp_path / "scratch")
     assert len(killed) == 1
     steps = [int(line) for line in (tmp_path / "log").read_text().split()]
     assert steps == list(range(1, STEPS + 1))  # none is done twice
@@ -187,9 +187,11 @@ def test_a_plain_training_goes_on_from_its_checkpoint_when_a_process_is_killed(t
 
 
 def test_an_error_of_our_own_is_raised_as_it_is_and_not_retried(tmp_path):
+    folder = tmp_path / "group"
+    folder.mkdir()
     with pytest.raises(ValueError, match=r"^the recipe asks for\nwhat there is not$"):
-        run_group(refuse, {"folder": str(tmp_path)}, TWO, 2, nothing, tmp_path)
-    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["0", "1"]
+        run_group(refuse, {"folder": str(folder)}, TWO, 2, nothing, tmp_path / "scratch")
+    assert sorted(path.name.split(".")[0] for path in folder.iterdir()) == ["0", "1"]
 
 
 def test_a_group_is_as_large_as_the_cluster_holds_and_no_larger_than_it_may(ray_runtime):
