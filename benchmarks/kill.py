@@ -41,6 +41,8 @@ PATIENCE_S = 600
 GONE_S = 30
 """Seconds in which what a program started must be gone."""
 MARK = "HRVIT_KILLED"
+WORKERS = (b"ray::ResourceTrainable", b"ray::TrialActor", b"ray::RayTrainWorker")
+"""What Ray calls the processes that run trials, and those that train a supernet."""
 SIZE = [32, 32]
 RECIPE = {
     "description": "A second of training.",
@@ -166,11 +168,7 @@ class Process:
 
     def workers(self) -> list[int]:
         """Those of them that run trials."""
-        return [
-            pid
-            for pid in self.others()
-            if _command(pid).startswith((b"ray::ResourceTrainable", b"ray::_TrainWorker"))
-        ]
+        return [pid for pid in self.others() if _command(pid).startswith(WORKERS)]
 
     def left(self) -> list[str]:
         """Commands of those of them that have not ended in a while."""
@@ -323,14 +321,9 @@ def compared(found: list[Any], expected: list[Any], directory: Path) -> dict[str
 
     def parts(rows: list[Any]) -> Counter[str]:
         """Trials, each once, or how many there are of each kind."""
-        return Counter(
-            {
-                json.dumps(row, sort_keys=True) if isinstance(row, dict) else row[0]: 1
-                if isinstance(row, dict)
-                else row[1]
-                for row in rows
-            }
-        )
+        if rows and isinstance(rows[0], dict):
+            return Counter(json.dumps(row, sort_keys=True) for row in rows)
+        return Counter(dict(rows))
 
     missing = parts(expected) - parts(found)
     return {
