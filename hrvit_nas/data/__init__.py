@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .batches import train_batches, val_batches
+    from .checks import DataCheck, check_data
     from .config import AugmentConfig, DataConfig
-    from .dataset import SegmentationData, load_data
+    from .dataset import SegmentationData, load_data, open_data
     from .labels import IGNORE_INDEX, DataError
     from .scenes import SCENE_CLASSES, draw_scene
     from .sheet import contact_sheet, mask_sheet
@@ -24,16 +25,19 @@ _HOMES = {
     "IGNORE_INDEX": "labels",
     "SCENE_CLASSES": "scenes",
     "AugmentConfig": "config",
+    "DataCheck": "checks",
     "DataConfig": "config",
     "DataError": "labels",
     "SegmentationData": "dataset",
     "Selection": "splits",
     "Split": "splits",
+    "check_data": "checks",
     "class_shares": "splits",
     "contact_sheet": "sheet",
     "draw_scene": "scenes",
     "load_data": "dataset",
     "mask_sheet": "sheet",
+    "open_data": "dataset",
     "train_batches": "batches",
     "val_batches": "batches",
 }
@@ -42,16 +46,19 @@ __all__ = [
     "IGNORE_INDEX",
     "SCENE_CLASSES",
     "AugmentConfig",
+    "DataCheck",
     "DataConfig",
     "DataError",
     "SegmentationData",
     "Selection",
     "Split",
+    "check_data",
     "class_shares",
     "contact_sheet",
     "draw_scene",
     "load_data",
     "mask_sheet",
+    "open_data",
     "train_batches",
     "val_batches",
 ]

@@ -57,6 +57,21 @@ def cached(source: Source, cache_dir: Path) -> Split:
     return CachedSplit(source.names, folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a small file of the cache, whole or not at all.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write the data cache {path.parent}: {error}") from error
+
+
 def _build(source: Source, size: tuple[int, int], folder: Path) -> None:
     """Decodes into a folder beside the final one, which a rename then puts in place at once."""
     building = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

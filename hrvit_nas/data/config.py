@@ -60,6 +60,11 @@ class DataConfig(_Config):
         return not LAYOUTS[self.name].images
 
     @property
+    def stored(self) -> bool:
+        """Whether it lies in files of the user's, which may hold anything."""
+        return "root" in LAYOUTS[self.name].reads
+
+    @property
     def title(self) -> str:
         """What scores are of, in words."""
         return "a synthetic objective" if self.synthetic else self.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from .cache import cached, default_cache_dir
 from .config import DataConfig
 from .labels import IGNORE_INDEX, DataError
 from .layouts import LAYOUTS, SPLITS, Found
-from .splits import Split
+from .splits import Source, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +52,40 @@ def load_data(config: DataConfig, cache_dir: Path | None = None) -> Segmentation
         DataError: Something is missing or faulty; the message names the file.
     """
     directory = (cache_dir or default_cache_dir()).absolute()
-    found = _find(config)
-    train, val = splits = [found.split(name, config.image_size) for name in SPLITS]
     if config.synthetic:
-        return SegmentationData(
-            name=config.name, class_names=found.class_names, train=train, val=val
-        )
-    for name, split in zip(SPLITS, splits, strict=True):
-        if not len(split):
+        return open_data(config)
+    return _opened(config, lambda split: cached(split, directory))
+
+
+def open_data(config: DataConfig) -> SegmentationData:
+    """Finds and pairs a data set, whose samples are decoded at every access.
+
+    Raises:
+        DataError: Something is missing.
+    """
+    return _opened(config, lambda split: split)
+
+
+def _opened(config: DataConfig, hold: Callable[[Source], Split]) -> SegmentationData:
+    found = find(config)
+    splits = {name: found.split(name, config.image_size) for name in SPLITS}
+    for name, split in splits.items():
+        if not len(split) and not config.synthetic:
             raise DataError(f"data set {config.name!r} has no image in its split {name!r}")
     return SegmentationData(
         name=config.name,
         class_names=found.class_names,
-        train=cached(train, directory),
-        val=cached(val, directory),
+        train=hold(splits["train"]),
+        val=hold(splits["val"]),
     )
 
 
-def _find(config: DataConfig) -> Found:
+def find(config: DataConfig) -> Found:
+    """The classes and files of a data set, nothing decoded yet.
+
+    Raises:
+        DataError: A folder or file is missing.
+    """
     layout = LAYOUTS[config.name]
     values = {name: getattr(config, name) for name in layout.reads}
     if config.root is not None:

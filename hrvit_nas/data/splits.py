@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from .labels import DataError, LabelMap
+from .reading import check_fit, image_shape, read_image, read_mask
 from .scenes import draw_scene
 
 Array8 = NDArray[np.uint8]
 Sample = tuple[Array8, Array8]
 """Image (H, W, 3) and labels (H, W), 255 where ignored. Both may be read-only."""
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Goes up when the same configuration and files come to give other pixels."""
 
 IMAGES, LABELS = "images.npy", "labels.npy"
@@ -188,34 +189,20 @@ class FileSplit:
     def load(self, index: int) -> Sample:
         """Reads sample `index`."""
         image_path, mask_path = self.pairs[_checked(index, len(self))]
-        image = _read(image_path, lambda opened: opened.convert("RGB"))
-        mask = _read(mask_path, _single_channel)
-        if mask.size != image.size:
-            raise DataError(
-                f"mask {mask_path} has {mask.height}x{mask.width} pixels,"
-                f" but its image {image_path} has {image.height}x{image.width}"
-            )
-        labels = self._to_classes(np.asarray(mask), mask_path)
+        image = read_image(image_path)
+        labels, _ = read_mask(mask_path, self.labels)
+        if labels.shape != image.size[::-1]:
+            check_fit(image_path, mask_path)
         if self.size is not None and self.size != labels.shape:
             to = self.size[::-1]
             image = image.resize(to, Image.Resampling.BILINEAR)
             labels = np.asarray(Image.fromarray(labels).resize(to, Image.Resampling.NEAREST))
         return np.asarray(image), labels
 
-    def _to_classes(self, values: NDArray[Any], path: Path) -> Array8:
-        in_table = (values >= 0) & (values <= 255)
-        classes: NDArray[np.int16] = self.labels.table[np.where(in_table, values, 0)]
-        wrong = values[~in_table | (classes < 0)]
-        if wrong.size:
-            raise DataError(
-                f"mask {path} holds the value {wrong[0]}; allowed: {self.labels.allowed}"
-            )
-        return classes.astype(np.uint8)
-
     def sizes(self) -> Iterator[tuple[int, int]]:
         """Height and width of each sample, from the header of its image unless `size` is set."""
         for image, _ in self.pairs:
-            yield self.size or _read(image, lambda opened: opened.size[::-1], decode=False)
+            yield self.size or image_shape(image)[0]
 
     def fingerprint(self) -> str:
         """Hash of the paths, sizes and modification times, of the labels, and of the size."""
@@ -223,7 +210,9 @@ class FileSplit:
         for path in (path for pair in self.pairs for path in pair):
             stat = path.stat()
             files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-        return _hash(["files", files, self.labels.table.tolist(), self.size])
+        colours = self.labels.colours
+        meaning = self.labels.table.tolist() if colours is None else sorted(colours.items())
+        return _hash(["files", files, meaning, self.size])
 
 
 @dataclass(frozen=True)
@@ -266,24 +255,3 @@ def _checked(index: int, count: int) -> int:
     if not 0 <= index < count:
         raise IndexError(f"sample {index} of a split of {count}")
     return index
-
-
-def _single_channel(opened: Image.Image) -> Image.Image:
-    if opened.mode == "1":
-        return opened.convert("L").point(lambda value: value and 1)
-    if len(opened.getbands()) != 1 or opened.mode == "F":
-        raise ValueError(f"a mask must have one channel of integers, got mode {opened.mode}")
-    return opened
-
-
-def _read(path: Path, use: Callable[[Image.Image], Any], *, decode: bool = True) -> Any:
-    """Opens an image and returns what `use` makes of it; every failure names the file."""
-    try:
-        with Image.open(path) as opened:
-            if decode:
-                opened.load()
-            return use(opened)
-    # Pillow reports damage as OSError, SyntaxError (PNG) or ValueError.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"cannot read {path}: {reason}") from error

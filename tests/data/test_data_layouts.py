@@ -41,8 +41,8 @@ def test_a_layout_reads_fields_that_there_are_and_needs_a_root_unless_it_draws()
         assert ("root" in layout.reads) != ("seed" in layout.reads), name
 
 
-def test_the_page_on_running_says_what_each_root_holds():
-    lines = (DOCS / "running.md").read_text(encoding="utf-8").splitlines()
+def test_the_page_on_data_says_what_each_root_holds():
+    lines = (DOCS / "data.md").read_text(encoding="utf-8").splitlines()
     begin = lines.index("| `--data` | `--data-root` holds |") + 2
     rows = lines[begin : lines.index("", begin)]
     assert rows == [f"| `{name}` | {layout.root} |" for name, layout in LAYOUTS.items()]
@@ -143,12 +143,12 @@ def test_folder_with_classes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("classes: [a, b]\nignore: 1\n", "ignore must be none of the 2 class values, got 1"),
+        ("classes: [a, b]\nignore: 1\n", "ignore_index must be none of the 2 class values, got 1"),
         ("classes: [a, a]\n", "same name"),
         ("classes: []\n", "classes: List should have at least 1 item"),
         ("class: [a]\n", "classes: Field required"),
         ("classes: [a]\nignored: 3\n", "ignored: Extra inputs"),
-        ("just text", "file: Input should be"),
+        ("just text", "Input should be"),
         ("classes: [a", "cannot read"),
         (None, "cannot read"),
     ],
@@ -198,7 +198,9 @@ def mask_of_other_size(root):
 
 
 def mask_in_colour(root):
-    save_mask(root / "annotations/train/b.png", np.zeros((12, 16, 3), np.uint8))
+    values = np.zeros((12, 16, 3), np.uint8)
+    values[5, 6, 1] = 128
+    save_mask(root / "annotations/train/b.png", values)
 
 
 def label_out_of_range(root):
@@ -239,7 +241,7 @@ def missing_split(root):
         (text_as_image, ("images/train/b.png", "not an image")),
         (truncated_mask, ("annotations/train/b.png", "cannot read")),
         (mask_of_other_size, ("annotations/train/b.png", "12x15", "images/train/b.png", "12x16")),
-        (mask_in_colour, ("annotations/train/b.png", "one channel", "RGB")),
+        (mask_in_colour, ("annotations/train/b.png", "one channel", "coloured", "palette")),
         (label_out_of_range, ("annotations/train/b.png", "value 12", "0 to 10", "11")),
         (label_of_16_bits, ("annotations/train/b.png", "value 300", "0 to 10")),
         (image_without_mask, ("images/train/b.png", "no mask", "annotations/train/b.png")),

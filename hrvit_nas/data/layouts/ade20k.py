@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..labels import LabelMap
-from .base import FileSet, Layout, tree_pairs
+from .base import FileSet, Layout
+from .pairing import tree_split
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAMES = """
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
@@ -25,6 +31,13 @@ monitor, bulletin board, shower, radiator, glass, clock, flag
 """
 CLASSES = tuple(name.strip() for name in NAMES.split(","))
 INNER = "ADEChallengeData2016"
+REDUCED = "labels that were reduced already (0 is wall) are off by one; use the release's masks"
+LABELS = LabelMap(
+    classes={value: value - 1 for value in range(1, len(CLASSES) + 1)},
+    ignored=(0,),
+    allowed="0 to 150",
+    suspicions={255: REDUCED},
+)
 FOLDERS = {"train": "training", "val": "validation"}
 
 
@@ -34,9 +47,21 @@ def find(root: Path) -> FileSet:
     root = inner if inner.is_dir() else root
     return FileSet(
         class_names=CLASSES,
-        labels=LabelMap({k: k - 1 for k in range(1, 151)}, (0,), "0 to 150"),
-        pairs={split: tree_pairs(root, folder) for split, folder in FOLDERS.items()},
+        labels=LABELS,
+        splits={split: tree_split(root, folder) for split, folder in FOLDERS.items()},
+        suspect=suspect,
     )
+
+
+def suspect(pixels: NDArray[np.int64]) -> str | None:
+    """Labels that were reduced, without ignored pixels.
+
+    They end at 149, and 0 is wall, the commonest class, where the release's 0 is what has none.
+    """
+    ends_early = pixels[len(CLASSES) - 1] > 0 and not pixels[len(CLASSES) :].any()
+    if ends_early and pixels[0] > pixels[1]:
+        return f"its masks end at 149, and hold more of 0 than of 1 (wall): {REDUCED}"
+    return None
 
 
 LAYOUT = Layout(

@@ -1,4 +1,4 @@
-"""What a layout is, and what the finders of several layouts share."""
+"""What a layout is, and what one finds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..labels import DataError, LabelMap
+from ..labels import LabelMap
 
 if TYPE_CHECKING:
-    from ..splits import Source
+    import numpy as np
+    from numpy.typing import NDArray
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+    from ..splits import FileSplit, Source
+
 SPLITS = ("train", "val")
 
 Pairs = tuple[tuple[Path, Path], ...]
@@ -58,60 +59,37 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paired:
+    """The files of a split.
+
+    Attributes:
+        pairs: Images and their masks.
+        notes: What else lies there that looks like a mistake, a line each.
+    """
+
+    pairs: Pairs
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileSet:
     """The files of a data set, paired, nothing decoded yet.
 
     Attributes:
         class_names: Names of the classes, by label.
         labels: Meaning of the values in the masks.
-        pairs: Images and masks of each of `SPLITS`.
+        splits: Images and masks of each of `SPLITS`.
+        suspect: Given pixels (256,) by stored value, what another convention of labels they look
+            like, and the remedy; None where they look right.
     """
 
     class_names: tuple[str, ...]
     labels: LabelMap
-    pairs: Mapping[str, Pairs]
+    splits: Mapping[str, Paired]
+    suspect: Callable[[NDArray[np.int64]], str | None] = lambda _: None
 
-    def split(self, name: str, size: tuple[int, int] | None) -> Source:
+    def split(self, name: str, size: tuple[int, int] | None) -> FileSplit:
         """One of `SPLITS`, its images brought to a height and width, or None = as stored."""
         from ..splits import FileSplit
 
-        return FileSplit(pairs=self.pairs[name], labels=self.labels, size=size)
-
-
-def images_in(folder: Path, pattern: str = "*") -> list[Path]:
-    """The images of a folder whose names fit a pattern, sorted.
-
-    Raises:
-        DataError: The folder is missing, or holds none.
-    """
-    if not folder.is_dir():
-        raise DataError(f"folder of images is missing: {folder}")
-    found = [path for path in folder.glob(pattern) if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise DataError(f"folder holds no {', '.join(IMAGE_SUFFIXES)} image: {folder}")
-    return sorted(found)
-
-
-def paired(image: Path, mask: Path) -> tuple[Path, Path]:
-    """An image and its mask.
-
-    Raises:
-        DataError: The mask is missing.
-    """
-    if not mask.is_file():
-        raise DataError(f"image {image} has no mask; expected {mask}")
-    return image, mask
-
-
-def tree_pairs(root: Path, split: str) -> Pairs:
-    """Those of `images/SPLIT/NAME.*` and `annotations/SPLIT/NAME.png`.
-
-    Raises:
-        DataError: The folder or a mask is missing, or two images would share a mask.
-    """
-    masks = root / "annotations" / split
-    images = images_in(root / "images" / split)
-    for one, other in pairwise(images):
-        if one.stem == other.stem:
-            raise DataError(f"images {one} and {other.name} would share one mask; remove one")
-    return tuple(paired(image, masks / f"{image.stem}.png") for image in images)
+        return FileSplit(pairs=self.splits[name].pairs, labels=self.labels, size=size)

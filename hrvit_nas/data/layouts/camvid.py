@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..labels import LabelMap
-from .base import SPLITS, FileSet, Layout, tree_pairs
+from .base import SPLITS, FileSet, Layout
+from .pairing import tree_split
 
 CLASSES = (
     "sky",
@@ -24,11 +25,11 @@ IGNORED = 11
 
 
 def find(root: Path) -> FileSet:
-    """Images as .jpg, .jpeg or .png; the value of a pixel is its class, and 11 is ignored."""
+    """The value of a pixel is its class, and 11 is ignored."""
     return FileSet(
         class_names=CLASSES,
         labels=LabelMap.plain(len(CLASSES), IGNORED),
-        pairs={split: tree_pairs(root, split) for split in SPLITS},
+        splits={split: tree_split(root, split) for split in SPLITS},
     )
 
 

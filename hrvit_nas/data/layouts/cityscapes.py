@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..labels import LabelMap
-from .base import SPLITS, FileSet, Layout, Pairs, images_in, paired
+from .base import SPLITS, FileSet, Layout, Paired
+from .pairing import files_in, images_in, masks_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCORED = {
     7: "road",
@@ -44,16 +50,35 @@ def find(root: Path) -> FileSet:
     return FileSet(
         class_names=tuple(SCORED.values()),
         labels=LABELS,
-        pairs={split: _pairs(root, split) for split in SPLITS},
+        splits={split: _paired(root, split) for split in SPLITS},
+        suspect=suspect,
     )
 
 
-def _pairs(root: Path, split: str) -> Pairs:
+def _paired(root: Path, split: str) -> Paired:
     masks = root / "gtFine" / split
-    return tuple(
-        paired(image, masks / image.parent.name / (image.name.removesuffix(IMAGE) + MASK))
-        for image in images_in(root / "leftImg8bit" / split, f"*/*{IMAGE}")
+    return masks_of(
+        _by_frame(images_in(root / "leftImg8bit" / split, f"*/*{IMAGE}"), IMAGE),
+        _by_frame(files_in(masks, f"*/*{MASK}"), MASK),
+        masks,
+        f"{{}}{MASK}",
     )
+
+
+def _by_frame(paths: list[Path], suffix: str) -> dict[str, Path]:
+    """Files by city and the name that image and mask share."""
+    return {f"{path.parent.name}/{path.name[: -len(suffix)]}": path for path in paths}
+
+
+def suspect(pixels: NDArray[np.int64]) -> str | None:
+    """Train ids under the name of label ids: they end at 18, where most label ids are above it."""
+    train_ids = len(SCORED)
+    if pixels[:train_ids].any() and not pixels[train_ids:-1].any():
+        return (
+            "its masks hold no label id above 18: they look like train ids, most of which are"
+            " ignored here; use the *_gtFine_labelIds.png of the release"
+        )
+    return None
 
 
 LAYOUT = Layout(
