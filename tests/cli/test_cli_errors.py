@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 import yaml
 
-from hrvit_nas.cli import ablate, report
+from hrvit_nas.cli import ablate, data, report
 from hrvit_nas.cli import search as search_command
 from hrvit_nas.cli.search import main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.run import create_run
 
-COMMANDS = {"search": search_command, "ablate": ablate, "report": report}
+COMMANDS = {"search": search_command, "ablate": ablate, "report": report, "data": data}
 SUPERNET = ("--strategy", "supernet")
 LONG = "x" * 5000
 NOBODY = "127.0.0.1:1"
@@ -279,7 +279,27 @@ BAD_REPORTS = [
     (["nowhere", "--watch"], "nowhere holds no run"),
     (["run", "--arch", "ffffffffffff"], "no trial of an architecture 'ffffffffffff' in run"),
 ]
+BAD_DATA = [
+    ([], "Missing command"),
+    (["chekc", "--data", "scenes"], "No such command 'chekc'"),
+    (["check"], "Missing option '--data'"),
+    (["check", "--data", "cocostuff"], "'cocostuff' is not one of"),
+    (["check", "--data", "none"], "--data none has no images to check"),
+    (["check", "--data", "camvid"], "data set 'camvid' needs root"),
+    (["check", "--data", "camvid", "--data-root", "nowhere"], "is not a folder"),
+    (["check", "--data", "camvid", "--data-root", "."], "folder of images is missing"),
+    (["check", "--data", "camvid", "--data-root", LONG], "x"),
+    (["check", "--data", "scenes", "--data-root", "."], "'scenes' does not read root"),
+    (["check", "--data", "scenes", "--classes", "c.yaml"], "goes with name='folder'"),
+    (["check", "--data", "folder", "--data-root", "."], "goes with name='folder'"),
+    (
+        ["check", "--data", "folder", "--data-root", ".", "--classes", "no.yaml"],
+        "cannot read classes file no.yaml",
+    ),
+    (["check", "--data", "scenes", "--sheet", "sheet.gif"], "must end in .png, got 'sheet.gif'"),
+]
 BAD_INPUTS = [
+    *(("data", *row) for row in BAD_DATA),
     *(("search", *row) for row in BAD_SEARCHES),
     *(("ablate", *row) for row in BAD_ABLATIONS),
     *(("report", *row) for row in BAD_REPORTS),
