@@ -41,6 +41,7 @@ from .checks import (
 )
 from .config import AnySearch, SearchConfig, SpaceConfig
 from .config_parts import ConfigError
+from .data_checks import check_images
 from .kinds import KINDS
 from .layout import RunLayout, remove_empty
 from .opened import Observer, Run
@@ -74,7 +75,7 @@ def create_run(
 
     Raises:
         ConfigError: The directory holds a run already, or anything else, or a network cannot be
-            built here, or is no subnet of the supernets that are to score it.
+            built or trained here, or is no subnet of the supernets that are to score it.
         SpaceError: No architecture of the space meets its limits.
         DataError: The data set is at fault.
         ExecutionError, SamplerError: What it is to run on, or its storage, is not there.
@@ -86,6 +87,7 @@ def create_run(
     # Before a data set, which may be large, is read.
     space = space_of_arms(config) if isinstance(config, AblationConfig) else stored_space(config)
     data = data or load_data(config.data)
+    check_images(config, data)
     config = config.with_num_classes(data.num_classes)
     if isinstance(config, SpaceConfig):
         space = config.load_space()
@@ -139,6 +141,7 @@ def open_run(
     except SpaceError as error:
         raise ConfigError(f"{layout.config} is damaged: {error}") from error
     data = load_data(config.data)
+    check_images(config, data)
     run = Run(
         layout=layout,
         config=config,
