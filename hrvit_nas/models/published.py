@@ -9,13 +9,16 @@ kernel loses or gains its two last dimensions. Parts that the published network 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from torch import Tensor
 
 from ..arch import ArchError, PyramidSpec
 from .build import Network, Segmentor
+from .foreign_state import ForeignState, recognise
 from .states import DamagedFileError, read_tensors
 
 # Ours to published, tried in order on the whole name.
@@ -64,7 +67,11 @@ _CLASSIFIER_RULES = (
 )
 _STAGE = re.compile(r"^backbone\.stages\.(\d+)\.(.*)$")
 _POINTWISE = re.compile(r"patch_embed\.\d\.proj\.0\.|features\.\d+\.blocks\.|^decode_head\.")
-_SHOWN = 3
+_CLASSES = re.compile(r"(decode_head\.conv_seg|head\.classifier)\.")
+_COUNTER = ".num_batches_tracked"
+_SHOWN = 5
+_ANOTHER = 10
+"""Tensors that do not fit from which on a checkpoint is one of another architecture."""
 
 
 def published_name(name: str, *, segmentor: bool) -> str:
@@ -111,7 +118,7 @@ def _stage_name(rest: str) -> str:
     return f"patch_embed.{branch}.{_rename(f'patch_embedding.{leaf}', _BACKBONE_RULES)}"
 
 
-def read_published_state(path: str | Path) -> dict[str, Tensor]:
+def read_published_state(path: str | Path) -> dict[str, Any]:
     """Reads the file of a checkpoint in the published format, for `load_published_state`.
 
     Raises:
@@ -122,52 +129,151 @@ def read_published_state(path: str | Path) -> dict[str, Tensor]:
         content = read_tensors(path)
     except DamagedFileError as error:
         raise DamagedFileError(f"published checkpoint {path} cannot be read: {error}") from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+    if not isinstance(content, dict):
         raise DamagedFileError(f"published checkpoint {path} holds no tensors by name")
-    return dict(content)
+    return content
 
 
-def load_published_state(model: Network, state_dict: Mapping[str, Tensor]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class LoadedState:
+    """What was recognised of a checkpoint that was loaded.
+
+    Attributes:
+        wrapper: Key that its tensors lay under; None for none.
+        prefix: What their names began with beside the published names; empty for nothing.
+        left_out: Tensors that were not loaded: of an auxiliary head, or of a head where the
+            backbone alone was asked for.
+        without_counters: How many counters of batches (`num_batches_tracked`) it lacks, which stay
+            as they were.
+    """
+
+    wrapper: str | None
+    prefix: str
+    left_out: tuple[str, ...]
+    without_counters: int
+
+    def __str__(self) -> str:
+        """A line that names them."""
+        parts = []
+        if self.wrapper is not None:
+            parts.append(f"found under {self.wrapper!r}")
+        if self.prefix:
+            parts.append(f"prefix {self.prefix!r} taken off")
+        if self.left_out:
+            parts.append(f"{len(self.left_out)} tensors left out: {_list(self.left_out, 1)}")
+        if self.without_counters:
+            parts.append(f"{self.without_counters} counters of batches missing")
+        return "; ".join(parts) or "loaded as it is"
+
+
+def load_published_state(
+    model: Network, state_dict: Mapping[str, Any], *, part: Literal["all", "backbone"] = "all"
+) -> LoadedState:
     """Loads a checkpoint in the published format, strictly.
+
+    Tensors may lie under one key (`state_dict`, `model`, ...), and their names may have a prefix
+    (`module.`). An auxiliary head is left out.
 
     Args:
         model: A segmentor or classifier of the same architecture.
         state_dict: Tensors by published name.
+        part: `backbone`: the head stays as it is, and that of the checkpoint, be it a segmentor's,
+            a classifier's or none, is left out.
+
+    Returns:
+        What was recognised, to be printed.
 
     Raises:
-        ValueError: A tensor is missing, unexpected or of another shape; the message names it.
-            The model is then unchanged. Or the model is a pyramid, or has another head than
-            SegFormer's.
+        ValueError: A tensor is missing, unexpected, of another shape or not finite; the message
+            says why that may be and names some. The model is then unchanged. Or the model is a
+            pyramid, or has another head than SegFormer's and all is to be loaded.
     """
-    _require_published(model)
+    whole = part == "all"
+    _require_published(model, with_head=whole)
+    segmentor = isinstance(model, Segmentor)
+    found = recognise(state_dict)
+    _check_head(found, segmentor, whole=whole)
+    inner = "backbone." if segmentor else ""
+    theirs = {f"{inner}{name}": tensor for name, tensor in found.backbone.items()}
+    left_out = found.auxiliary
+    if whole:
+        theirs |= {name: t for name, t in found.heads.items() if name not in left_out}
+    else:
+        left_out = tuple(found.heads)
     ours = model.state_dict()
-    names = {published_name(name, segmentor=isinstance(model, Segmentor)): name for name in ours}
-    problems = []
-    if missing := [name for name in names if name not in state_dict]:
-        problems.append(f"missing {_list(missing)}")
-    if unexpected := [name for name in state_dict if name not in names]:
-        problems.append(f"unexpected {_list(unexpected)}")
-    loaded, misshapen = {}, []
-    for published, name in names.items():
-        if published not in state_dict:
-            continue
-        shape, tensor = ours[name].shape, state_dict[published]
-        if tensor.dim() == 4 and len(shape) == 2 and tensor.shape[2:] == (1, 1):
-            tensor = tensor.flatten(1)
-        if tensor.shape != shape:
-            theirs = tuple(state_dict[published].shape)
-            misshapen.append(f"{published} has shape {theirs}, the model {tuple(shape)}")
-        loaded[name] = tensor
-    if misshapen:
-        problems.append(_list(misshapen))
-    if problems:
+    names = {
+        published_name(name, segmentor=segmentor): name
+        for name in ours
+        if whole or name.startswith("backbone.")
+    }
+    loaded = _fitted({name: ours[own] for name, own in names.items()}, theirs, found.others)
+    model.load_state_dict({**ours, **{names[name]: tensor for name, tensor in loaded.items()}})
+    return LoadedState(
+        wrapper=found.wrapper,
+        prefix=found.prefix,
+        left_out=left_out,
+        without_counters=len(names) - len(loaded),
+    )
+
+
+def _check_head(found: ForeignState, segmentor: bool, *, whole: bool) -> None:
+    """Refuses a checkpoint that has another kind of head, or none, where one is wanted."""
+    wanted = "segmentor" if segmentor else "classifier"
+    if whole and found.head_of != wanted:
+        holds = "a backbone without head" if found.head_of is None else f"a {found.head_of}"
         raise ValueError(
-            "a published checkpoint must fit the model exactly: " + "; ".join(problems)
+            f"the checkpoint is of {holds}, the model a {wanted}; load its backbone alone with"
+            " part='backbone'"
         )
-    model.load_state_dict(loaded)
+
+
+def _fitted(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], others: Sequence[str]
+) -> dict[str, Tensor]:
+    """Their tensors in the shapes of ours, both by published name."""
+    loaded, misshapen, missing, infinite = {}, {}, [], []
+    for name, own in ours.items():
+        if name not in theirs:
+            if not name.endswith(_COUNTER):
+                missing.append(name)
+            continue
+        tensor = theirs[name]
+        if tensor.dim() == 4 and own.dim() == 2 and tensor.shape[2:] == (1, 1):
+            tensor = tensor.flatten(1)
+        if tensor.shape != own.shape:
+            misshapen[name] = (tuple(theirs[name].shape), tuple(own.shape))
+        elif tensor.is_floating_point() and not tensor.isfinite().all():
+            infinite.append(name)
+        loaded[name] = tensor
+    unexpected = [*others, *(name for name in theirs if name not in ours)]
+    problems = {
+        "missing": missing,
+        "unexpected": unexpected,
+        "": [f"{n} has shape {them}, the model {own}" for n, (them, own) in misshapen.items()],
+        "NaN or infinite": infinite,
+    }
+    held = {kind: names for kind, names in problems.items() if names}
+    if held:
+        share = max(1, _SHOWN // len(held))
+        lists = "; ".join(f"{kind} {_list(names, share)}".strip() for kind, names in held.items())
+        cause = _cause(misshapen, len(missing) + len(unexpected), bool(infinite))
+        raise ValueError(f"a published checkpoint must fit the model exactly{cause}: {lists}")
+    return loaded
+
+
+def _cause(
+    misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], others: int, infinite: bool
+) -> str:
+    """Why tensors may not fit, where that is plain."""
+    if misshapen and not others and all(_CLASSES.match(name) for name in misshapen):
+        them, own = (shape[0] for shape in next(iter(misshapen.values())))
+        return (
+            f", and its head has {them} classes, the model's {own}; load its backbone alone with"
+            f" part='backbone', or build the model with {them}"
+        )
+    if len(misshapen) + others >= _ANOTHER:
+        return ", and this is of another architecture"
+    return ", and its weights are broken" if infinite and not misshapen and not others else ""
 
 
 def export_published_state(model: Network) -> dict[str, Tensor]:
@@ -186,19 +292,19 @@ def export_published_state(model: Network) -> dict[str, Tensor]:
     return state
 
 
-def _require_published(model: Network) -> None:
+def _require_published(model: Network, *, with_head: bool = True) -> None:
     if isinstance(model.spec, PyramidSpec):
         raise ArchError(
             f"the published format is of HRViT alone, got a {model.spec.family} pyramid;"
             " keep its state_dict as it is"
         )
-    if isinstance(model, Segmentor) and model.spec.head_kind != "segformer":
+    if with_head and isinstance(model, Segmentor) and model.spec.head_kind != "segformer":
         raise ArchError(
             "the published format is known of the segformer head alone, got"
             f" {model.spec.head_kind}; keep its state_dict as it is"
         )
 
 
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(sorted(names)[:_SHOWN]) + more
+def _list(names: Sequence[str], shown: int) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(sorted(names)[:shown]) + more
