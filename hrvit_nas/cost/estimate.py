@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from ..arch import Arch, ArchSpec, BranchSpec, PyramidSpec
 from . import activations, terms
 from .attention import Site, attention
-from .heads import HeadSite, head, head_floats
+from .heads import HeadSite, auxiliary_head, head, head_floats
 from .pyramids import pyramid_floats, pyramid_parts
 from .terms import Part
 
@@ -140,6 +140,28 @@ def estimate_cost(
         params += times * part_params
     peak = FLOAT32_BYTES * _peak_floats(spec, size, task, classes)
     return Cost(macs, published, params, peak, spec, size, task, classes)
+
+
+def estimate_auxiliary(
+    spec: Arch, image_size: tuple[int, int] = (512, 512), num_classes: int | None = None
+) -> Part:
+    """What an auxiliary head adds while an architecture is trained for segmentation.
+
+    Nothing of it is in an `estimate_cost`, which is of the network as it is used.
+
+    Args:
+        spec: The architecture.
+        image_size: Height and width in pixels.
+        num_classes: Classes of the head; by default 19.
+
+    Returns:
+        Its parameters, and the multiply-adds of its forward pass for one image.
+
+    Raises:
+        ValueError: The architecture has no third map for it to read.
+    """
+    classes = DEFAULT_CLASSES["segmentation"] if num_classes is None else num_classes
+    return auxiliary_head(spec.out_widths, _tokens(spec, image_size), classes)
 
 
 def _tokens(spec: Arch, image_size: tuple[int, int]) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Work, parameters and activations of each kind of segmentation head.
 
 A kind is a class here and an entry of `HEAD_COSTS`; it mirrors the module of the same kind in
-`hrvit_nas.models.heads`.
+`hrvit_nas.models.heads`. An auxiliary head is no kind: it is there in training alone, beside a head
+of any kind (`hrvit_nas.models.auxiliary`), and no part of a network's cost.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from .terms import CACHE_SIZE, Part, Term, conv, linear, norm, part_of
 
 POOL_SCALES = (1, 2, 3, 6)
 """Sides of the squares of tokens that UperNet's coarsest map is pooled to."""
+AUXILIARY_MAP = 2
+"""Which map an auxiliary head reads, from 0, finest first."""
+AUXILIARY_WIDTH = 256
+"""Channels of an auxiliary head."""
 
 
 class HeadSite(NamedTuple):
@@ -138,3 +143,39 @@ def head_floats(kind: HeadKind, at: HeadSite, pixels: int) -> tuple[int, int]:
         pixels: Of the image, whose size the logits are brought to.
     """
     return HEAD_COSTS[kind].floats(at), at.num_classes * (at.tokens[0] + pixels)
+
+
+def auxiliary_input(widths: tuple[int, ...]) -> int:
+    """Channels of the map that an auxiliary head reads, among those of a backbone's maps.
+
+    Raises:
+        ValueError: There is no such map.
+    """
+    if len(widths) <= AUXILIARY_MAP:
+        raise ValueError(
+            f"an auxiliary head reads map {AUXILIARY_MAP + 1} of a backbone; the architecture must"
+            f" have so many branches, got {len(widths)}"
+        )
+    return widths[AUXILIARY_MAP]
+
+
+def auxiliary_head(widths: tuple[int, ...], tokens: tuple[int, ...], num_classes: int) -> Part:
+    """What an auxiliary head adds to a training pass, with its parameters.
+
+    Args:
+        widths: Channels of the backbone's maps, finest first.
+        tokens: Tokens of each of them.
+        num_classes: Classes to tell apart.
+
+    Raises:
+        ValueError: There is no map for it to read.
+    """
+    inputs = auxiliary_input(widths)
+    count = tokens[AUXILIARY_MAP]
+    return part_of(
+        [
+            conv("auxiliary_head", 3, inputs, AUXILIARY_WIDTH, count, bias=False),
+            norm("auxiliary_head", AUXILIARY_WIDTH),
+            linear("auxiliary_head", AUXILIARY_WIDTH, num_classes, count),
+        ]
+    )

@@ -1,5 +1,6 @@
 """Torch networks assembled from an `ArchSpec`, and checkpoints in the published format."""
 
+from .auxiliary import AuxiliaryHead, AuxiliarySegmentor
 from .build import (
     Classifier,
     Network,
@@ -16,6 +17,8 @@ from .supernet import Supernet, build_supernet, extract
 keep_freed_memory()
 
 __all__ = [
+    "AuxiliaryHead",
+    "AuxiliarySegmentor",
     "Classifier",
     "Network",
     "Segmentor",

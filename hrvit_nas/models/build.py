@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,12 +42,7 @@ class Segmentor(Network):
 
     def forward(self, image_bchw: Tensor) -> Tensor:
         logits_bhwc = self.head(self.backbone.forward_tokens(image_bchw))
-        # A plane a class: a softmax over few classes is many times faster across planes than
-        # along a short last dimension.
-        logits_bkhw = logits_bhwc.permute(0, 3, 1, 2).contiguous()
-        return F.interpolate(
-            logits_bkhw, size=image_bchw.shape[2:], mode="bilinear", align_corners=False
-        )
+        return resized_planes(logits_bhwc, image_bchw.shape[2:])
 
 
 class Classifier(Network):
@@ -54,6 +50,14 @@ class Classifier(Network):
 
     def forward(self, image_bchw: Tensor) -> Tensor:
         return self.head(self.backbone.forward_tokens(image_bchw))
+
+
+def resized_planes(logits_bhwc: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits of tokens `(B, h, w, num_classes)` as `(B, num_classes, H, W)`."""
+    # A plane a class: a softmax over few classes is many times faster across planes than
+    # along a short last dimension.
+    logits_bkhw = logits_bhwc.permute(0, 3, 1, 2).contiguous()
+    return F.interpolate(logits_bkhw, size=size, mode="bilinear", align_corners=False)
 
 
 def build_segmentor(spec: Arch, num_classes: int, *, drop_path_rate: float = 0.0) -> Segmentor:
