@@ -20,14 +20,17 @@ class HeadTraits:
 
     Attributes:
         label: For a drawing.
+        min_images: Fewest images that a batch normalises over, in training and where batch
+            statistics are estimated.
     """
 
     label: str
+    min_images: int = 1
 
 
 HEAD_KINDS: Mapping[HeadKind, HeadTraits] = MappingProxyType(
     {
         "segformer": HeadTraits(label="SegFormer"),
-        "upernet": HeadTraits(label="UperNet"),
+        "upernet": HeadTraits(label="UperNet", min_images=2),  # a pool of one token
     }
 )

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..arch import Arch, ArchSpec, PyramidSpec
+from ..cost.heads import auxiliary_input
 from ..execution import check_before
 from ..models import build_segmentor
 from ..results import StoreError, TrialStore
 from ..results.store import JOURNAL_NAME, TABLE_NAME
 from ..samplers.database import check_storage
 from ..space import Space, SpaceError
-from ..training import load_supernet
+from ..space.genes import Target
+from ..training import check_batches, load_supernet
 from .ablation_config import AblationConfig
 from .config import AnySearch, SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
@@ -105,6 +107,39 @@ def check_buildable(specs: Iterable[Arch]) -> None:
             build_segmentor(family, 1)
         except ImportError as error:
             raise ConfigError(str(error)) from error
+
+
+def check_trainable(config: RunConfig, space: Space | None, num_train: int) -> None:
+    """Refuses networks that a recipe cannot train, before anything is trained.
+
+    Args:
+        config: Of the run.
+        space: What its architectures are drawn from, where there is one.
+        num_train: Training images.
+
+    Raises:
+        ConfigError: Batches have too few images for some head, or there is no map for an auxiliary
+            head to read.
+    """
+    named = config.named_architectures
+    kinds = {spec.head_kind for spec in named}
+    widths = {spec.out_widths for spec in named}
+    if space is not None:
+        kinds.update(map(str, space.values_at(Target("head_kind"))))
+        widths.add(space.base.out_widths)
+    recipes = list(config.recipes)
+    for seed in config.supernet_seeds:
+        supernet, recipe = config.supernet_plan(seed).supernet, config.supernet_plan(seed).recipe
+        update = {"recalibration_batches": supernet.recalibration_batches}
+        recipes.append(recipe.model_copy(update=update))
+    try:
+        for recipe in recipes:
+            check_batches(sorted(kinds), recipe, num_train)
+            if recipe.auxiliary_weight:
+                for each in sorted(widths):
+                    auxiliary_input(each)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_seeds_grow(directory: Path, before: RunConfig, now: RunConfig) -> None:

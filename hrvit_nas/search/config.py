@@ -18,7 +18,7 @@ from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import REPEATABLE, SamplerName, known_sampler
 from ..space import Space, load_space
 from ..space.by_cost import CostOf
-from ..training import Recipe, SupernetRecipe
+from ..training import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
 from .config_parts import (
     Costs,
     Narrowing,
@@ -326,7 +326,7 @@ class SupernetSearchConfig(AnySearch):
                 f"ranking_check must compare at least {MIN_CALIBRATION} subnets, or 0 for none, got"
                 f" {self.ranking_check}"
             )
-        for name in ("weight_averaging", "tied_initialisation"):
+        for name in NOT_OF_SUPERNETS:
             if getattr(self.recipe, name):
                 raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
         return self

@@ -35,6 +35,7 @@ from .checks import (
     check_new,
     check_reachable,
     check_seeds_grow,
+    check_trainable,
     space_of_arms,
     stored_space,
     with_supernet,
@@ -75,7 +76,8 @@ def create_run(
 
     Raises:
         ConfigError: The directory holds a run already, or anything else, or a network cannot be
-            built or trained here, or is no subnet of the supernets that are to score it.
+            built here or trained by the recipe, or is no subnet of the supernets that are to score
+            it.
         SpaceError: No architecture of the space meets its limits.
         DataError: The data set is at fault.
         ExecutionError, SamplerError: What it is to run on, or its storage, is not there.
@@ -93,6 +95,8 @@ def create_run(
         space = config.load_space()
         space.sample(random.Random(config.seed))
         config = config.model_copy(update={"as_started": space.to_dict()})
+    if not config.data.synthetic:
+        check_trainable(config, space, len(data.train))
     if supernet is not None:
         config = with_supernet(config, supernet, data.num_classes)
     made = tuple(folder for folder in directory.absolute().parents if not folder.exists())

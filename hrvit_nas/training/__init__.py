@@ -1,5 +1,6 @@
 """One trainer with two kinds of step, plain and sandwich: recipes, schedule, loss, checkpoints."""
 
+from .batches import check_batches
 from .checkpoint import CheckpointError
 from .losses import class_weights, segmentation_loss
 from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
@@ -12,12 +13,13 @@ from .progress import (
     SupernetProgress,
     TrainingFailedError,
 )
-from .recipe import Recipe, SupernetRecipe
+from .recipe import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
 from .scoring import SubnetScorer, recalibration_batches
 from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
 from .trained import Trained, load_trained, save_trained
 
 __all__ = [
+    "NOT_OF_SUPERNETS",
     "Check",
     "CheckpointError",
     "PlainProgress",
@@ -31,6 +33,7 @@ __all__ = [
     "Trained",
     "TrainingFailedError",
     "build_optimizer",
+    "check_batches",
     "class_weights",
     "find_ends",
     "learning_rate_factor",

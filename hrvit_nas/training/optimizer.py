@@ -76,9 +76,9 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
     Weight decay is for the weights of linear maps and convolutions: a parameter of a norm
     module, or of fewer than two dimensions (every bias, any scale), has none. Parameters of
-    `model.head` learn at `head_lr_factor` times the rate. By `optimizer="muon"`, Muon takes the
-    weights of linear maps with at least `MUON_SIDE` rows and columns, the classifier's aside, whose
-    rows are classes; AdamW takes all else.
+    `model.head`, and of `model.auxiliary_head` where there is one, learn at `head_lr_factor` times
+    the rate. By `optimizer="muon"`, Muon takes the weights of linear maps with at least `MUON_SIDE`
+    rows and columns, the classifiers' aside, whose rows are classes; AdamW takes all else.
 
     Returns:
         Up to six groups for a torch optimiser, each with `peak_lr` and `muon` beside torch's own
@@ -93,8 +93,9 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
             f"head_lr_factor={recipe.head_lr_factor} needs a model with a `head`;"
             f" {type(model).__name__} has none"
         )
-    in_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
-    classifier = getattr(head, "classifier", None)
+    heads = [part for part in (head, getattr(model, "auxiliary_head", None)) if part is not None]
+    in_head = {id(parameter) for part in heads for parameter in part.parameters()}
+    classifiers = [getattr(part, "classifier", None) for part in heads]
     groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     seen: set[int] = set()
     for module in model.modules():
@@ -106,7 +107,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
             orthogonal = (
                 recipe.optimizer == "muon"
                 and isinstance(module, nn.Linear)
-                and module is not classifier
+                and not any(module is classifier for classifier in classifiers)
                 and parameter.ndim == 2
                 and min(parameter.shape) >= MUON_SIDE
             )

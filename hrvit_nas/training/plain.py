@@ -14,13 +14,19 @@ from torch.optim.swa_utils import AveragedModel
 from ..data import SegmentationData
 from ..evaluation import Evaluation, mixed_precision
 from ..evaluation.inference import check_logits
+from ..models import AuxiliarySegmentor, Segmentor
+from .batches import check_batches
 from .loop import Job, Training
 from .losses import BatchLoss
 from .processes import Processes
 from .progress import Check, PlainProgress, plain_progress
 from .recipe import Recipe
 from .scoring import NetworkChecker
+from .seeds import mixed_seed
 from .step import Passed, Step
+
+AUXILIARY_SEED = 3
+"""Tells an auxiliary head's first weights from what else is drawn from a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,8 @@ def train(
 
     The model is moved to `device` and left there, in training mode, with the averaged weights
     where the recipe averages. How it is initialised (and with which seed) is the caller's affair.
+    An auxiliary head, where the recipe has one, is made here from `seed` and gone in the end; the
+    losses then are those of both heads.
 
     Where `torch.distributed` is initialised, all its processes must call this alike, with equal
     models: each takes its part of every batch, by whose statistics its batch norms normalise; the
@@ -88,14 +96,17 @@ def train(
     Raises:
         TrainingFailedError: Loss or gradient became non-finite.
         CheckpointError: The checkpoint is corrupt or of another run.
-        ValueError: Model, data and recipe do not fit each other, or there are more processes than
-            images in a batch.
+        ValueError: Model, data and recipe do not fit each other, or a process has fewer images of
+            a batch than the model needs.
     """
-    device = torch.device(device)
+    device, processes = torch.device(device), Processes()
+    if isinstance(model, Segmentor):
+        check_batches([model.spec.head_kind], recipe, len(data.train), processes.count)
+    if recipe.auxiliary_weight:
+        model = with_auxiliary_head(model, data.num_classes, seed)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     average = moving_average(model, recipe.weight_averaging) if recipe.weight_averaging else None
-    processes = Processes()
     job = Job(
         data=data,
         recipe=recipe,
@@ -119,7 +130,7 @@ class PlainStep(Step[float, Check]):
     Args:
         model: The network, on `device`.
         data: What its labels mean.
-        recipe: How classes are weighed.
+        recipe: How classes and heads are weighed.
         device: Where to run.
         processes: Who shares a batch.
     """
@@ -138,6 +149,7 @@ class PlainStep(Step[float, Check]):
         self.model, self.about = model, {}
         self._device, self._num_classes = device, data.num_classes
         self._loss = BatchLoss(data, recipe, device, processes)
+        self._auxiliary_weight = recipe.auxiliary_weight
 
     def batch_seed(self, seed: int, attempt: int) -> int:  # noqa: ARG002
         """See `Step`."""
@@ -155,10 +167,17 @@ class PlainStep(Step[float, Check]):
         attempt: int,  # noqa: ARG002
     ) -> Passed:
         """See `Step`."""
+        auxiliary: Tensor | None = None
         with mixed_precision(self._device):
-            logits = self.model(images)
+            if isinstance(self.model, AuxiliarySegmentor):
+                logits, auxiliary = self.model.forward_both(images)
+            else:
+                logits = self.model(images)
         check_logits(logits, labels, self._num_classes)
-        loss = self._loss.share(labels) * self._loss(logits, labels)
+        loss = self._loss(logits, labels)
+        if auxiliary is not None:
+            loss = loss + self._auxiliary_weight * self._loss(auxiliary, labels)
+        loss = self._loss.share(labels) * loss
         loss.backward()
         return Passed(loss.detach()[None])
 
@@ -170,6 +189,20 @@ class PlainStep(Step[float, Check]):
     def progress(self, plain: dict[str, Any]) -> PlainProgress:
         """See `Step`."""
         return plain_progress(plain)
+
+
+def with_auxiliary_head(model: nn.Module, num_classes: int, seed: int) -> AuxiliarySegmentor:
+    """The network as it is trained with an auxiliary head, whose first weights the seed gives.
+
+    Raises:
+        ValueError: The model is no segmentor, or has no map for such a head to read.
+    """
+    if not isinstance(model, Segmentor):
+        raise ValueError(
+            "auxiliary_weight needs a segmentor of this package, whose maps a second head reads;"
+            f" got {type(model).__name__}"
+        )
+    return AuxiliarySegmentor(model, num_classes, mixed_seed(seed, AUXILIARY_SEED))
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:

@@ -36,11 +36,14 @@ class Recipe(BaseModel):
         warmup_steps: Steps over which the rate rises linearly to the decay curve.
         warmup_start_factor: Share of the rate at the first step of the warm-up.
         decay_power: Power of the polynomial decay to zero at `steps`; 0 = no decay.
-        head_lr_factor: Learning rate of `model.head` over that of the backbone.
+        head_lr_factor: Learning rate of `model.head`, and of an auxiliary head, over that of the
+            backbone.
         clip_norm: Largest norm of all gradients together; None = no clipping.
         drop_path_rate: Stochastic depth, for whoever builds the model.
         class_weighting: Power of a class's inverse frequency that weighs its pixels in the loss;
             0 = all pixels alike.
+        auxiliary_weight: Of the loss of an auxiliary head of 256 channels on the third map, which
+            is there in training alone (0.4 beside the published UperNet); 0 = none.
         weight_averaging: Decay a step of the exponential moving average of the weights that is
             scored; 0 = score the weights themselves.
         tied_initialisation: Whether each tensor's first values depend on the seed and its name
@@ -75,6 +78,7 @@ class Recipe(BaseModel):
     clip_norm: float | None = Field(default=1.0, gt=0)
     drop_path_rate: float = Field(default=0.0, ge=0, lt=1)
     class_weighting: float = Field(default=0.0, ge=0, le=1)
+    auxiliary_weight: float = Field(default=0.0, ge=0)
     weight_averaging: float = Field(default=0.0, ge=0, lt=1)
     tied_initialisation: bool = False
     augment: AugmentConfig = AugmentConfig(crop_size=(96, 128))
@@ -143,8 +147,8 @@ class SupernetRecipe(BaseModel):
 
     Fields are read under the names that versions before had for them, too (`RENAMED`).
 
-    Batches, optimiser, learning rates and augmentation are the subnets' recipe; weight averaging
-    and tied initialisation have no meaning here.
+    Batches, optimiser, learning rates and augmentation are the subnets' recipe; weight averaging,
+    tied initialisation and an auxiliary head have no meaning here (`NOT_OF_SUPERNETS`).
 
     Attributes:
         steps: Optimiser steps; each passes the largest, the smallest and some random subnets.
@@ -180,3 +184,6 @@ class SupernetRecipe(BaseModel):
 
 RENAMED = {"calibration_batches": "recalibration_batches", "random_members": "random_subnets"}
 """Fields of `SupernetRecipe` that versions before called otherwise."""
+
+NOT_OF_SUPERNETS = ("weight_averaging", "tied_initialisation", "auxiliary_weight")
+"""Fields of `Recipe` that must be off where a supernet is trained by it."""

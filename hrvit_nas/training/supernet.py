@@ -12,12 +12,14 @@ import torch
 from ..data import SegmentationData
 from ..models import Supernet
 from ..space.by_cost import CostOf, extreme_arch
+from ..space.genes import Target
+from .batches import check_batches
 from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from .collapse import CollapseGuard
 from .loop import Job, Training
 from .processes import Processes
 from .progress import SupernetProgress, supernet_progress
-from .recipe import Recipe, SupernetRecipe
+from .recipe import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
 from .sandwich import SandwichStep
 from .scoring import Ends, EndsChecker, SubnetScorer
 
@@ -64,13 +66,20 @@ def train_supernet(
     Raises:
         TrainingFailedError: Training collapsed more often than it may return.
         CheckpointError: The checkpoint is corrupt or of another run.
-        ValueError: The recipe asks for what a supernet has not, or there are more processes than
-            images in a batch.
+        ValueError: The recipe asks for what a supernet has not, or a process has fewer images of a
+            batch than some head needs.
     """
     recipe = _recipe_of(recipe, plan)
-    device = torch.device(device)
+    device, processes = torch.device(device), Processes()
+    kinds = supernet.space.values_at(Target("head_kind"))
+    recalibrated = {"recalibration_batches": plan.recalibration_batches}
+    check_batches(
+        map(str, kinds),
+        recipe.model_copy(update=recalibrated),
+        len(data.train),
+        processes.count,
+    )
     supernet.to(device).train()
-    processes = Processes()
     ends = find_ends(supernet, cost)
     job = Job(
         data=data,
@@ -92,7 +101,7 @@ def _recipe_of(recipe: Recipe, plan: SupernetRecipe) -> Recipe:
     Raises:
         ValueError: It asks for what a supernet has not.
     """
-    for name in ("weight_averaging", "tied_initialisation"):
+    for name in NOT_OF_SUPERNETS:
         if getattr(recipe, name):
             raise ValueError(f"a supernet's recipe must leave {name} off")
     changes = {

@@ -29,11 +29,13 @@ from hrvit_nas.report import frontier_records
 from hrvit_nas.report.render import write_csv
 from hrvit_nas.results import SCHEMA, StoreError, TrialStore, pareto_front, summarise
 from hrvit_nas.search.config import SearchConfig
+from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.layout import RunLayout
 from hrvit_nas.search.plan import calibration_archs
 from hrvit_nas.search.run import continue_run, create_run, open_run
 from hrvit_nas.search.selection import objective_values
 from hrvit_nas.search.stored import read_config
+from hrvit_nas.training import load_trained
 
 
 @dataclass
@@ -537,3 +539,33 @@ def test_baselines_are_trained_beside_each_architecture_at_its_cost(make_config,
 def test_a_reference_that_is_none_is_refused(make_config):
     with pytest.raises(ValueError, match=r"no architecture is called 'mit_b9'.*did you mean"):
         make_config(references=("mit_b9",))
+
+
+def test_networks_that_the_recipe_cannot_train_are_refused_before_a_run_is_made(
+    make_config, tmp_path
+):
+    folder = tmp_path / "run"
+    config = make_config(trials=2)
+    gene = {"name": "head", "field": "head_kind", "choices": ["segformer", "upernet"], "when": {}}
+    space = config.load_space().to_dict()
+    space["genes"] = [*space["genes"], gene]
+    config = config.model_copy(
+        update={
+            "as_started": space,
+            "recipe": config.recipe.model_copy(update={"batch_size": 1}),
+        }
+    )
+    with pytest.raises(ConfigError, match="batch_size must be at least 2 for head upernet"):
+        create_run(config, folder)
+    assert not folder.exists()
+
+
+def test_an_auxiliary_head_trains_and_is_not_kept(make_config, tmp_path):
+    config = make_config(trials=1, references=())
+    config = config.model_copy(
+        update={"recipe": config.recipe.model_copy(update={"auxiliary_weight": 0.4})}
+    )
+    (record,), _ = finish(create_run(config, tmp_path / "run"))
+    assert record.state == "complete"
+    model = load_trained(RunLayout(tmp_path / "run").weights / weights(tmp_path / "run")[0]).model
+    assert sum(p.numel() for p in model.parameters()) == record.params

@@ -110,7 +110,11 @@ def test_a_damaged_supernet_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"weight_averaging": 0.9}, "weight_averaging"), ({"tied_initialisation": True}, "tied_")],
+    [
+        ({"weight_averaging": 0.9}, "weight_averaging"),
+        ({"tied_initialisation": True}, "tied_"),
+        ({"auxiliary_weight": 0.4}, "auxiliary_weight"),
+    ],
 )
 def test_what_a_supernet_has_not_is_refused(data, fields, message):
     with pytest.raises(ValueError, match=f"must leave {message}.*off"):
