@@ -15,7 +15,7 @@ from .ablation_costs import (
     cost_rows,
     paper_macs,
 )
-from .baselines import baselines_grid, savings_grid
+from .baselines import baselines_grid, savings_grid, upernet_grid
 from .calibration import (
     CALIBRATION_COLUMNS,
     calibration_grid,
@@ -93,4 +93,5 @@ __all__ = [
     "pareto_data",
     "savings_grid",
     "search_verdict",
+    "upernet_grid",
 ]

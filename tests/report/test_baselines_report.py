@@ -3,7 +3,7 @@
 import pytest
 
 from hrvit_nas.arch import PRESETS, REFERENCES
-from hrvit_nas.report import baselines_grid, savings_grid
+from hrvit_nas.report import baselines_grid, savings_grid, upernet_grid
 from hrvit_nas.report.baselines import PUBLISHED, counts
 
 
@@ -25,3 +25,10 @@ def test_the_tables_say_what_was_counted():
     assert rows["cswin_s"][4:6] == ["78.10", "78.1"]
     savings = {row[0]: row[1:] for row in savings_grid().rows}
     assert savings["hrvit_b1 over mit_b1"] == ["40%", "40%", "9%", "8%"]
+
+
+def test_the_upernet_table_says_what_the_auxiliary_head_adds():
+    rows = {row[0]: row[1:] for row in upernet_grid().rows}
+    assert rows["hrvit_b2"] == ["49.10", "49.7", "-1.2%", "232.69", "233", "-0.1%"]
+    assert rows["hrvit_b2 and auxiliary head"][:4] == ["49.70", "49.7", "-0.0%", "233.29"]
+    assert len(rows) == 6
