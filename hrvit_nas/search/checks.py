@@ -15,7 +15,7 @@ from ..results.store import JOURNAL_NAME, TABLE_NAME
 from ..samplers.database import check_storage
 from ..space import Space, SpaceError
 from ..space.genes import Target
-from ..training import check_batches, load_supernet
+from ..training import check_batches, check_maps, load_supernet
 from .ablation_config import AblationConfig
 from .config import AnySearch, SpaceConfig, SupernetSearchConfig
 from .config_parts import ConfigError
@@ -118,8 +118,8 @@ def check_trainable(config: RunConfig, space: Space | None, num_train: int) -> N
         num_train: Training images.
 
     Raises:
-        ConfigError: Batches have too few images for some head, or there is no map for an auxiliary
-            head to read.
+        ConfigError: Batches have too few images, or pixels of the smallest map, or there is no map
+            for an auxiliary head to read.
     """
     named = config.named_architectures
     kinds = {spec.head_kind for spec in named}
@@ -134,6 +134,7 @@ def check_trainable(config: RunConfig, space: Space | None, num_train: int) -> N
         recipes.append(recipe.model_copy(update=update))
     try:
         for recipe in recipes:
+            check_maps(recipe, config.image_size, num_train)
             check_batches(sorted(kinds), recipe, num_train)
             if recipe.auxiliary_weight:
                 for each in sorted(widths):

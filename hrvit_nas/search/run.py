@@ -89,7 +89,7 @@ def create_run(
     # Before a data set, which may be large, is read.
     space = space_of_arms(config) if isinstance(config, AblationConfig) else stored_space(config)
     data = data or load_data(config.data)
-    check_images(config, data)
+    check_images(config)
     config = config.with_num_classes(data.num_classes)
     if isinstance(config, SpaceConfig):
         space = config.load_space()
@@ -145,7 +145,7 @@ def open_run(
     except SpaceError as error:
         raise ConfigError(f"{layout.config} is damaged: {error}") from error
     data = load_data(config.data)
-    check_images(config, data)
+    check_images(config)
     run = Run(
         layout=layout,
         config=config,

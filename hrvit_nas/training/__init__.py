@@ -1,6 +1,6 @@
 """One trainer with two kinds of step, plain and sandwich: recipes, schedule, loss, checkpoints."""
 
-from .batches import check_batches
+from .batches import check_batches, check_maps
 from .checkpoint import CheckpointError
 from .losses import class_weights, segmentation_loss
 from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
@@ -34,6 +34,7 @@ __all__ = [
     "TrainingFailedError",
     "build_optimizer",
     "check_batches",
+    "check_maps",
     "class_weights",
     "find_ends",
     "learning_rate_factor",

@@ -1,11 +1,15 @@
-"""Whether batches have as many images as batch norms need."""
+"""Whether batches have as many images, and maps as many pixels, as batch norms need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 
 from ..arch import HEAD_KINDS, HeadKind
 from .recipe import Recipe
+
+LARGEST_STRIDE = 32
+"""Pixels of the image that a pixel of the smallest map stands for, in every family."""
 
 
 def check_batches(
@@ -29,10 +33,44 @@ def check_batches(
                 f"batch_size must be at least {least * num_processes} for head {kind}, which"
                 f" normalises over {least} images or more a process; got {recipe.batch_size}"
             )
-        size = recipe.eval_batch_size
-        images = min(recipe.recalibration_batches * size, num_train)
-        if images and (images % size or size) < least:
+        images, smallest = _recalibrating(recipe, num_train)
+        if images and smallest < least:
             raise ValueError(
                 f"eval_batch_size must leave no batch of fewer than {least} of the {images} images"
-                f" that recalibrate head {kind}, got {size}"
+                f" that recalibrate head {kind}, got {recipe.eval_batch_size}"
             )
+
+
+def check_maps(recipe: Recipe, image_size: tuple[int, int], num_train: int) -> None:
+    """Refuses batches that leave a batch norm one value a channel on the smallest map.
+
+    Args:
+        recipe: Whose batches these are.
+        image_size: Height and width of whole images.
+        num_train: Training images, some of which recalibrate.
+
+    Raises:
+        ValueError: Training, or BN recalibration, would come to such a batch.
+    """
+    crop = recipe.augment.crop_size or image_size
+    _check_map(recipe.batch_size, crop, "training", "batch_size")
+    images, smallest = _recalibrating(recipe, num_train)
+    if images:
+        _check_map(smallest, image_size, "BN recalibration", "eval_batch_size")
+
+
+def _check_map(images: int, size: tuple[int, int], what: str, field: str) -> None:
+    height, width = (ceil(side / LARGEST_STRIDE) for side in size)
+    if images * height * width < 2:
+        raise ValueError(
+            "a batch norm must see more than one value a channel, and one image of"
+            f" {size[0]}x{size[1]} has a smallest map of 1x1, in a batch of {what}; raise {field}"
+            f" to 2 or more, or the size above {LARGEST_STRIDE}x{LARGEST_STRIDE}"
+        )
+
+
+def _recalibrating(recipe: Recipe, num_train: int) -> tuple[int, int]:
+    """How many images recalibrate batch norms, and how many the smallest batch of them has."""
+    size = recipe.eval_batch_size
+    images = min(recipe.recalibration_batches * size, num_train)
+    return images, images % size or min(size, images)

@@ -15,7 +15,7 @@ from ..data import SegmentationData
 from ..evaluation import Evaluation, mixed_precision
 from ..evaluation.inference import check_logits
 from ..models import AuxiliarySegmentor, Segmentor
-from .batches import check_batches
+from .batches import check_batches, check_maps
 from .loop import Job, Training
 from .losses import BatchLoss
 from .processes import Processes
@@ -102,6 +102,7 @@ def train(
     device, processes = torch.device(device), Processes()
     if isinstance(model, Segmentor):
         check_batches([model.spec.head_kind], recipe, len(data.train), processes.count)
+        check_maps(recipe, data.train.load(0)[1].shape, len(data.train))
     if recipe.auxiliary_weight:
         model = with_auxiliary_head(model, data.num_classes, seed)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
