@@ -17,9 +17,11 @@ _PUBLIC = {
     "load_space": "space",
     "load_benchmark": "results",
     "build_classifier": "models",
+    "build_features": "models",
     "build_segmentor": "models",
     "build_supernet": "models",
     "extract": "models",
+    "from_pretrained": "models",
     "load_published_state": "models",
     "export_published_state": "models",
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .checks import DataCheck, check_data
     from .config import AugmentConfig, DataConfig
     from .dataset import SegmentationData, load_data, open_data
+    from .describing import describe
     from .labels import IGNORE_INDEX, DataError
     from .scenes import SCENE_CLASSES, draw_scene
     from .sheet import contact_sheet, mask_sheet
@@ -34,6 +35,7 @@ _HOMES = {
     "check_data": "checks",
     "class_shares": "splits",
     "contact_sheet": "sheet",
+    "describe": "describing",
     "draw_scene": "scenes",
     "load_data": "dataset",
     "mask_sheet": "sheet",
@@ -55,6 +57,7 @@ __all__ = [
     "check_data",
     "class_shares",
     "contact_sheet",
+    "describe",
     "draw_scene",
     "load_data",
     "mask_sheet",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +17,38 @@ from .attention import Attention
 from .backbone import Backbone
 from .classification import ClassificationHead
 from .cswin import CSWin
+from .description import Description
+from .features import FeatureInfo, Features, Indices, feature_info
 from .heads import HEAD_MODULES
 from .layers import LinearNorm
 from .mit import MiT
+from .saving import save_folder
 
 INIT_DEVIATION = 0.02
 
 
 class Network(nn.Module):
-    """A backbone and a head."""
+    """A backbone and a head.
 
-    def __init__(self, spec: Arch, backbone: Backbone | CSWin | MiT, head: nn.Module) -> None:
+    Attributes:
+        kind: What it is, in `config.json`.
+        spec: Its architecture.
+        num_classes: Classes that it tells apart.
+        description: What its numbers mean, to be saved with it; None = not known.
+        provenance: Where its weights come from, as plain data, to be saved with it; None = not
+            known.
+    """
+
+    kind: ClassVar[str]
+    description: Description | None = None
+    provenance: Mapping[str, Any] | None = None
+
+    def __init__(
+        self, spec: Arch, backbone: Backbone | CSWin | MiT, head: nn.Module, num_classes: int
+    ) -> None:
         super().__init__()
         self.spec = spec
+        self.num_classes = num_classes
         self.backbone = backbone
         self.head = head
         self.apply(initialise)
@@ -36,9 +57,48 @@ class Network(nn.Module):
         """`(B, 3, H, W)` to the backbone's maps `(B, C, h, w)`, strides 4, 8, 16, 32."""
         return self.backbone(image_bchw)
 
+    @property
+    def feature_info(self) -> FeatureInfo:
+        """What the backbone's maps are, in the words of timm."""
+        return feature_info(self.spec)
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Writes `config.json`, `model.safetensors` and a model card, for `from_pretrained`.
+
+        Args:
+            save_directory: The folder, made where missing; files of these names are replaced.
+
+        Raises:
+            OSError: The folder cannot be written.
+            ValueError: `description` is of another number of classes.
+        """
+        save_folder(
+            save_directory,
+            self,
+            spec=self.spec,
+            kind=self.kind,
+            num_classes=self.num_classes,
+            description=self.description,
+            provenance=self.provenance,
+        )
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Uploads what `save_pretrained` writes to the Hugging Face Hub; returns the commit's URL.
+
+        Args:
+            repo_id: `OWNER/NAME`; made where there is none.
+            **options: Of `huggingface_hub.ModelHubMixin.push_to_hub`, such as `private`, `token`,
+                `branch`, `commit_message` and `create_pr`.
+        """
+        from .hub import push
+
+        return push(self.save_pretrained, repo_id, **options)
+
 
 class Segmentor(Network):
     """`(B, 3, H, W)` to logits `(B, num_classes, H, W)`."""
+
+    kind = "segmentor"
 
     def forward(self, image_bchw: Tensor) -> Tensor:
         logits_bhwc = self.head(self.backbone.forward_tokens(image_bchw))
@@ -47,6 +107,8 @@ class Segmentor(Network):
 
 class Classifier(Network):
     """`(B, 3, H, W)` to logits `(B, num_classes)`."""
+
+    kind = "classifier"
 
     def forward(self, image_bchw: Tensor) -> Tensor:
         return self.head(self.backbone.forward_tokens(image_bchw))
@@ -78,7 +140,7 @@ def build_segmentor(spec: Arch, num_classes: int, *, drop_path_rate: float = 0.0
     """
     check_numbers(num_classes, drop_path_rate)
     head = HEAD_MODULES[spec.head_kind](spec.out_widths, spec.head_width, num_classes)
-    return Segmentor(spec, _build_backbone(spec, drop_path_rate), head)
+    return Segmentor(spec, _build_backbone(spec, drop_path_rate), head, num_classes)
 
 
 def _build_backbone(spec: Arch, drop_path_rate: float) -> Backbone | CSWin | MiT:
@@ -108,7 +170,30 @@ def build_classifier(
     if not isinstance(spec, ArchSpec):
         raise ArchError(f"a classifier is built from an HRViT alone, got a {spec.family} pyramid")
     head = ClassificationHead(spec.out_widths, num_classes, dropout)
-    return Classifier(spec, Backbone(spec, drop_path_rate), head)
+    return Classifier(spec, Backbone(spec, drop_path_rate), head, num_classes)
+
+
+def build_features(
+    spec: Arch, *, out_indices: Indices | None = None, drop_path_rate: float = 0.0
+) -> Features:
+    """Builds a backbone for another head, as timm's `features_only` does.
+
+    Args:
+        spec: The architecture; its head is not built.
+        out_indices: Maps to return, 0 the finest; a number means as many of the last. By default
+            all.
+        drop_path_rate: Stochastic-depth rate of the last block, 0 to below 1.
+
+    Returns:
+        A module that maps `(B, 3, H, W)` to a list of maps `(B, C, h, w)`, with `feature_info`.
+
+    Raises:
+        ValueError: A number is out of range, or the architecture needs a package that is not
+            installed.
+    """
+    check_numbers(1, drop_path_rate)
+    features = Features(spec, _build_backbone(spec, drop_path_rate), out_indices)
+    return features.apply(initialise)
 
 
 def tie_initialisation(model: nn.Module, seed: int) -> None:

@@ -210,6 +210,7 @@ class Supernet(nn.Module):
             head=self._bound(head, "head", statistics),
         )
         segmentor.spec = spec
+        segmentor.num_classes = self.num_classes
         return segmentor
 
     def _bound(

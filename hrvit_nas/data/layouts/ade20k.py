@@ -67,4 +67,5 @@ def suspect(pixels: NDArray[np.int64]) -> str | None:
 LAYOUT = Layout(
     root="`ADEChallengeData2016/images/{training,validation}`, `annotations/...`",
     find=find,
+    labels=LABELS,
 )

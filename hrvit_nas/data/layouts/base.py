@@ -46,11 +46,13 @@ class Layout:
             which `root` comes as an absolute path of a folder that is there. It raises `DataError`
             where something is missing or faulty.
         images: Whether there are any; without, scores are of a synthetic objective.
+        labels: Meaning of the values in the masks, where every set of this layout has the same.
     """
 
     root: str
     find: Callable[..., Found]
     images: bool = True
+    labels: LabelMap | None = None
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

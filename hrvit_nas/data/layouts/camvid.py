@@ -22,13 +22,14 @@ CLASSES = (
     "bicyclist",
 )
 IGNORED = 11
+LABELS = LabelMap.plain(len(CLASSES), IGNORED)
 
 
 def find(root: Path) -> FileSet:
     """The value of a pixel is its class, and 11 is ignored."""
     return FileSet(
         class_names=CLASSES,
-        labels=LabelMap.plain(len(CLASSES), IGNORED),
+        labels=LABELS,
         splits={split: tree_split(root, split) for split in SPLITS},
     )
 
@@ -37,4 +38,5 @@ LAYOUT = Layout(
     root="`images/{train,val}/NAME.jpg`, `annotations/{train,val}/NAME.png`, labels 0 to 10, 11"
     " ignored",
     find=find,
+    labels=LABELS,
 )

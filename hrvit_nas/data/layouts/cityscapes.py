@@ -84,4 +84,5 @@ def suspect(pixels: NDArray[np.int64]) -> str | None:
 LAYOUT = Layout(
     root="`leftImg8bit/SPLIT/CITY/*_leftImg8bit.png`, `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`",
     find=find,
+    labels=LABELS,
 )
