@@ -17,9 +17,16 @@ BOUNDARY_PIXELS = 2
 """Distance to another class, in rows or columns, up to which a pixel counts as boundary."""
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Autocast to bfloat16 on a GPU; nothing elsewhere, where bfloat16 is seldom faster."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+def mixed_precision(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """Autocast to bfloat16, or none.
+
+    Args:
+        device: Where to run.
+        precision: `bfloat16`, `float32` for none, or `auto`: bfloat16 on a GPU; nothing elsewhere,
+            where it is seldom faster.
+    """
+    half = device.type == "cuda" if precision == "auto" else precision == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
 @contextmanager

@@ -5,13 +5,18 @@ Source: Gu et al., CVPR 2022, section 3. Tensor layouts as in `layers`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ..arch import BranchSpec, des_factor
 from .attention import build_attention
-from .layers import DropPath, TokenConv, gelu, layer_norm
+from .layers import DropPath, TokenBatchNorm, TokenConv, gelu, layer_norm
 
 MOST_WRITTEN_OUT = 48
 """Channels up to which the shortcut's factors are written out while training."""
@@ -148,6 +153,47 @@ class Block(nn.Module):
         return y_bhwc.view(y_kp.shape).add_(y_kp).view(x_bhwc.shape)
 
 
+class Blocks(nn.Sequential):
+    """Blocks, one after the other.
+
+    Attributes:
+        gradient_checkpointing: Whether in training each keeps its input alone, and is passed again
+            for the backward pass (Chen et al., 2016): less memory for a forward pass more.
+    """
+
+    gradient_checkpointing = False
+
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        for block in self:
+            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+                contexts = partial(_contexts, block)
+                x_bhwc = checkpoint(block, x_bhwc, use_reentrant=False, context_fn=contexts)
+            else:
+                x_bhwc = block(x_bhwc)
+        return x_bhwc
+
+
+def _contexts(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Of the forward pass, and of its repetition, which batch norms must not count once more."""
+    return nullcontext(), _untracked(block)
+
+
+@contextmanager
+def _untracked(block: nn.Module) -> Iterator[None]:
+    norms = [module for module in block.modules() if isinstance(module, TokenBatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # of what is new; untracked, a norm would keep other tensors
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
+
+
 class BranchStage(nn.Module):
     """Patch embedding, blocks, LayerNorm: one branch of one module."""
 
@@ -156,7 +202,7 @@ class BranchStage(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_embedding = build_patch_embedding(branch.patch_embedding, inputs, branch.width)
-        self.blocks = nn.Sequential(
+        self.blocks = Blocks(
             *(Block(branch, branch_index, rate) for rate in drop_path_rates[: branch.blocks])
         )
         self.norm = layer_norm(branch.width)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..arch import PyramidSpec, PyramidStage
 from .attention import attend, attend_columns, attend_rows
-from .blocks import FFN
+from .blocks import FFN, Blocks
 from .layers import DropPath, TokenConv, check_images, layer_norm
 
 
@@ -73,7 +73,7 @@ class CSWinStage(nn.Module):
         super().__init__()
         self.embedding = TokenConv(inputs, stage.width, kernel, stride=stride)
         self.embedding_norm = layer_norm(stage.width)
-        self.blocks = nn.Sequential(*(CSWinBlock(stage, rate) for rate in rates))
+        self.blocks = Blocks(*(CSWinBlock(stage, rate) for rate in rates))
         self.norm = layer_norm(stage.width)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:

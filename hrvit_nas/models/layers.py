@@ -8,8 +8,10 @@ format, so that nothing is copied on the way.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 NORM_EPS = 1e-5
@@ -45,17 +47,60 @@ class TokenConv(nn.Conv2d):
         return conv_tokens(x_bhwc, self.weight, self.bias, self.stride[0])
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor of each process, whose gradient is that of what all make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ARG004
+        total = grad.clone()
+        distributed.all_reduce(total)
+        return total
+
+
 class TokenBatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` on `(B, H, W, C)` tokens."""
+    """`nn.BatchNorm2d` on `(B, H, W, C)` tokens.
+
+    Attributes:
+        synchronised: Whether in training the processes of an initialised `torch.distributed`
+            normalise by the statistics of all their batches as one; each must have some token.
+    """
 
     running_mean: Tensor
     running_var: Tensor
+    num_batches_tracked: Tensor
+    synchronised = False
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=NORM_EPS)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
+        if self.synchronised and self.training and distributed.is_initialized():
+            return self._synchronised(x_bhwc)
         return super().forward(x_bhwc.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    def _synchronised(self, x_bhwc: Tensor) -> Tensor:
+        """Normalises by all processes' tokens; `nn.SyncBatchNorm` does so on GPUs alone."""
+        x = x_bhwc.float()
+        sums = torch.cat([x.sum((0, 1, 2)), x.new_tensor([x[..., 0].numel()])])
+        sums = _SumOverProcesses.apply(sums)
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = x - mean
+        # In a second pass, since a mean of squares less a squared mean cancels.
+        variance = _SumOverProcesses.apply(centred.square().sum((0, 1, 2))) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * count / (count - 1), share)
+        y = centred * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias, y, self.weight).to(x_bhwc.dtype)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of the map or convolution before this norm, with the norm inside.

@@ -9,7 +9,7 @@ from .config import CalibrationConfig, SpaceConfig
 from .config_parts import ConfigError, ProxyNoise
 from .stored import read_config
 
-_RESULT_DEPENDS_NOT_ON = {"criterion", "evaluations", "num_workers"}
+_RESULT_DEPENDS_NOT_ON = {"criterion", "evaluations", "num_workers", "gradient_checkpointing"}
 
 
 def proxy_noise(directory: Path, config: SpaceConfig) -> ProxyNoise:

@@ -11,7 +11,9 @@ from .config import AnySearch, SupernetSearchConfig
 
 MIN_ARCHITECTURES = 6
 """Fewer say nothing of a rank correlation."""
-_NOT_OF_TRAINING = {"criterion", "stop_after", "evaluations", "num_workers"}
+_NOT_OF_TRAINING = {
+    *("criterion", "stop_after", "evaluations", "num_workers", "gradient_checkpointing")
+}
 
 
 @dataclass(frozen=True, kw_only=True)

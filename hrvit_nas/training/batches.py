@@ -28,10 +28,11 @@ def check_batches(
     """
     for kind in kinds:
         least = HEAD_KINDS[kind].min_images
-        if max(1, recipe.batch_size // num_processes) < least:
+        parts = num_processes * recipe.accumulation_steps
+        if max(1, recipe.batch_size // parts) < least:
             raise ValueError(
-                f"batch_size must be at least {least * num_processes} for head {kind}, which"
-                f" normalises over {least} images or more a process; got {recipe.batch_size}"
+                f"batch_size must be at least {least * parts} for head {kind}, which normalises"
+                f" over {least} images or more of each of {parts} parts; got {recipe.batch_size}"
             )
         images, smallest = _recalibrating(recipe, num_train)
         if images and smallest < least:
@@ -41,19 +42,24 @@ def check_batches(
             )
 
 
-def check_maps(recipe: Recipe, image_size: tuple[int, int], num_train: int) -> None:
+def check_maps(
+    recipe: Recipe, image_size: tuple[int, int], num_train: int, num_processes: int = 1
+) -> None:
     """Refuses batches that leave a batch norm one value a channel on the smallest map.
 
     Args:
         recipe: Whose batches these are.
         image_size: Height and width of whole images.
         num_train: Training images, some of which recalibrate.
+        num_processes: Who shares each batch.
 
     Raises:
         ValueError: Training, or BN recalibration, would come to such a batch.
     """
     crop = recipe.augment.crop_size or image_size
-    _check_map(recipe.batch_size, crop, "training", "batch_size")
+    together = 1 if recipe.sync_batch_norm else num_processes
+    part = max(1, recipe.batch_size // (together * recipe.accumulation_steps))
+    _check_map(part, crop, "training", "batch_size")
     images, smallest = _recalibrating(recipe, num_train)
     if images:
         _check_map(smallest, image_size, "BN recalibration", "eval_batch_size")

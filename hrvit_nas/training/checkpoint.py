@@ -37,7 +37,7 @@ def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str,
 
     Where it stops on the way through its schedule, and when it is scored, may differ.
     """
-    apart = {"criterion", "num_workers", "stop_after", "evaluations"}
+    apart = {"criterion", "num_workers", "stop_after", "evaluations", "gradient_checkpointing"}
     fields = recipe.model_dump(mode="json", exclude=apart)
     return {
         "seed": seed,

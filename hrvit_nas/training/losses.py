@@ -35,9 +35,13 @@ class BatchLoss:
         """Of this process's part alone."""
         return segmentation_loss(logits, labels, self._ignored, self._weights)
 
+    def amount(self, labels: Tensor) -> Tensor:
+        """What the loss of these labels is a mean over: pixels, or the sum of their weights; ()."""
+        return labelled_weight(labels, self._ignored, self._weights)
+
     def share(self, labels: Tensor) -> Tensor | float:
         """This part's share of what the loss of the whole batch is a mean over."""
-        return self._processes.share(lambda: labelled_weight(labels, self._ignored, self._weights))
+        return self._processes.share(lambda: self.amount(labels))
 
 
 def segmentation_loss(

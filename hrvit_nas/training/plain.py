@@ -15,6 +15,8 @@ from ..data import SegmentationData
 from ..evaluation import Evaluation, mixed_precision
 from ..evaluation.inference import check_logits
 from ..models import AuxiliarySegmentor, Segmentor
+from ..models.blocks import Blocks
+from ..models.layers import TokenBatchNorm
 from .batches import check_batches, check_maps
 from .loop import Job, Training
 from .losses import BatchLoss
@@ -102,11 +104,12 @@ def train(
     device, processes = torch.device(device), Processes()
     if isinstance(model, Segmentor):
         check_batches([model.spec.head_kind], recipe, len(data.train), processes.count)
-        check_maps(recipe, data.train.load(0)[1].shape, len(data.train))
+        check_maps(recipe, data.train.load(0)[1].shape, len(data.train), processes.count)
     if recipe.auxiliary_weight:
         model = with_auxiliary_head(model, data.num_classes, seed)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
+    set_techniques(model, recipe)
     average = moving_average(model, recipe.weight_averaging) if recipe.weight_averaging else None
     job = Job(
         data=data,
@@ -122,6 +125,7 @@ def train(
     progress = Training(step, job, processes, checker, average=average).run()
     if average is not None:
         model.load_state_dict(average.module.state_dict())
+    set_techniques(model, Recipe())
     return TrainResult(losses=tuple(progress.losses), checks=tuple(progress.checks))
 
 
@@ -131,7 +135,7 @@ class PlainStep(Step[float, Check]):
     Args:
         model: The network, on `device`.
         data: What its labels mean.
-        recipe: How classes and heads are weighed.
+        recipe: How classes and heads are weighed, in which precision and how many parts.
         device: Where to run.
         processes: Who shares a batch.
     """
@@ -150,7 +154,8 @@ class PlainStep(Step[float, Check]):
         self.model, self.about = model, {}
         self._device, self._num_classes = device, data.num_classes
         self._loss = BatchLoss(data, recipe, device, processes)
-        self._auxiliary_weight = recipe.auxiliary_weight
+        self._auxiliary_weight, self._precision = recipe.auxiliary_weight, recipe.precision
+        self._parts = recipe.accumulation_steps
 
     def batch_seed(self, seed: int, attempt: int) -> int:  # noqa: ARG002
         """See `Step`."""
@@ -168,8 +173,22 @@ class PlainStep(Step[float, Check]):
         attempt: int,  # noqa: ARG002
     ) -> Passed:
         """See `Step`."""
+        share = self._loss.share(labels)
+        if self._parts == 1:
+            return Passed(self._pass(images, labels, share)[None])
+        amount = self._loss.amount(labels).clamp(min=1)
+        losses = [
+            self._pass(*part, share * (self._loss.amount(part[1]) / amount))
+            for part in zip(
+                images.tensor_split(self._parts), labels.tensor_split(self._parts), strict=True
+            )
+        ]
+        return Passed(torch.stack(losses).sum()[None])
+
+    def _pass(self, images: Tensor, labels: Tensor, share: Tensor | float) -> Tensor:
+        """Passes images forward and backward; their loss, (), by their share of the batch's."""
         auxiliary: Tensor | None = None
-        with mixed_precision(self._device):
+        with mixed_precision(self._device, self._precision):
             if isinstance(self.model, AuxiliarySegmentor):
                 logits, auxiliary = self.model.forward_both(images)
             else:
@@ -178,9 +197,9 @@ class PlainStep(Step[float, Check]):
         loss = self._loss(logits, labels)
         if auxiliary is not None:
             loss = loss + self._auxiliary_weight * self._loss(auxiliary, labels)
-        loss = self._loss.share(labels) * loss
+        loss = share * loss
         loss.backward()
-        return Passed(loss.detach()[None])
+        return loss.detach()
 
     def loss(self, row: Sequence[float]) -> float:
         """See `Step`."""
@@ -190,6 +209,15 @@ class PlainStep(Step[float, Check]):
     def progress(self, plain: dict[str, Any]) -> PlainProgress:
         """See `Step`."""
         return plain_progress(plain)
+
+
+def set_techniques(model: nn.Module, recipe: Recipe) -> None:
+    """Tells a network's parts whether they keep what they compute, and what they normalise by."""
+    for module in model.modules():
+        if isinstance(module, TokenBatchNorm):
+            module.synchronised = recipe.sync_batch_norm
+        elif isinstance(module, Blocks):
+            module.gradient_checkpointing = recipe.gradient_checkpointing
 
 
 def with_auxiliary_head(model: nn.Module, num_classes: int, seed: int) -> AuxiliarySegmentor:

@@ -39,6 +39,12 @@ class Recipe(BaseModel):
         head_lr_factor: Learning rate of `model.head`, and of an auxiliary head, over that of the
             backbone.
         clip_norm: Largest norm of all gradients together; None = no clipping.
+        accumulation_steps: Parts that a process passes one after the other for one step, so that
+            memory is that of a part; batch norms normalise by a part.
+        precision: Of the passes: `bfloat16`, `float32`, or `auto`: bfloat16 on a GPU alone.
+        sync_batch_norm: Whether batch norms normalise by what all processes have, as one.
+        gradient_checkpointing: Whether blocks are passed again for the backward pass, instead of
+            keeping what they computed; the result does not depend on it.
         drop_path_rate: Stochastic depth, for whoever builds the model.
         class_weighting: Power of a class's inverse frequency that weighs its pixels in the loss;
             0 = all pixels alike.
@@ -76,6 +82,10 @@ class Recipe(BaseModel):
     decay_power: float = Field(default=1.0, ge=0)
     head_lr_factor: float = Field(default=1.0, gt=0)
     clip_norm: float | None = Field(default=1.0, gt=0)
+    accumulation_steps: int = Field(default=1, ge=1)
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    sync_batch_norm: bool = False
+    gradient_checkpointing: bool = False
     drop_path_rate: float = Field(default=0.0, ge=0, lt=1)
     class_weighting: float = Field(default=0.0, ge=0, le=1)
     auxiliary_weight: float = Field(default=0.0, ge=0)
@@ -103,6 +113,11 @@ class Recipe(BaseModel):
             raise ValueError(
                 "criterion must be miou with weight_averaging, whose mIoU is of the averaged"
                 f" weights; got {self.criterion}"
+            )
+        if self.accumulation_steps > self.batch_size:
+            raise ValueError(
+                f"accumulation_steps must be at most batch_size={self.batch_size}, got"
+                f" {self.accumulation_steps}"
             )
         if self.evaluations > self.trained_steps:
             raise ValueError(
@@ -185,5 +200,8 @@ class SupernetRecipe(BaseModel):
 RENAMED = {"calibration_batches": "recalibration_batches", "random_members": "random_subnets"}
 """Fields of `SupernetRecipe` that versions before called otherwise."""
 
-NOT_OF_SUPERNETS = ("weight_averaging", "tied_initialisation", "auxiliary_weight")
-"""Fields of `Recipe` that must be off where a supernet is trained by it."""
+NOT_OF_SUPERNETS = (
+    *("weight_averaging", "tied_initialisation", "auxiliary_weight"),
+    *("accumulation_steps", "precision", "sync_batch_norm", "gradient_checkpointing"),
+)
+"""Fields of `Recipe` that must be as they are by default where a supernet is trained by it."""

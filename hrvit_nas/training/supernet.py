@@ -102,7 +102,7 @@ def _recipe_of(recipe: Recipe, plan: SupernetRecipe) -> Recipe:
         ValueError: It asks for what a supernet has not.
     """
     for name in NOT_OF_SUPERNETS:
-        if getattr(recipe, name):
+        if getattr(recipe, name) != Recipe.model_fields[name].default:
             raise ValueError(f"a supernet's recipe must leave {name} off")
     changes = {
         "steps": plan.steps,

@@ -114,6 +114,10 @@ def test_a_damaged_supernet_is_named(tmp_path):
         ({"weight_averaging": 0.9}, "weight_averaging"),
         ({"tied_initialisation": True}, "tied_"),
         ({"auxiliary_weight": 0.4}, "auxiliary_weight"),
+        ({"accumulation_steps": 2}, "accumulation_steps"),
+        ({"precision": "bfloat16"}, "precision"),
+        ({"sync_batch_norm": True}, "sync_batch_norm"),
+        ({"gradient_checkpointing": True}, "gradient_checkpointing"),
     ],
 )
 def test_what_a_supernet_has_not_is_refused(data, fields, message):
