@@ -52,7 +52,7 @@ def group_size(resources: Resources, batch_size: int) -> int:
         fit += int(min(fits, node.get("GPU", 0) // gpus) if gpus else fits)
     if fit < (resources.workers or 1):
         raise ExecutionError(
-            f"the supernet's training wants {resources.workers or 1} workers of"
+            f"training together wants {resources.workers or 1} workers of"
             f" {resources.cpus_per_trial} CPU and {gpus} GPU, the cluster holds {fit}"
         )
     if resources.workers:

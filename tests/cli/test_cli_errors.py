@@ -11,11 +11,18 @@ import yaml
 
 from hrvit_nas.cli import ablate, data, report
 from hrvit_nas.cli import search as search_command
+from hrvit_nas.cli import train as train_command
 from hrvit_nas.cli.search import main
 from hrvit_nas.results import TrialStore
 from hrvit_nas.search.run import create_run
 
-COMMANDS = {"search": search_command, "ablate": ablate, "report": report, "data": data}
+COMMANDS = {
+    "search": search_command,
+    "ablate": ablate,
+    "report": report,
+    "data": data,
+    "train": train_command,
+}
 SUPERNET = ("--strategy", "supernet")
 LONG = "x" * 5000
 NOBODY = "127.0.0.1:1"
@@ -298,7 +305,34 @@ BAD_DATA = [
     ),
     (["check", "--data", "scenes", "--sheet", "sheet.gif"], "must end in .png, got 'sheet.gif'"),
 ]
+BAD_TRAININGS = [
+    ([], "name an architecture with --arch"),
+    (["--arch", "hrvit_b9"], "no architecture is called 'hrvit_b9'"),
+    (["--arch", "nowhere:0123456789ab"], "nowhere"),
+    (["--arch", "hrvit_b1", "--width-factor", "0"], "Invalid value for '--width-factor'"),
+    (["--arch", "hrvit_b1", "--recipe", "camvid_ful"], "did you mean 'camvid_full'?"),
+    (["--arch", "hrvit_b1", "--recipe", "misspelt.yaml"], "recipe.stepz: Extra inputs"),
+    (["--arch", "hrvit_b1", "--data", "camvid"], "data set 'camvid' needs root"),
+    (["--arch", "hrvit_b1", "--data", "cocostuff"], "'cocostuff' is not one of"),
+    (["--arch", "hrvit_b1", "--steps", "0"], "--steps: Input should be greater than or equal to 1"),
+    (["--arch", "hrvit_b1", "--batch-size", "0"], "--batch-size: Input should be greater"),
+    (["--arch", "hrvit_b1", "--drop-path-rate", "1"], "--drop-path-rate: Input should be less"),
+    (["--arch", "hrvit_b1", "--scale-rate", "linear"], "--scale-rate needs --batch-size"),
+    (["--arch", "hrvit_b1", "--scale-rate", "cubic"], "'cubic' is not one of"),
+    (["--arch", "hrvit_b1", "--init-part", "backbone"], "--init-part needs --init"),
+    (["--arch", "hrvit_b1", "--init", "nowhere.pth"], "no weights at nowhere.pth"),
+    (["--arch", "hrvit_b1", "--init", "noise.db"], "noise.db cannot be read"),
+    (["--arch", "hrvit_b1", "--seed", "-1"], "seed: "),
+    (["--arch", "hrvit_b1", "--workers", "0"], "resources.workers: "),
+    (["--arch", "hrvit_b1", "--gpus-per-worker", "64"], "asked for 64 GPU, the largest node has"),
+    (["--arch", "hrvit_b1", "--address", NOBODY], f"Ray does not start or answer at {NOBODY}"),
+    (["--arch", "hrvit_b1", "--output", "."], "needs a new or empty directory"),
+    (["--resume", "nowhere"], "nowhere holds no training (config.json is missing)"),
+    (["--resume", "nowhere", "--steps", "9"], "--steps cannot be changed with --resume"),
+    (["--resume", "run"], "run holds a run of kind 'search', and no training"),
+]
 BAD_INPUTS = [
+    *(("train", *row) for row in BAD_TRAININGS),
     *(("data", *row) for row in BAD_DATA),
     *(("search", *row) for row in BAD_SEARCHES),
     *(("ablate", *row) for row in BAD_ABLATIONS),
@@ -311,6 +345,8 @@ def test_bad_input_is_refused(command, arguments, expected, refuses, profile, re
     if "run" in arguments:
         request.getfixturevalue("run_dir")
     (tmp_path / "noise.db").write_bytes(b"noise" * 500)
+    misspelt = {"description": "x", "recipe": {"stepz": 3}}
+    (tmp_path / "misspelt.yaml").write_text(yaml.safe_dump(misspelt))
     plain = command == "search" and not {"--profile", "--resume"} & set(arguments)
     line = refuses(command, *(["--profile", profile] if plain else []), *arguments)
     assert expected in line

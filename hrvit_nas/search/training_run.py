@@ -1,0 +1,279 @@
+"""The life of a training: made, opened again, gone on with until its last step."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data import SegmentationData, describe, load_data
+from ..execution import make_executor
+from ..models import Segmentor, build_segmentor, tie_initialisation
+from ..models.states import read_tensors
+from ..results import write_csv, write_text
+from ..training import PlainProgress, TrainResult, train
+from ..training.checkpoint import write_state
+from .checks import check_buildable, check_new, check_reachable, check_trainable
+from .config_parts import ConfigError
+from .data_checks import check_images
+from .first_weights import Part, load_first_weights
+from .layout import remove_empty
+from .sittings import began, note_sitting, set_damaged_aside
+from .training_config import TrainingConfig, TrainingLayout, read_training, write_training
+
+CHECKPOINT_SECONDS = 60.0
+"""Seconds of training that a crash can cost."""
+CURVE = ("step", "loss", "miou", "averaged_miou", "cross_entropy", "boundary_miou")
+"""Columns of `curve.csv`: steps (count), losses and cross entropy (nats), the rest fractions."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a training has come.
+
+    Attributes:
+        step: Steps done.
+        loss: Of the last of them, in nats.
+        seconds: What they took, over all sittings.
+        miou: Of the last check, a fraction; None before the first.
+    """
+
+    step: int
+    loss: float
+    seconds: float
+    miou: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """A training's directory, open for writing.
+
+    Attributes:
+        layout: Where its files lie.
+        config: What it is to do.
+        data: Its data set.
+    """
+
+    layout: TrainingLayout
+    config: TrainingConfig
+    data: SegmentationData
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self.layout.directory
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.layout.curve.exists()
+
+
+def create_training(
+    config: TrainingConfig, directory: Path, first: Path | None, part: Part
+) -> TrainingRun:
+    """Checks everything that can be checked, then makes the directory of a training.
+
+    Args:
+        config: What is to be trained.
+        directory: Its directory.
+        first: Where its first weights come from, as `load_first_weights` has it; None = the seed.
+        part: Which of them.
+
+    Raises:
+        ConfigError, DataError, ExecutionError, ValueError: Something does not fit, or is not there.
+    """
+    layout = TrainingLayout(directory)
+    check_new(layout)
+    check_buildable(config.named_architectures)
+    check_reachable(config)
+    data = load_data(config.data)
+    check_images(config)
+    config = config.with_num_classes(data.num_classes)
+    check_trainable(config, None, len(data.train))
+    if first is not None:
+        model = _built(config, data)
+        words = load_first_weights(model, first, part)
+        config = config.model_copy(update={"initial": words})
+        write_state(layout.start, model.state_dict())
+    directory.mkdir(parents=True, exist_ok=True)
+    write_training(layout, config)
+    return _begun(TrainingRun(layout=layout, config=config, data=data))
+
+
+def open_training(directory: Path, resources: Mapping[str, Any]) -> TrainingRun:
+    """Opens a training to go on with it.
+
+    Raises:
+        ConfigError, DataError, ExecutionError: There is none, or something is not there any more.
+    """
+    config = read_training(directory, dict(resources))
+    check_reachable(config)
+    data = load_data(config.data)
+    check_images(config)
+    return _begun(TrainingRun(layout=TrainingLayout(directory), config=config, data=data))
+
+
+def _begun(run: TrainingRun) -> TrainingRun:
+    set_damaged_aside(run.layout.provenance)
+    note_sitting(run.layout.provenance, run.config.resources, run.config.seeds)
+    return run
+
+
+def continue_training(run: TrainingRun, observer: Callable[[Reached | None], None]) -> None:
+    """Trains what is left to train, in the processes that the resources allow.
+
+    Args:
+        run: The training.
+        observer: Told some times a second how far it is, None before the first step.
+
+    Raises:
+        ConfigError: The training failed, or its processes kept dying.
+    """
+    layout, resources = run.layout, run.config.resources
+    shared = {
+        "directory": str(layout.directory.resolve()),
+        "config": run.config.model_dump(mode="json"),
+        "threads": resources.cpus_per_trial,
+        "device": "cuda" if resources.gpus_per_trial else "cpu",
+        "checkpoint_seconds": CHECKPOINT_SECONDS,
+    }
+    executor = make_executor(resources)
+    with executor.session():
+        try:
+            executor.run_group(
+                train_network,
+                shared,
+                run.config.recipe.batch_size,
+                lambda: observer(reached(layout)),
+            )
+        except RuntimeError as error:  # it did not converge, or its processes kept dying
+            raise ConfigError(f"the training failed: {error}") from error
+    for path in (layout.state, layout.start, layout.steps):
+        path.unlink(missing_ok=True)
+    remove_empty(layout.training)
+
+
+def train_network(shared: Mapping[str, Any]) -> None:
+    """Trains a network, alone or as one of the processes of an initialised process group.
+
+    The first process writes a line now and then for whoever watches, the checkpoint that a later
+    sitting goes on from, and in the end the network and its curve, which says that all is done.
+
+    Args:
+        shared: `directory`, `config` (plain data), `threads`, `device`, `checkpoint_seconds`.
+    """
+    torch.set_num_threads(shared["threads"])
+    config = TrainingConfig.model_validate(shared["config"])
+    layout = TrainingLayout(Path(shared["directory"]))
+    layout.check_there()
+    data = load_data(config.data)
+    model = _built(config, data)
+    if layout.start.exists():
+        model.load_state_dict(read_tensors(layout.start))
+    layout.training.mkdir(exist_ok=True)
+    result = train(
+        model,
+        data,
+        config.recipe,
+        seed=config.seed,
+        device=shared["device"],
+        checkpoint=layout.state,
+        checkpoint_seconds=shared["checkpoint_seconds"],
+        on_step=partial(_note, layout.steps),
+    )
+    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        _finish(layout, config, data, model, result)
+
+
+def _built(config: TrainingConfig, data: SegmentationData) -> Segmentor:
+    """The network before its first step, the same in every process."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_segmentor(
+            config.spec, data.num_classes, drop_path_rate=config.recipe.drop_path_rate
+        )
+    if config.recipe.tied_initialisation:
+        tie_initialisation(model, config.seed)
+    return model
+
+
+def _note(path: Path, progress: PlainProgress) -> None:
+    checks = progress.checks
+    last = None if not checks else (checks[-1].averaged or checks[-1].evaluation).miou
+    at = Reached(progress.step, progress.losses[-1], progress.seconds, last)
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(vars(at)) + "\n")
+
+
+def reached(layout: TrainingLayout) -> Reached | None:
+    """How far a training has come, as far as a whole line says; None before its first step."""
+    path = layout.steps
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            lines = [line for line in file.read().split(b"\n")[:-1] if line.endswith(b"}")]
+        return Reached(**json.loads(lines[-1])) if lines else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _finish(
+    layout: TrainingLayout,
+    config: TrainingConfig,
+    data: SegmentationData,
+    model: Segmentor,
+    result: TrainResult,
+) -> None:
+    """Writes the network, then the curve."""
+    model.cpu().eval()
+    model.description = describe(data.class_names, config.data)
+    model.provenance = {
+        "run": began(layout.provenance),
+        "recipe": config.recipe.model_dump(mode="json"),
+        "seed": config.seed,
+        "initial": config.initial,
+        "miou": result.evaluation.miou,
+        "validation_images": len(data.val),
+        "sittings": json.loads(layout.provenance.read_text(encoding="utf-8")),
+    }
+    model.save_pretrained(layout.model)
+    scores = result.evaluation
+    found = {
+        "miou": scores.miou,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "boundary_miou": scores.boundary_miou,
+        "cross_entropy": scores.cross_entropy,
+        "class_iou": dict(zip(data.class_names, scores.class_iou, strict=True)),
+    }
+    write_text(layout.scores, json.dumps(_without_nan(found), indent=2) + "\n")
+    checks = {check.step: check for check in result.checks}
+
+    def row(step: int, loss: float) -> dict[str, object]:
+        check = checks.get(step)
+        if check is None:
+            return {"step": step, "loss": loss}
+        of = check.evaluation
+        return {
+            "step": step,
+            "loss": loss,
+            "miou": of.miou,
+            "averaged_miou": "" if check.averaged is None else check.averaged.miou,
+            "cross_entropy": of.cross_entropy,
+            "boundary_miou": of.boundary_miou,
+        }
+
+    write_csv(layout.curve, CURVE, (row(s, loss) for s, loss in enumerate(result.losses, 1)))
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no nan: null stands for what cannot be said."""
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
