@@ -25,9 +25,12 @@ from ..arch import Attention as AttentionKind
 from ..arch import BranchSpec
 from ..cost.attention import reduction_ratio
 from .layers import LinearNorm, TokenConv, layer_norm
+from .symbolic import filled, from_windows, into_windows, is_symbolic
 
 
-def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tensor:
+def attend(
+    q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int, mask: Tensor | None = None
+) -> Tensor:
     """Multi-head attention within each of N regions.
 
     Args:
@@ -35,6 +38,7 @@ def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tenso
         k_nld: Keys `(N, S, C)`.
         v_nld: Values `(N, S, C)`.
         num_heads: Heads that the C channels are split into.
+        mask: Keys that count, boolean `(N, 1, 1, S)`; None = all.
 
     Returns:
         `(N, L, C)`.
@@ -44,7 +48,7 @@ def attend(q_nld: Tensor, k_nld: Tensor, v_nld: Tensor, num_heads: int) -> Tenso
         t.view(t.shape[0], t.shape[1], num_heads, head_dim).transpose(1, 2)
         for t in (q_nld, k_nld, v_nld)
     )
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(q_nld.shape)
+    return F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).reshape(q_nld.shape)
 
 
 def strip_sizes(length: int, size: int) -> list[tuple[int, int]]:
@@ -63,6 +67,8 @@ def attend_rows(
 ) -> Tensor:
     """Attention inside strips of `rows` rows by the full width; the last strip may be lower."""
     batch, height, width, channels = q_bhwc.shape
+    if is_symbolic(height):
+        return _attend_padded(q_bhwc, k_bhwc, v_bhwc, (rows, None), num_heads)
     parts = strip_sizes(height, rows)
     queries, values = _split(q_bhwc, parts), _split(v_bhwc, parts)
     keys = values if k_bhwc is v_bhwc else _split(k_bhwc, parts)
@@ -90,6 +96,8 @@ def attend_windows(
 ) -> Tensor:
     """Attention inside square windows; those at the bottom and right may be smaller."""
     batch, height, width, channels = q_bhwc.shape
+    if is_symbolic(height, width):
+        return _attend_padded(q_bhwc, k_bhwc, v_bhwc, (side, side), num_heads)
     parts = strip_sizes(height, side)
     queries, values = _split(q_bhwc, parts), _split(v_bhwc, parts)
     keys = values if k_bhwc is v_bhwc else _split(k_bhwc, parts)
@@ -102,6 +110,21 @@ def attend_windows(
         y_band = attend_columns(q.reshape(bands), k_band, v_band, side, num_heads)
         outputs.append(y_band.reshape(batch, extent, width, channels))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+
+def _attend_padded(
+    q_bhwc: Tensor,
+    k_bhwc: Tensor,
+    v_bhwc: Tensor,
+    window: tuple[int, int | None],
+    num_heads: int,
+) -> Tensor:
+    """Attention inside windows of a map whose size is a symbol; see `symbolic`."""
+    q, v = into_windows(q_bhwc, *window), into_windows(v_bhwc, *window)
+    k = v if k_bhwc is v_bhwc else into_windows(k_bhwc, *window)
+    fits = window in ((1, None), (1, 1))
+    mask = None if fits else filled(q_bhwc, *window)
+    return from_windows(attend(q, k, v, num_heads, mask), q_bhwc, *window)
 
 
 class Attention(nn.Module):

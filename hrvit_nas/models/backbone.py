@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..arch import ArchSpec, FusionPlan
 from .blocks import BranchStage
 from .layers import ConvNorm, LinearNorm, check_images, gelu
+from .symbolic import cropped, fresh_size, is_symbolic, nearest
 
 
 class Stem(nn.Module):
@@ -39,8 +40,9 @@ class Downsample(nn.Module):
         )
         self.pointwise = LinearNorm(inputs, outputs)
 
-    def forward(self, x_bhwc: Tensor, size: tuple[int, int]) -> Tensor:  # noqa: ARG002
-        return self.pointwise(self.depthwise(x_bhwc))
+    def forward(self, x_bhwc: Tensor, size: tuple[int, int]) -> Tensor:
+        y_bhwc = self.pointwise(self.depthwise(x_bhwc))
+        return cropped(y_bhwc, size) if is_symbolic(*size) else y_bhwc
 
 
 class Upsample(nn.Module):
@@ -51,7 +53,10 @@ class Upsample(nn.Module):
         self.pointwise = LinearNorm(inputs, outputs)
 
     def forward(self, x_bhwc: Tensor, size: tuple[int, int]) -> Tensor:
-        y_bchw = self.pointwise(x_bhwc).permute(0, 3, 1, 2)
+        y_bhwc = self.pointwise(x_bhwc)
+        if is_symbolic(*size):
+            return nearest(y_bhwc, size)
+        y_bchw = y_bhwc.permute(0, 3, 1, 2)
         return F.interpolate(y_bchw, size=size, mode="nearest").permute(0, 2, 3, 1)
 
 
@@ -76,7 +81,9 @@ class Fusion(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         sizes = [tuple(x.shape[1:3]) for x in maps]
         height, width = sizes[-1]
-        sizes.append(((height + 1) // 2, (width + 1) // 2))
+        if len(sizes) < self.num_outputs:
+            opened = ((height + 1) // 2, (width + 1) // 2)
+            sizes.append(fresh_size(opened) if is_symbolic(*opened) else opened)
         sums: list[Tensor | None] = [None] * self.num_outputs
         for out, into in self.edges:
             x = maps[into]
@@ -139,7 +146,10 @@ class Backbone(nn.Module):
             ValueError: The image is smaller than 32x32 or has not three channels.
         """
         check_images(image_bchw)
-        maps = [self.stem(image_bchw.permute(0, 2, 3, 1).contiguous())]
+        x_bhwc = self.stem(image_bchw.permute(0, 2, 3, 1).contiguous())
+        if is_symbolic(*x_bhwc.shape[1:3]):
+            x_bhwc = cropped(x_bhwc, fresh_size(x_bhwc.shape[1:3]))
+        maps = [x_bhwc]
         for module in self.stages:
             maps = module(maps)
         return maps

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..cost.terms import CLASSIFIER_FEATURES, CLASSIFIER_WIDTHS
 from .layers import ConvNorm
+from .symbolic import cropped, is_symbolic
 
 
 class Bottleneck(nn.Module):
@@ -51,6 +52,9 @@ class ClassificationHead(nn.Module):
         for x_bhwc, bottleneck, downsample in zip(
             maps[1:], self.bottlenecks[1:], self.downsamples, strict=True
         ):
-            y_bhwc = bottleneck(x_bhwc) + F.relu(downsample(y_bhwc))
+            y_bhwc = F.relu(downsample(y_bhwc))
+            if is_symbolic(*x_bhwc.shape[1:3]):
+                y_bhwc = cropped(y_bhwc, x_bhwc.shape[1:3])
+            y_bhwc = bottleneck(x_bhwc) + y_bhwc
         features = F.relu(self.final(y_bhwc)).mean((1, 2))
         return self.classifier(self.dropout(features))

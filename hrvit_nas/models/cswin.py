@@ -19,6 +19,7 @@ from ..arch import PyramidSpec, PyramidStage
 from .attention import attend, attend_columns, attend_rows
 from .blocks import FFN, Blocks
 from .layers import DropPath, TokenConv, check_images, layer_norm
+from .symbolic import cropped, fresh_size, is_symbolic
 
 
 class CrossShapedSelfAttention(nn.Module):
@@ -78,7 +79,10 @@ class CSWinStage(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """Tokens before the last norm, from which the next stage goes on."""
-        return self.blocks(self.embedding_norm(self.embedding(x_bhwc)))
+        x_bhwc = self.embedding(x_bhwc)
+        if is_symbolic(*x_bhwc.shape[1:3]):
+            x_bhwc = cropped(x_bhwc, fresh_size(x_bhwc.shape[1:3]))
+        return self.blocks(self.embedding_norm(x_bhwc))
 
 
 class CSWin(nn.Module):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ..arch import HeadKind
 from ..cost.heads import POOL_SCALES
 from .layers import ConvNorm, LinearNorm, TokenBatchNorm, TokenConv
+from .symbolic import average_pool, is_symbolic
 
 DROPOUT = 0.1
 
@@ -75,7 +76,8 @@ class SegFormerHead(Head):
         total = None
         for x_bhwc, projection, w in zip(maps, self.projections, slices, strict=True):
             assert isinstance(projection, nn.Linear)
-            if x_bhwc.shape[1] * x_bhwc.shape[2] > x_bhwc.shape[3]:
+            height, width, channels = x_bhwc.shape[1:]
+            if is_symbolic(height, width) or height * width > channels:
                 joint = torch.matmul(w, projection.weight)
                 joint_bias = (w * projection.bias).sum(1)
                 y_bhwc = F.linear(x_bhwc, joint, joint_bias if bias is None else joint_bias + bias)
@@ -111,7 +113,10 @@ class PyramidPooling(nn.Module):
         size = tuple(x_bhwc.shape[1:3])
         pools = []
         for side, projection in zip(POOL_SCALES, self.projections, strict=True):
-            pooled_bhwc = F.adaptive_avg_pool2d(x_bchw, side).permute(0, 2, 3, 1)
+            if is_symbolic(*size):
+                pooled_bhwc = average_pool(x_bhwc, side)
+            else:
+                pooled_bhwc = F.adaptive_avg_pool2d(x_bchw, side).permute(0, 2, 3, 1)
             pools.append(resize_bilinear(F.relu_(projection(pooled_bhwc)), size))
         y_bhwc = self.from_pools(torch.cat(pools, -1)).add_(self.from_map(x_bhwc))
         return F.relu_(self.norm(y_bhwc))

@@ -192,7 +192,7 @@ def check_images(image_bchw: Tensor) -> None:
         ValueError: The images are smaller than 32x32 or have not three channels.
     """
     channels, height, width = image_bchw.shape[1:]
-    if channels != 3 or min(height, width) < MIN_IMAGE_SIDE:
+    if channels != 3 or height < MIN_IMAGE_SIDE or width < MIN_IMAGE_SIDE:
         raise ValueError(
             f"an image batch must be (B, 3, H, W) with H and W of at least {MIN_IMAGE_SIDE},"
             f" got {tuple(image_bchw.shape)}"

@@ -62,7 +62,7 @@ def save_folder(
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     # Of the network, so that a file that was put in another folder can say whose it is.
     metadata = {"format": "pt", "arch_id": spec.id, "num_classes": str(num_classes)}
-    weights = save(state, metadata)
+    weights = _ordered(save(state, metadata))
     config = {
         "format": FORMAT,
         "hrvit_nas": __version__,
@@ -79,6 +79,18 @@ def save_folder(
     _replace(folder / WEIGHTS, weights)
     _replace(folder / CARD, card.encode())
     _replace(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same tensors with a header whose keys are in order: safetensors draws that of metadata.
+
+    As the format is defined: the length of the header in eight bytes, the header in JSON, padded
+    with spaces to a multiple of eight, and the tensors.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _replace(path: Path, content: bytes) -> None:

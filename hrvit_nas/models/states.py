@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ def read_tensors(path: Path) -> Any:
             with zipfile.ZipFile(path) as file:
                 if (name := file.testzip()) is not None:
                     raise DamagedFileError(f"{name} in it is not what was written")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of pickles by others, which are refused anyway
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (DamagedFileError, MemoryError):
         raise
     except Exception as error:  # a broken file fails in many ways inside torch and zipfile

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import yaml
 
-from hrvit_nas.cli import ablate, data, report
+from hrvit_nas.cli import ablate, data, export, report
 from hrvit_nas.cli import search as search_command
 from hrvit_nas.cli import train as train_command
 from hrvit_nas.cli.search import main
@@ -22,6 +22,7 @@ COMMANDS = {
     "report": report,
     "data": data,
     "train": train_command,
+    "export": export,
 }
 SUPERNET = ("--strategy", "supernet")
 LONG = "x" * 5000
@@ -331,12 +332,32 @@ BAD_TRAININGS = [
     (["--resume", "nowhere", "--steps", "9"], "--steps cannot be changed with --resume"),
     (["--resume", "run"], "run holds a run of kind 'search', and no training"),
 ]
+BAD_EXPORTS = [
+    ([], "Missing argument 'PATH'"),
+    (["nowhere"], "no network at nowhere: name a folder that save_pretrained wrote"),
+    (["nowhere:0123456789ab"], "no network at nowhere:0123456789ab"),
+    (["hrvit_b1"], "no network at hrvit_b1"),
+    ([LONG], "File name too long"),
+    (["."], "holds no run (config.json is missing)"),
+    (["run"], "run has no frontier to take an architecture of"),
+    (["noise.db"], "noise.db cannot be read"),
+    (["run", "--format", "pickle"], "'pickle' is not one of"),
+    (["run", "--size", "512"], "--size must be height and width, such as 512x1024, got '512'"),
+    (["run", "--output", "network.pt"], "--output must end in .onnx for --format onnx"),
+    (["run", "--format", "exported", "--output", "x.onnx"], "must end in .pt2"),
+    (["run", "--format", "pretrained", "--output", "x.onnx"], "must have no ending, as a folder"),
+    (["run", "--format", "pretrained", "--normalise"], "--normalise has no meaning with"),
+    (["run", "--format", "pretrained", "--no-check"], "--check has no meaning with"),
+    (["run", "--spcae", "joint"], "--spcae"),
+]
+
 BAD_INPUTS = [
     *(("train", *row) for row in BAD_TRAININGS),
     *(("data", *row) for row in BAD_DATA),
     *(("search", *row) for row in BAD_SEARCHES),
     *(("ablate", *row) for row in BAD_ABLATIONS),
     *(("report", *row) for row in BAD_REPORTS),
+    *(("export", *row) for row in BAD_EXPORTS),
 ]
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from hrvit_nas import from_pretrained
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 STEPS, PATIENCE_S = 40, 240
 RECIPE = {
     "description": "Some seconds.",
