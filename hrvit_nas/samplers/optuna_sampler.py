@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import NSGAIISampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..arch import ArchSpec
 from ..space import Space, Value
@@ -88,7 +91,7 @@ class OptunaSampler:
         # Another sitting must not repeat the draws of the first, so it has a seed of its own.
         own_seed = seed + 1_000_003 * len(told)
         self._name, self._seed, self._population = name, seed, population
-        self._deterministic = deterministic
+        self._deterministic, self._storage = deterministic, storage
         self._held: dict[int, Values | None] = {}
         self._space = space
         self._rng = random.Random(own_seed)
@@ -125,12 +128,26 @@ class OptunaSampler:
         elif self._deterministic and not self._next_generation():
             return None
         else:
-            proposal = self._proposed()
+            with self._storing():
+                proposal = self._proposed()
         self._seen.add(proposal.spec.id)
         return proposal
 
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Says in a line that the storage fails, such as on a full disk."""
+        try:
+            yield
+        except (StorageInternalError, SQLAlchemyError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise unusable(self._storage or "", cause) from error
+
     def tell(self, number: int, values: Values | None) -> None:
         """See `Sampler`."""
+        with self._storing():
+            self._take_score(number, values)
+
+    def _take_score(self, number: int, values: Values | None) -> None:
         known = self._study.get_trials(deepcopy=False)[number]
         failed = known.state == TrialState.FAIL or self._held.get(number, values) is None
         if values and failed:  # it was tried again

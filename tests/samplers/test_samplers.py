@@ -294,6 +294,34 @@ def test_a_storage_that_cannot_be_used_is_one_line(start, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["random", "nsga2"])
+def test_a_database_that_is_full_is_one_line_and_nothing_is_lost(start, name):
+    """As on a full disk; SQLite itself is told that there are no more pages."""
+
+    def fill(connection, record):
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+    def search(sampler):
+        while proposal := sampler.ask():
+            told[proposal.spec] = values_of(proposal.spec)
+            sampler.tell(proposal.number, told[proposal.spec])
+
+    start(name)
+    event.listen(Engine, "connect", fill)
+    told = {}
+    try:
+        sampler = start(name)
+        with pytest.raises(SamplerError, match="database or disk is full; start or mend it") as e:
+            search(sampler)
+    finally:
+        event.remove(Engine, "connect", fill)
+    assert "\n" not in str(e.value)
+    again = start(name, told=list(told.items()))
+    proposals = [again.ask().spec for _ in range(5)]
+    assert not set(proposals) & set(told)
+
+
 def test_evolution_goes_on_from_a_study_made_anew(start, storage, tmp_path):
     told = scored(start("nsga2"), 10)
     (tmp_path / "study.db").unlink()
