@@ -82,11 +82,11 @@ class TrainOptions:
     data_root: DataRootOption = None
     classes: ClassesOption = None
     init: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="First weights: a folder that save_pretrained wrote, RUN/checkpoints/FILE.pt, a"
-            " file in the published format, or the directory of a search with a supernet."
-            " Default: drawn from the seed."
+            help="First weights: a folder that save_pretrained wrote, RUN, RUN:ID or"
+            " RUN/checkpoints/FILE.pt, a file in the published format, or the directory of a search"
+            " with a supernet. Default: drawn from the seed."
         ),
     ] = None
     init_part: Annotated[Part, typer.Option(help="Which of them are taken.")] = Part.ALL

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from ..data import DataConfig, describe
@@ -18,22 +16,26 @@ from .config_parts import ConfigError
 from .layout import RunLayout
 from .named_arch import find_arch
 from .run_config import RunConfig
+from .sittings import public_sittings
 from .stored import read_config
+from .training_config import TrainingLayout
 
 
 def load_network(name: str) -> Network:
     """A trained network, in eval mode, on the CPU, with its description and provenance.
 
     Args:
-        name: A folder that `save_pretrained` wrote; a file of a run's `checkpoints/`; a run
-            directory, for the best architecture of its frontier; or `RUN:ID`, for any of its
-            architectures whose weights it keeps.
+        name: A folder that `save_pretrained` wrote; the directory of a training; a file of a run's
+            `checkpoints/`; a run directory, for the best architecture of its frontier; or `RUN:ID`,
+            for any of its architectures whose weights it keeps.
 
     Raises:
         ConfigError: There is none.
         ValueError: A file is damaged, or holds something else.
     """
     path = Path(name)
+    if is_pretrained(of_training := TrainingLayout(path).model):
+        path = of_training
     if path.is_file():
         if path.name == WEIGHTS:
             raise ConfigError(f"{path} lies in a network's folder; name the folder")
@@ -82,7 +84,7 @@ def _from_checkpoint(path: Path) -> Network:
         provenance["data"] = {**data.without_root(), "classes": None, "image_size": size}
         provenance["recipe"] = config.recipe.model_dump(mode="json")
         provenance["trial"] |= _trial(run, path)
-        provenance["sittings"] = _sittings(RunLayout(run).provenance)
+        provenance["sittings"] = public_sittings(RunLayout(run).provenance)
     model.description = describe(trained.class_names, data)
     model.provenance = provenance
     return model
@@ -99,24 +101,3 @@ def _trial(run: Path, path: Path) -> dict[str, Any]:
             fields = {"seed", "budget", "steps", "purpose", "miou", "seconds", "arch_id"}
             return record.model_dump(mode="json", include=fields)
     return {}
-
-
-def _sittings(path: Path) -> list[dict[str, Any]]:
-    """Provenance without what is of one machine alone: its name, and folders on it."""
-    try:
-        sittings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return []
-    return [_public(sitting) for sitting in sittings if isinstance(sitting, Mapping)]
-
-
-def _public(sitting: Mapping[str, Any]) -> dict[str, Any]:
-    machine = {k: v for k, v in (sitting.get("machine") or {}).items() if k != "host"}
-    command = [_without_folders(str(word)) for word in sitting.get("command") or []]
-    return {**sitting, "machine": machine, "command": command}
-
-
-def _without_folders(word: str) -> str:
-    option, equals, value = word.rpartition("=")
-    path = PurePath(value)
-    return f"{option}{equals}{path.name}" if path.is_absolute() else word

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from .._messages import one_line
@@ -68,3 +68,24 @@ def _read(path: Path) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged: {one_line(str(error), 100)}") from error
     return sittings
+
+
+def public_sittings(path: Path) -> list[dict[str, Any]]:
+    """Provenance without what is of one machine alone: its name, and folders on it."""
+    try:
+        sittings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [_public(sitting) for sitting in sittings if isinstance(sitting, Mapping)]
+
+
+def _public(sitting: Mapping[str, Any]) -> dict[str, Any]:
+    machine = {k: v for k, v in (sitting.get("machine") or {}).items() if k != "host"}
+    command = [_without_folders(str(word)) for word in sitting.get("command") or []]
+    return {**sitting, "machine": machine, "command": command}
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    path = PurePath(value)
+    return f"{option}{equals}{path.name}" if path.is_absolute() else word

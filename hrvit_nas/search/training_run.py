@@ -24,7 +24,7 @@ from .config_parts import ConfigError
 from .data_checks import check_images
 from .first_weights import Part, load_first_weights
 from .layout import remove_empty
-from .sittings import began, note_sitting, set_damaged_aside
+from .sittings import began, note_sitting, public_sittings, set_damaged_aside
 from .training_config import TrainingConfig, TrainingLayout, read_training, write_training
 
 CHECKPOINT_SECONDS = 60.0
@@ -76,7 +76,7 @@ class TrainingRun:
 
 
 def create_training(
-    config: TrainingConfig, directory: Path, first: Path | None, part: Part
+    config: TrainingConfig, directory: Path, first: str | None, part: Part
 ) -> TrainingRun:
     """Checks everything that can be checked, then makes the directory of a training.
 
@@ -241,7 +241,7 @@ def _finish(
         "initial": config.initial,
         "miou": result.evaluation.miou,
         "validation_images": len(data.val),
-        "sittings": json.loads(layout.provenance.read_text(encoding="utf-8")),
+        "sittings": public_sittings(layout.provenance),
     }
     model.save_pretrained(layout.model)
     scores = result.evaluation

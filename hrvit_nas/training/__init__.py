@@ -16,7 +16,7 @@ from .progress import (
 from .recipe import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
 from .scoring import SubnetScorer, recalibration_batches
 from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
-from .trained import Trained, load_trained, save_trained
+from .trained import Trained, is_trained, load_trained, save_trained
 
 __all__ = [
     "NOT_OF_SUPERNETS",
@@ -37,6 +37,7 @@ __all__ = [
     "check_maps",
     "class_weights",
     "find_ends",
+    "is_trained",
     "learning_rate_factor",
     "load_supernet",
     "load_trained",

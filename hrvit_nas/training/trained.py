@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .._messages import one_line
 from ..arch import ArchError, parse_arch
 from ..models import Segmentor, build_segmentor
 from ..models.states import DamagedFileError, read_tensors
 from .checkpoint import CheckpointError, write_state
+
+FIELDS = {"arch", "class_names", "seed", "model"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,22 @@ def save_trained(path: Path, model: Segmentor, class_names: Sequence[str], seed:
     write_state(path, content)
 
 
+def is_trained(path: Path) -> bool:
+    """Whether a file holds what `save_trained` wrote.
+
+    Raises:
+        CheckpointError: It is no file of tensors, or damaged.
+    """
+    try:
+        return _holds_trained(read_tensors(path))
+    except DamagedFileError as error:
+        raise CheckpointError(f"{path} cannot be read ({error})") from error
+
+
+def _holds_trained(content: Any) -> bool:
+    return isinstance(content, dict) and content.keys() >= FIELDS
+
+
 def load_trained(path: str | Path) -> Trained:
     """Reads a trained network, such as a run's `checkpoints/ARCH_ID-sSEED.pt`.
 
@@ -63,7 +82,7 @@ def load_trained(path: str | Path) -> Trained:
         state = read_tensors(path)
     except DamagedFileError as error:
         raise CheckpointError(f"{path} cannot be read ({error})") from error
-    if not isinstance(state, dict) or not {"arch", "class_names", "seed", "model"} <= state.keys():
+    if not _holds_trained(state):
         raise CheckpointError(f"{path} holds no trained network, but something else")
     try:
         spec, class_names = parse_arch(state["arch"]), tuple(state["class_names"])

@@ -321,7 +321,7 @@ BAD_TRAININGS = [
     (["--arch", "hrvit_b1", "--scale-rate", "linear"], "--scale-rate needs --batch-size"),
     (["--arch", "hrvit_b1", "--scale-rate", "cubic"], "'cubic' is not one of"),
     (["--arch", "hrvit_b1", "--init-part", "backbone"], "--init-part needs --init"),
-    (["--arch", "hrvit_b1", "--init", "nowhere.pth"], "no weights at nowhere.pth"),
+    (["--arch", "hrvit_b1", "--init", "nowhere.pth"], "no network at nowhere.pth"),
     (["--arch", "hrvit_b1", "--init", "noise.db"], "noise.db cannot be read"),
     (["--arch", "hrvit_b1", "--seed", "-1"], "seed: "),
     (["--arch", "hrvit_b1", "--workers", "0"], "resources.workers: "),

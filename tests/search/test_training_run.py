@@ -142,7 +142,7 @@ def test_first_weights_are_kept_with_the_training(config, tmp_path):
     torch.manual_seed(9)
     other = build_segmentor(TINY, 2)
     other.save_pretrained(tmp_path / "other")
-    run = create_training(config, tmp_path / "run", tmp_path / "other", "all")
+    run = create_training(config, tmp_path / "run", str(tmp_path / "other"), "all")
     assert run.config.initial == f"all of {tmp_path / 'other'}"
     for path in (tmp_path / "other").iterdir():
         path.unlink()
@@ -169,13 +169,13 @@ def given(tmp_path):
 def test_first_weights_of_every_form(given, tmp_path, form):
     torch.manual_seed(1)
     model = build_segmentor(TINY, 2)
-    load_first_weights(model, tmp_path / f"{form}2", "all")
+    load_first_weights(model, str(tmp_path / f"{form}2"), "all")
     assert same(model.state_dict(), given[2].state_dict())
     head = {name: t.clone() for name, t in model.head.state_dict().items()}
     with pytest.raises(ValueError, match="3 classes"):
-        load_first_weights(model, tmp_path / f"{form}3", "all")
+        load_first_weights(model, str(tmp_path / f"{form}3"), "all")
     assert same(model.state_dict(), given[2].state_dict())
-    words = load_first_weights(model, tmp_path / f"{form}3", "backbone")
+    words = load_first_weights(model, str(tmp_path / f"{form}3"), "backbone")
     assert words.startswith(f"backbone of {tmp_path / form}3")
     assert same(model.backbone.state_dict(), given[3].backbone.state_dict())
     assert same(model.head.state_dict(), head)
@@ -183,16 +183,16 @@ def test_first_weights_of_every_form(given, tmp_path, form):
 
 def test_first_weights_that_are_none(given, tmp_path):
     other = build_segmentor(scale_widths(get_arch("hrvit_b2"), 0.125), 2)
-    with pytest.raises(ConfigError, match="no weights at"):
-        load_first_weights(other, tmp_path / "nowhere", "all")
-    with pytest.raises(ConfigError, match="of another architecture: its id is"):
-        load_first_weights(other, tmp_path / "folder2", "all")
     (tmp_path / "noise.pt").write_bytes(b"noise" * 99)
-    with pytest.raises(ConfigError, match=r"noise\.pt cannot be read"):
-        load_first_weights(other, tmp_path / "noise.pt", "all")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="holds no run"):
-        load_first_weights(other, tmp_path / "empty", "all")
+    for name, message in (
+        ("nowhere", "no network at"),
+        ("folder2", "of another architecture: its id is"),
+        ("noise.pt", r"noise\.pt cannot be read"),
+        ("empty", "holds no run"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_first_weights(other, str(tmp_path / name), "all")
 
 
 def test_a_training_that_cannot_be_is_not_made(config, tmp_path):
