@@ -25,7 +25,15 @@ from ..arch import Attention as AttentionKind
 from ..arch import BranchSpec
 from ..cost.attention import reduction_ratio
 from .layers import LinearNorm, TokenConv, layer_norm
-from .symbolic import filled, from_windows, into_windows, is_symbolic
+from .symbolic import (
+    count_parts,
+    cropped,
+    filled,
+    fresh_size,
+    from_windows,
+    into_windows,
+    is_symbolic,
+)
 
 
 def attend(
@@ -231,8 +239,11 @@ class SpatialReductionAttention(Attention):
             return x_bhwc
         height, width = x_bhwc.shape[1:3]
         x_bhwc = F.pad(x_bhwc, (0, 0, 0, -width % self.ratio, 0, -height % self.ratio))
-        reduced_bchw = self.reduction(x_bhwc.permute(0, 3, 1, 2))
-        return self.reduction_norm(reduced_bchw.permute(0, 2, 3, 1))
+        reduced_bhwc = self.reduction(x_bhwc.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        if is_symbolic(height, width):  # which the sizes of keys must not be expressions of
+            sides = (count_parts(height, self.ratio), count_parts(width, self.ratio))
+            reduced_bhwc = cropped(reduced_bhwc, fresh_size(sides))
+        return self.reduction_norm(reduced_bhwc)
 
     def mix(self, x_bhwc: Tensor) -> tuple[Tensor | None, Tensor | None]:
         width, weight, bias = self.width, self.to_input.weight, self.to_input.bias

@@ -12,9 +12,10 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from .. import __version__
+from .._messages import first_line, one_line
 from .build import Network
 from .layers import MIN_IMAGE_SIDE
 from .mit import MissingExtraError, MiT
@@ -51,7 +53,7 @@ class _Shipped(nn.Module):
 
     def __init__(self, model: Network, normalise: bool) -> None:
         super().__init__()
-        self.model = deepcopy(model).eval()
+        self.model = _as_exported(model)
         self.normalise = normalise
         self.register_buffer("last_needed", torch.tensor([MIN_IMAGE_SIDE - 1]))
         if normalise:
@@ -75,14 +77,18 @@ class _Shipped(nn.Module):
         return logits
 
 
+def _as_exported(model: Network) -> Network:
+    return deepcopy(model).eval().float().cpu()
+
+
 def export_program(
     model: Network, *, normalise: bool = False, size: tuple[int, int] | None = None
 ) -> ExportedProgram:
     """A network as a `torch.export` program.
 
     Args:
-        model: A network, as trained; it stays as it is, and is exported as it computes in eval
-            mode.
+        model: A network, which stays as it is; exported is what it computes in eval mode, in
+            float32, on the CPU.
         normalise: Whether the program takes images of 0..255 and normalises them itself, as
             `model.description` says.
         size: Height and width of all its images; None = any of at least 32.
@@ -92,7 +98,8 @@ def export_program(
         another size than it is for are refused.
 
     Raises:
-        ExportError: The network is a MiT, normalisation is not known, or the size is out of range.
+        ExportError: The network is a MiT, or asks what a symbol cannot tell; normalisation is not
+            known; or the size is out of range.
     """
     if isinstance(model.backbone, MiT):
         raise ExportError("mit is a network of Hugging Face transformers; export it with theirs")
@@ -105,15 +112,20 @@ def export_program(
     dynamic: dict[int, Any] = {0: batch}
     if size is None:
         dynamic |= {2: Dim("height", min=MIN_IMAGE_SIDE), 3: Dim("width", min=MIN_IMAGE_SIDE)}
-    example = torch.zeros(2, 3, *(size or EXAMPLE_SIZE), device=next(model.parameters()).device)
-    with _quiet(), torch.no_grad():
-        return torch.export.export(
-            shipped,
-            (example,),
-            dynamic_shapes=(dynamic,),
-            # What holds for all sizes, but not by the rules of the solver, is checked at run time.
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
+    example = torch.zeros(2, 3, *(size or EXAMPLE_SIZE))
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(
+                shipped,
+                (example,),
+                dynamic_shapes=(dynamic,),
+                # What holds for all sizes, but not by the solver's rules, is checked at run time.
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except RuntimeError as error:  # of which torch's own are subclasses
+        raise ExportError(
+            f"torch.export cannot trace {model.spec.id}: {one_line(first_line(error), 160)}"
+        ) from error
 
 
 def write_onnx(program: ExportedProgram, path: Path, model: Network, *, normalised: bool) -> None:
@@ -188,7 +200,7 @@ def differences(
 
     Args:
         run: The program.
-        model: The network, on the CPU.
+        model: The network.
         normalised: Whether the program normalises.
         sizes: Heights and widths.
 
@@ -198,7 +210,7 @@ def differences(
     Raises:
         ExportError: The program returns another shape.
     """
-    model = deepcopy(model).eval()
+    model = _as_exported(model)
     generator = torch.Generator().manual_seed(0)
     found = []
     for number, (height, width) in enumerate(sizes):
@@ -255,9 +267,10 @@ def _quiet() -> Iterator[None]:
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     levels = [(logger, logger.level) for logger in (*loggers, registration)]
     for logger, _ in levels:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        # Of what it cannot trace, torch prints all that it traced before.
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -109,6 +109,23 @@ def test_a_size_that_no_network_takes_is_refused(model):
         export_program(model, size=(31, 64))
 
 
+class Asking(nn.Module):
+    """A layer that does what depends on a size."""
+
+    def forward(self, x_bhwc):
+        return x_bhwc if x_bhwc.shape[1] % 2 else x_bhwc + 1
+
+
+@pytest.mark.slow
+def test_a_network_that_asks_for_a_size_is_refused_in_a_line(capfd):
+    asking = build_segmentor(TINY, 3)
+    asking.backbone.stages[0].branches[0].norm = Asking()
+    with pytest.raises(ExportError, match=f"cannot trace {TINY.id}: ") as caught:
+        export_program(asking)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_normalisation_that_is_not_known_is_refused():
     with pytest.raises(ExportError, match="normalisation is not known"):
         export_program(build_segmentor(TINY, 3), normalise=True)
