@@ -141,7 +141,14 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        x_bhwc = self.drop_path(self._mix(x_bhwc)).add_(x_bhwc)
+        return self.mix_channels(self.mix_tokens(x_bhwc))
+
+    def mix_tokens(self, x_bhwc: Tensor) -> Tensor:
+        """The first half: attention and shortcut."""
+        return self.drop_path(self._mix(x_bhwc)).add_(x_bhwc)
+
+    def mix_channels(self, x_bhwc: Tensor) -> Tensor:
+        """The second half: the feed-forward."""
         y_bhwc = self.feed_forward(self.feed_forward_norm(x_bhwc))
         return self.drop_path(y_bhwc).add_(x_bhwc)
 
