@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ..arch import Arch, ArchSpec, get_arch, get_hrvit, scale_widths
+from ..arch import Arch, ArchSpec, get_arch, get_hrvit
 from ..objectives import OBJECTIVES
 from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import REPEATABLE, SamplerName, known_sampler
-from ..space import Space, load_space
+from ..space import Space
 from ..space.by_cost import CostOf
 from ..training import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
 from .config_parts import (
@@ -25,6 +25,7 @@ from .config_parts import (
     ProxyNoise,
     SupernetPlan,
     counted_cost,
+    load_narrowed,
 )
 from .halving import MoAsha
 from .run_config import MOST_SEEDS, RunConfig
@@ -126,17 +127,7 @@ class SpaceConfig(RunConfig):
         """
         if self.as_started is not None:
             return Space.from_dict(self.as_started)
-        narrowing = self.narrowing
-        base = None
-        if narrowing.base is not None:
-            base = scale_widths(get_hrvit(narrowing.base.arch), narrowing.base.width_factor)
-        return load_space(self.space).narrow(
-            narrowing.choices,
-            base=base,
-            limits=narrowing.limits,
-            ignore_unknown=True,
-            by="profile and options",
-        )
+        return load_narrowed(self.space, self.narrowing)
 
 
 class AnySearch(SpaceConfig):

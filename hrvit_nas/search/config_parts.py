@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..arch import ArchSpec
+from ..arch import ArchSpec, get_hrvit, scale_widths
 from ..cost import estimate_cost
 from ..data import DataConfig
 from ..objectives import known_costs
 from ..results import CostName, Criterion
-from ..space import Limit, Space
+from ..space import Limit, Space, load_space
 from ..space.genes import Value
 from ..training import Recipe, SupernetRecipe
 
@@ -60,6 +60,28 @@ class Narrowing(Frozen):
     choices: Mapping[str, tuple[Value, ...]] = {}
     base: Base | None = None
     limits: tuple[Limit, ...] = ()
+
+
+def load_narrowed(space: str, narrowing: Narrowing) -> Space:
+    """A space as declared, narrowed.
+
+    Args:
+        space: Name or path of its declaration.
+        narrowing: How it is narrowed.
+
+    Raises:
+        SpaceError: The declaration or the narrowing is at fault.
+    """
+    base = None
+    if narrowing.base is not None:
+        base = scale_widths(get_hrvit(narrowing.base.arch), narrowing.base.width_factor)
+    return load_space(space).narrow(
+        narrowing.choices,
+        base=base,
+        limits=narrowing.limits,
+        ignore_unknown=True,
+        by="profile and options",
+    )
 
 
 class ProxyNoise(Frozen):
