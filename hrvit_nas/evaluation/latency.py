@@ -78,18 +78,18 @@ def measure_latency(
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     device = torch.device(device)
-    images = _noise(batch_size, image_size, device)
-    with _num_threads(threads), inference(model, device):
+    images = noise_images(batch_size, image_size, device)
+    with num_threads(threads), inference(model, device):
         used_threads = torch.get_num_threads()
-        times = [_time_ms(model, images) for _ in range(warmup + repeats)][warmup:]
+        times = [time_ms(model, (images,), device) for _ in range(warmup + repeats)][warmup:]
     p10, median, p90 = np.quantile(times, (0.1, 0.5, 0.9)).tolist()
     return Latency(
         median_ms=median,
         p10_ms=p10,
         p90_ms=p90,
-        device=_device_name(device),
+        device=device_name(device),
         threads=used_threads,
-        precision="bfloat16" if device.type == "cuda" else "float32",
+        precision=precision_of(device),
         image_size=image_size,
         batch_size=batch_size,
         warmup=warmup,
@@ -125,32 +125,39 @@ def compare_latencies(
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     device = torch.device(device)
-    images = _noise(1, image_size, device)
+    images = noise_images(1, image_size, device)
     times: list[list[float]] = [[] for _ in models]
     with ExitStack() as modes:
         for model in models:
             modes.enter_context(inference(model, device))
         for number in range(warmup + rounds):
             for row, model in zip(times, models, strict=True):
-                elapsed = _time_ms(model, images)
+                elapsed = time_ms(model, (images,), device)
                 if number >= warmup:
                     row.append(elapsed)
     return times
 
 
-def _noise(batch_size: int, image_size: tuple[int, int], device: torch.device) -> torch.Tensor:
+def noise_images(
+    batch_size: int, image_size: tuple[int, int], device: torch.device
+) -> torch.Tensor:
+    """Images (B, 3, H, W) of noise, the same at each call."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch_size, 3, *image_size, generator=generator)
     return images.to(device, memory_format=torch.channels_last)
 
 
-def _time_ms(model: nn.Module, images: torch.Tensor) -> float:
+def time_ms(
+    model: nn.Module, inputs: Sequence[torch.Tensor], device: torch.device, passes: int = 1
+) -> float:
+    """Milliseconds a pass, of passes that follow upon each other."""
     # GPU work is queued: without waiting on both sides one would time the queueing alone.
-    _wait(images.device)
+    _wait(device)
     start = time.perf_counter()
-    model(images)
-    _wait(images.device)
-    return 1000 * (time.perf_counter() - start)
+    for _ in range(passes):
+        model(*inputs)
+    _wait(device)
+    return 1000 * (time.perf_counter() - start) / passes
 
 
 def _wait(device: torch.device) -> None:
@@ -159,7 +166,8 @@ def _wait(device: torch.device) -> None:
 
 
 @contextmanager
-def _num_threads(threads: int | None) -> Iterator[None]:
+def num_threads(threads: int | None) -> Iterator[None]:
+    """Lets torch use so many CPU threads inside an operator; None = as it is set."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -169,7 +177,13 @@ def _num_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _device_name(device: torch.device) -> str:
+def precision_of(device: torch.device) -> str:
+    """What `inference` computes in there."""
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the processor or GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import yaml
 
-from hrvit_nas.cli import ablate, data, export, report
+from hrvit_nas.cli import ablate, data, export, latency, report
 from hrvit_nas.cli import search as search_command
 from hrvit_nas.cli import train as train_command
 from hrvit_nas.cli.search import main
@@ -23,6 +23,7 @@ COMMANDS = {
     "data": data,
     "train": train_command,
     "export": export,
+    "latency": latency,
 }
 SUPERNET = ("--strategy", "supernet")
 LONG = "x" * 5000
@@ -353,6 +354,29 @@ BAD_EXPORTS = [
 
 BAD_INPUTS = [
     *(("train", *row) for row in BAD_TRAININGS),
+MEASURE = ("measure", "--output", "latency.json")
+BAD_LATENCIES = [
+    (["measure"], "Missing option '--output'"),
+    (["measure", "--output", "no/such/latency.json"], "--output must be in a folder that is there"),
+    ([*MEASURE, "--space", "heterogenous_branches"], "did you mean 'heterogeneous_branches'?"),
+    ([*MEASURE, "--profile", "laptpo"], "did you mean 'laptop'?"),
+    ([*MEASURE, "--image-size", "16", "64"], "image_size"),
+    ([*MEASURE, "--image-size", "64"], "--image-size"),
+    ([*MEASURE, "--device", "abacus"], "--device must be cpu, cuda or cuda:N, got 'abacus'"),
+    ([*MEASURE, "--device", "meta"], "--device must be cpu, cuda or cuda:N, got 'meta'"),
+    ([*MEASURE, "--device", "cuda:99"], "--device cuda:99 must be there; torch sees"),
+    ([*MEASURE, "--threads", "0"], "--threads"),
+    ([*MEASURE, "--repeats", "0"], "--repeats"),
+    ([*MEASURE, "--calibrate", "3"], "--calibrate must be at least 8, got 3"),
+    ([*MEASURE, "--validate", "-1"], "--validate"),
+    (["measure", "--output", "."], "cannot read .: Is a directory"),
+    (["predict", "nothing.json", "--arch", "hrvit_b1"], "there is no latency table nothing.json"),
+    (["predict", "noise.db", "--arch", "hrvit_b1"], "noise.db is no latency table: Expecting"),
+    (["predict", "nothing.json"], "Missing option '--arch'"),
+    (["predict", "nothing.json", "--arch", ","], "--arch must name an architecture, got none"),
+]
+BAD_INPUTS = [
+    *(("latency", *row) for row in BAD_LATENCIES),
     *(("data", *row) for row in BAD_DATA),
     *(("search", *row) for row in BAD_SEARCHES),
     *(("ablate", *row) for row in BAD_ABLATIONS),
