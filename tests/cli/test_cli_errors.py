@@ -352,8 +352,6 @@ BAD_EXPORTS = [
     (["run", "--spcae", "joint"], "--spcae"),
 ]
 
-BAD_INPUTS = [
-    *(("train", *row) for row in BAD_TRAININGS),
 MEASURE = ("measure", "--output", "latency.json")
 BAD_LATENCIES = [
     (["measure"], "Missing option '--output'"),
@@ -376,6 +374,7 @@ BAD_LATENCIES = [
     (["predict", "nothing.json", "--arch", ","], "--arch must name an architecture, got none"),
 ]
 BAD_INPUTS = [
+    *(("train", *row) for row in BAD_TRAININGS),
     *(("latency", *row) for row in BAD_LATENCIES),
     *(("data", *row) for row in BAD_DATA),
     *(("search", *row) for row in BAD_SEARCHES),

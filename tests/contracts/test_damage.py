@@ -219,8 +219,8 @@ def test_a_published_checkpoint_is_refused_or_is_as_written(tmp_path):
     load_published_state(model, read_published_state(path))
     for read, _ in outcomes(path, SOME, lambda: read_published_state(path)):
         if read is not None:
-            assert read.keys() == state.keys()
-            assert all(torch.equal(read[name], state[name]) for name in state)
+            assert read["state_dict"].keys() == state.keys()
+            assert all(torch.equal(read["state_dict"][name], state[name]) for name in state)
 
 
 def test_an_architecture_is_refused_or_is_one(tmp_path):
