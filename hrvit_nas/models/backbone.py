@@ -146,10 +146,9 @@ class Backbone(nn.Module):
             ValueError: The image is smaller than 32x32 or has not three channels.
         """
         check_images(image_bchw)
-        x_bhwc = self.stem(image_bchw.permute(0, 2, 3, 1).contiguous())
-        if is_symbolic(*x_bhwc.shape[1:3]):
-            x_bhwc = cropped(x_bhwc, fresh_size(x_bhwc.shape[1:3]))
-        maps = [x_bhwc]
+        maps = [self.stem(image_bchw.permute(0, 2, 3, 1).contiguous())]
+        if is_symbolic(*maps[0].shape[1:3]):
+            maps = [cropped(maps[0], fresh_size(maps[0].shape[1:3]))]
         for module in self.stages:
             maps = module(maps)
         return maps

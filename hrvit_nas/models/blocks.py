@@ -141,7 +141,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
-        return self.mix_channels(self.mix_tokens(x_bhwc))
+        x_bhwc = self.mix_tokens(x_bhwc)  # what came in is let go
+        return self.mix_channels(x_bhwc)
 
     def mix_tokens(self, x_bhwc: Tensor) -> Tensor:
         """The first half: attention and shortcut."""
