@@ -167,12 +167,15 @@ def _collate(items: list[NamedSample | DataError]) -> Batch | DataError:
     return normalised(np.stack([image for image, _ in samples])), targets.long()
 
 
-def normalised(images: NDArray[np.uint8]) -> Tensor:
+def normalised(
+    images: NDArray[np.uint8],
+    mean: tuple[float, ...] = MEAN,
+    deviation: tuple[float, ...] = DEVIATION,
+) -> Tensor:
     """Images (B, h, w, 3) as networks take them: float32 (B, 3, h, w), channels last in memory."""
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
-    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
-    deviation = torch.tensor(DEVIATION).view(1, 3, 1, 1)
-    return batch.float().sub_(mean).div_(deviation)
+    means, deviations = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
+    return batch.float().sub_(means).div_(deviations)
 
 
 def _text(shape: tuple[int, ...]) -> str:

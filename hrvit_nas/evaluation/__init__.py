@@ -2,30 +2,30 @@
 
 from .confusion import (
     Evaluation,
+    class_accuracy,
     confusion_matrix,
     frequency_weighted_iou,
     iou_from_confusion,
     mean_iou,
     pixel_accuracy,
 )
-from .inference import (
-    evaluate,
-    inference,
-    is_boundary,
-    mixed_precision,
-    predict,
-    sliding_logits,
-)
+from .inference import evaluate, inference, mixed_precision, sliding_logits
 from .inherited import InheritedScores, score_inherited
 from .latency import Latency, compare_latencies, measure_latency
+from .predictor import InferenceConfig, Predictor, evaluate_images, predict
+from .tally import is_boundary
 
 __all__ = [
     "Evaluation",
+    "InferenceConfig",
     "InheritedScores",
     "Latency",
+    "Predictor",
+    "class_accuracy",
     "compare_latencies",
     "confusion_matrix",
     "evaluate",
+    "evaluate_images",
     "frequency_weighted_iou",
     "inference",
     "iou_from_confusion",

@@ -68,6 +68,14 @@ def mean_iou(confusion: NDArray[np.int64]) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
+def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of each class's true pixels that are right, in 0 to 1; nan where truth lacks it."""
+    truth = confusion.sum(1)
+    accuracy = np.full(truth.shape, np.nan)
+    np.divide(np.diagonal(confusion), truth, out=accuracy, where=truth > 0)
+    return accuracy
+
+
 def pixel_accuracy(confusion: NDArray[np.int64]) -> float:
     """Share of the counted pixels that are right, in 0 to 1; nan if no pixel is counted."""
     total = int(confusion.sum())
@@ -108,6 +116,16 @@ class Evaluation:
         return mean_iou(self.confusion)
 
     @cached_property
+    def class_accuracy(self) -> tuple[float, ...]:
+        """Share of each class's pixels that are right, in 0 to 1; nan where truth lacks it."""
+        return tuple(class_accuracy(self.confusion).tolist())
+
+    @cached_property
+    def mean_accuracy(self) -> float:
+        """Mean of `class_accuracy` over the classes that truth has."""
+        return float(np.nanmean(self.class_accuracy))
+
+    @cached_property
     def pixel_accuracy(self) -> float:
         """Share of the labelled pixels that are right, in 0 to 1."""
         return pixel_accuracy(self.confusion)
@@ -121,3 +139,8 @@ class Evaluation:
     def boundary_miou(self) -> float:
         """mIoU in 0 to 1 of the pixels near another class; nan if there is none."""
         return mean_iou(self.boundary)
+
+    @cached_property
+    def class_boundary_iou(self) -> tuple[float, ...]:
+        """IoU of each class in 0 to 1, of the pixels near another class; nan where absent there."""
+        return tuple(iou_from_confusion(self.boundary).tolist())

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..data import SegmentationData
 from ..evaluation import Evaluation, mixed_precision
-from ..evaluation.inference import check_logits
+from ..evaluation.tally import check_logits
 from ..models import AuxiliarySegmentor, Segmentor
 from ..models.blocks import Blocks
 from ..models.layers import TokenBatchNorm

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torchmetrics import functional as torchmetrics
 
 from hrvit_nas.evaluation import (
     Evaluation,
@@ -80,6 +81,50 @@ def test_confusion_is_additive_over_images(case):
     whole = count(prediction, labels, num_classes)
     assert whole.dtype == np.int64
     np.testing.assert_array_equal(sum(parts), whole)
+
+
+@given(segmentations())
+def test_scores_equal_those_of_torchmetrics(case):
+    prediction, labels, num_classes = case
+    if num_classes == 1 or (labels == IGNORE).all():
+        return  # torchmetrics knows neither
+    confusion = count(prediction, labels, num_classes)
+    evaluation = Evaluation(confusion, confusion, 0.0)
+    tensors = torch.from_numpy(prediction), torch.from_numpy(labels)
+    asked = {"num_classes": num_classes, "ignore_index": IGNORE}
+    theirs = torchmetrics.confusion_matrix(*tensors, task="multiclass", **asked)
+    np.testing.assert_array_equal(confusion, theirs)
+    miou = torchmetrics.jaccard_index(*tensors, task="multiclass", **asked)
+    np.testing.assert_allclose(evaluation.miou, miou, rtol=1e-6)
+    ious = torchmetrics.jaccard_index(*tensors, task="multiclass", average="none", **asked)
+    present = ~np.isnan(evaluation.class_iou)
+    np.testing.assert_allclose(np.array(evaluation.class_iou)[present], ious[present], rtol=1e-6)
+    accuracy = torchmetrics.accuracy(*tensors, task="multiclass", average="micro", **asked)
+    np.testing.assert_allclose(evaluation.pixel_accuracy, accuracy, rtol=1e-6)
+    by_class = torchmetrics.recall(*tensors, task="multiclass", average="none", **asked)
+    true = ~np.isnan(evaluation.class_accuracy)
+    np.testing.assert_allclose(np.array(evaluation.class_accuracy)[true], by_class[true], rtol=1e-6)
+    np.testing.assert_allclose(evaluation.mean_accuracy, by_class[true].mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "labels", "miou", "accuracy", "mean_accuracy"),
+    [
+        ([[0, 0], [1, 1]], [[0, 0], [1, 1]], 1, 1, 1),
+        ([[0, 0], [0, 0]], [[0, 0], [1, 1]], (2 / 4 + 0) / 2, 2 / 4, (1 + 0) / 2),
+        ([[0, 1], [1, 1]], [[0, 0], [1, 1]], (1 / 2 + 2 / 3) / 2, 3 / 4, (1 / 2 + 1) / 2),
+        ([[0, 2], [1, 1]], [[0, 0], [1, 1]], (1 / 2 + 1 + 0) / 3, 3 / 4, (1 / 2 + 1) / 2),
+        ([[0, 2], [1, 1]], [[0, IGNORE], [1, 1]], 1, 1, 1),
+        ([[1, 0], [0, 1]], [[0, 1], [1, 0]], 0, 0, 0),
+    ],
+)
+def test_four_pixels_by_hand(prediction, labels, miou, accuracy, mean_accuracy):
+    confusion = count(np.array(prediction), np.array(labels), 3)
+    evaluation = Evaluation(confusion, confusion, 0.0)
+    assert evaluation.miou == pytest.approx(miou)
+    assert evaluation.pixel_accuracy == pytest.approx(accuracy)
+    assert evaluation.mean_accuracy == pytest.approx(mean_accuracy)
+    assert evaluation.class_boundary_iou == pytest.approx(evaluation.class_iou, nan_ok=True)
 
 
 def test_hand_worked_case():
