@@ -35,9 +35,9 @@ _FAMILIAR = {
 """Colours of classes that many sets have; other classes get a hue of their own."""
 
 _COLUMNS = 4
-_GAP = 6
+GAP = 6
 _HEADING = 24
-_BACKGROUND = (255, 255, 255)
+BACKGROUND = (255, 255, 255)
 _INK = (30, 30, 30)
 
 
@@ -74,16 +74,16 @@ def contact_sheet(
         tiles.append(Image.fromarray(colours[labels]).resize(size, Image.Resampling.NEAREST))
     columns = min(_COLUMNS, len(tiles))
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    width = columns * (tile_width + _GAP) + _GAP
-    legend = _legend(data.class_names, colours, width)
-    height = sum(max(tile.height for tile in row) + _GAP for row in rows) + _GAP + legend.height
-    sheet = Image.new("RGB", (width, height), _BACKGROUND)
-    y = _GAP
+    width = columns * (tile_width + GAP) + GAP
+    below = legend(data.class_names, colours, width)
+    height = sum(max(tile.height for tile in row) + GAP for row in rows) + GAP + below.height
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    y = GAP
     for row in rows:
         for column, tile in enumerate(row):
-            sheet.paste(tile, (_GAP + column * (tile_width + _GAP), y))
-        y += max(tile.height for tile in row) + _GAP
-    sheet.paste(legend, (0, y))
+            sheet.paste(tile, (GAP + column * (tile_width + GAP), y))
+        y += max(tile.height for tile in row) + GAP
+    sheet.paste(below, (0, y))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
 
@@ -108,31 +108,31 @@ def mask_sheet(
     tiles = {"image": Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)}
     for name, labels in masks.items():
         tiles[name] = Image.fromarray(colours[labels]).resize(size, Image.Resampling.NEAREST)
-    width = len(tiles) * (tile_width + _GAP) + _GAP
-    legend = _legend(class_names, colours, width)
-    sheet = Image.new("RGB", (width, _HEADING + size[1] + _GAP + legend.height), _BACKGROUND)
+    width = len(tiles) * (tile_width + GAP) + GAP
+    below = legend(class_names, colours, width)
+    sheet = Image.new("RGB", (width, _HEADING + size[1] + GAP + below.height), BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
     for column, (name, tile) in enumerate(tiles.items()):
-        x = _GAP + column * (tile_width + _GAP)
+        x = GAP + column * (tile_width + GAP)
         draw.text((x, _HEADING / 2), name, fill=_INK, font=font, anchor="lm")
         sheet.paste(tile, (x, _HEADING))
-    sheet.paste(legend, (0, _HEADING + size[1] + _GAP))
+    sheet.paste(below, (0, _HEADING + size[1] + GAP))
     return sheet
 
 
-def _legend(names: tuple[str, ...], colours: NDArray[np.uint8], width: int) -> Image.Image:
+def legend(names: tuple[str, ...], colours: NDArray[np.uint8], width: int) -> Image.Image:
     """Swatches with names, in as many lines as the width asks for."""
     font = ImageFont.load_default(size=15)
     swatch, line = 16, 26
     places = []
-    x, y = _GAP, 4
+    x, y = GAP, 4
     for name in names:
         needed = swatch + 6 + round(font.getlength(name)) + 16
-        if x + needed > width and x > _GAP:
-            x, y = _GAP, y + line
+        if x + needed > width and x > GAP:
+            x, y = GAP, y + line
         places.append((x, y))
         x += needed
-    image = Image.new("RGB", (width, y + line), _BACKGROUND)
+    image = Image.new("RGB", (width, y + line), BACKGROUND)
     draw = ImageDraw.Draw(image)
     for label, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
         box = (x, y, x + swatch, y + swatch)
