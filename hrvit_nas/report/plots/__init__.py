@@ -6,10 +6,12 @@ from typing import Any
 
 from ..allocation import AllocationData
 from ..consistency import ConsistencyData
+from ..evaluation import ConfusionData
 from ..forest import ForestData
 from ..importance import ImportanceData
 from ..pareto import ParetoData
 from .allocation import draw_allocation
+from .confusion import draw_confusion
 from .consistency import draw_consistency
 from .forest import draw_forest
 from .importance import draw_importance
@@ -17,6 +19,7 @@ from .pareto import draw_pareto
 
 _DRAWERS: Mapping[type, Callable[[Any, str | Path], None]] = {
     AllocationData: draw_allocation,
+    ConfusionData: draw_confusion,
     ForestData: draw_forest,
     ImportanceData: draw_importance,
     ParetoData: draw_pareto,
@@ -41,6 +44,7 @@ def draw_figure(data: object, path: str | Path) -> None:
 
 __all__ = [
     "draw_allocation",
+    "draw_confusion",
     "draw_consistency",
     "draw_figure",
     "draw_forest",
