@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -130,7 +130,12 @@ def takes(declared: type[D]) -> Callable[[Callable[[D, set[str]], int]], Callabl
     kind = Parameter.KEYWORD_ONLY
     context = Parameter("context", kind, annotation=typer.Context)
     options = [
-        Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
+        Parameter(
+            field.name,
+            kind,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
         for field in fields(declared)  # type: ignore[arg-type]
     ]
 

@@ -8,8 +8,10 @@ from functools import partial
 
 import pytest
 import yaml
+from PIL import Image
 
-from hrvit_nas.cli import ablate, data, export, latency, report
+from hrvit_nas.cli import ablate, data, export, latency, predict, report
+from hrvit_nas.cli import eval as eval_command
 from hrvit_nas.cli import search as search_command
 from hrvit_nas.cli import train as train_command
 from hrvit_nas.cli.search import main
@@ -24,6 +26,8 @@ COMMANDS = {
     "train": train_command,
     "export": export,
     "latency": latency,
+    "eval": eval_command,
+    "predict": predict,
 }
 SUPERNET = ("--strategy", "supernet")
 LONG = "x" * 5000
@@ -373,6 +377,72 @@ BAD_LATENCIES = [
     (["predict", "nothing.json"], "Missing option '--arch'"),
     (["predict", "nothing.json", "--arch", ","], "--arch must name an architecture, got none"),
 ]
+SCENES = ("--data", "scenes")
+NET = ("--model", "net")
+# Of both commands that bring images through a network.
+BAD_INFERENCE = [
+    (["--mode", "tiles"], "'tiles' is not one of"),
+    (["--mode", "slide"], "--mode slide needs --crop"),
+    (["--crop", "64", "64"], "--crop needs --mode slide; drop it"),
+    (["--stride", "64", "64"], "--stride needs --mode slide; drop it"),
+    (["--mode", "slide", "--crop", "64"], "Option '--crop' requires 2 arguments"),
+    (["--mode", "slide", "--crop", "0", "64"], "the window must be at least 1x1, got 0x64"),
+    (["--mode", "slide", "--crop", "64", "64", "--stride", "65", "64"], "got (65, 64)"),
+    (["--mode", "slide", "--crop", "64", "64", "--stride", "0", "64"], "got (0, 64)"),
+    (["--scales", "half"], "--scales must be numbers separated by commas"),
+    (["--scales", "0.5,0"], "a scale must be 0.1 to 8, got 0"),
+    (["--scales", "1,nan"], "a scale must be 0.1 to 8, got nan"),
+    (["--scales", ","], "scales must name one at least"),
+    (["--scales", "1,1.0"], "two scales are the same"),
+    (["--scales", LONG], "--scales must be numbers"),
+    (["--input-size", "0", "9"], "the input size must be at least 1x1, got 0x9"),
+    (["--device", "gpu"], "--device must be cpu, cuda, cuda:N or mps, got 'gpu'"),
+    (["--device", "cuda:99"], "--device cuda:99: there is"),
+    (["--device", "cpu:1"], "--device cpu:1: there is 1 of cpu"),
+    (["--device", LONG], "--device must be cpu"),
+    (["--threads", "0"], "Invalid value for '--threads'"),
+    (["--submission", "camvid"], "'camvid' is not one of"),
+    (["--output", "net/config.json", "--submission", "ade20k"], "must be of 150 classes"),
+]
+BAD_EVALUATIONS = [
+    ([], "Missing option '--model'"),
+    ([*NET], "Missing option '--data'"),
+    (["--model", "nowhere", *SCENES], "no network at nowhere"),
+    (["--model", ".", *SCENES], "holds no run"),
+    (["--model", LONG, *SCENES], "File name too long"),
+    (["--model", "noise.db", *SCENES], "noise.db"),
+    (["--model", "nowhere:0123456789ab", *SCENES], "no network at nowhere:0123456789ab"),
+    ([*NET, "--data", "cocostuff"], "'cocostuff' is not one of"),
+    ([*NET, "--data", "none"], "--data none has no images to score on"),
+    ([*NET, "--data", "camvid"], "data set 'camvid' needs root"),
+    ([*NET, "--data", "camvid", "--data-root", "nowhere"], "is not a folder"),
+    ([*NET, *SCENES], "net tells 6 classes apart, and data set 'scenes' has 10"),
+    ([*NET, *SCENES, "--split", "test"], "'test' is not one of"),
+    ([*NET, *SCENES, "--image-size", "0", "9"], "--image-size: Input should be greater"),
+    ([*NET, *SCENES, "--image-size", "9"], "Option '--image-size' requires 2 arguments"),
+    ([*NET, *SCENES, "--format", "word"], "'word' is not one of"),
+    ([*NET, *SCENES, "--submission", "ade20k"], "--submission needs --output"),
+    (
+        [*NET, *SCENES, *("--submission", "ade20k", "--output", "x", "--image-size", "9", "9")],
+        "use --input-size in place of --image-size",
+    ),
+]
+BAD_PREDICTIONS = [
+    ([*NET], "Missing argument"),
+    (["photo.png"], "Missing option '--model'"),
+    ([*NET, "nowhere.jpg"], "no image and no folder at nowhere.jpg"),
+    ([*NET, "photo.png", "nowhere"], "no image and no folder at nowhere"),
+    ([*NET, "empty"], "folder empty holds no .jpg"),
+    ([*NET, LONG], "File name too long"),
+    (["--model", "nowhere", "photo.png"], "no network at nowhere"),
+    ([*NET, "photo.png", "--opacity", "1.5"], "Invalid value for '--opacity'"),
+    ([*NET, "photo.png", "--opacity", "nan"], "Invalid value for '--opacity'"),
+    ([*NET, "photo.png", "--output", "."], "photo.png is an image to be read"),
+    ([*NET, "photo.png", "--output", ".", "--overwrite"], "photo.png is an image to be read"),
+    ([*NET, "photo.png", "--output", "seen"], "seen/photo.png would be replaced; allow it"),
+    ([*NET, "photo.png", "--submission", "cityscapes"], "must be of 19 classes"),
+    ([*NET, "photo.png", "--output", "net/config.json"], "File exists: net/config.json"),
+]
 BAD_INPUTS = [
     *(("train", *row) for row in BAD_TRAININGS),
     *(("latency", *row) for row in BAD_LATENCIES),
@@ -381,7 +451,18 @@ BAD_INPUTS = [
     *(("ablate", *row) for row in BAD_ABLATIONS),
     *(("report", *row) for row in BAD_REPORTS),
     *(("export", *row) for row in BAD_EXPORTS),
+    *(("eval", *row) for row in BAD_EVALUATIONS),
+    *(("eval", [*NET, *SCENES, *row[0]], row[1]) for row in BAD_INFERENCE[:-1]),
+    *(("predict", *row) for row in BAD_PREDICTIONS),
+    *(("predict", [*NET, "photo.png", *row[0]], row[1]) for row in BAD_INFERENCE),
 ]
+
+
+def make_photographs(folder):
+    for name in ("empty", "seen"):
+        (folder / name).mkdir()
+    for name in ("photo.png", "seen/photo.png"):
+        Image.new("RGB", (40, 32)).save(folder / name)
 
 
 @pytest.mark.parametrize(("command", "arguments", "expected"), BAD_INPUTS)
@@ -391,6 +472,9 @@ def test_bad_input_is_refused(command, arguments, expected, refuses, profile, re
     (tmp_path / "noise.db").write_bytes(b"noise" * 500)
     misspelt = {"description": "x", "recipe": {"stepz": 3}}
     (tmp_path / "misspelt.yaml").write_text(yaml.safe_dump(misspelt))
+    if command in ("eval", "predict"):
+        request.getfixturevalue("network")
+        make_photographs(tmp_path)
     plain = command == "search" and not {"--profile", "--resume"} & set(arguments)
     line = refuses(command, *(["--profile", profile] if plain else []), *arguments)
     assert expected in line
