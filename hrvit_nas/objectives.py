@@ -20,8 +20,8 @@ class Objective:
         word: In a sentence.
         unit: That it is shown in.
         scale: What its own unit is multiplied by for that.
-        source: `scored` on the validation set, `computed` from the description of a network in
-            closed form, or `measured` on the device.
+        source: `scored` on the validation set, `computed` from the description of a network alone,
+            or `measured` on the device.
         direction: What a search does with it.
         worst: The worst value that counts in a hypervolume; None = the worst of what is compared.
         axis: Title of its axis, `{at}` being the image size.
@@ -100,6 +100,14 @@ _DECLARED = (
         scale=2.0**-20,
         source="computed",
         axis="Peak activation memory per image{at} (MiB)",
+    ),
+    Objective(
+        name="predicted_latency_ms",
+        word="predicted latency",
+        unit="ms",
+        scale=1.0,
+        source="computed",
+        axis="Predicted latency per image{at} (ms)",
     ),
     Objective(
         name="latency_ms",

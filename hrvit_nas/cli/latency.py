@@ -26,6 +26,7 @@ OF_MEASURING = """\b
 Examples:
   hrvit-latency measure --space heterogeneous_branches --profile laptop --output latency.json
   hrvit-latency measure --image-size 192 256 --num-classes 11 --output camvid_latency.json
+  hrvit-search --latency-table latency.json --cost predicted_latency_ms
   hrvit-latency measure --profile cluster --device cuda --output gpu_latency.json
 """
 OF_PREDICTING = """\b

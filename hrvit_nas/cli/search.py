@@ -26,6 +26,7 @@ from .running import config_to_resume, go
 from .search_options import EXAMPLES, Scheduler, SearchOptions, Strategy
 
 if TYPE_CHECKING:
+    from ..cost.latency import LatencyModel
     from ..search.config import SpaceConfig
     from ..search.opened import Run
     from ..search.profiles import Profile, TrainingPlan
@@ -92,6 +93,7 @@ _LIMITS = {
     "max_macs": "macs",
     "max_params": "params",
     "max_activation_bytes": "peak_activation_bytes",
+    "max_latency": "predicted_latency_ms",
 }
 _WITH_RESUME = {*_FIELDS, *RESOURCES, "calibration", "mlflow"}
 
@@ -186,7 +188,8 @@ def _configured(options: SearchOptions) -> SpaceConfig:
             recipe["stop_after"] or recipe["steps"],
         )
     narrowing = profile.narrowing.model_dump(exclude_unset=True)
-    narrowing["limits"] = [*narrowing.get("limits", ()), *_limits(options, plan)]
+    latency = _latency(options)
+    narrowing["limits"] = [*narrowing.get("limits", ()), *_limits(options, plan, latency)]
     content = {
         "space": _located(options.space),
         "narrowing": narrowing,
@@ -194,6 +197,7 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         "recipe": recipe,
         "long": _long(options, plan),
         **({"costs": list(map(str, options.cost))} if options.cost else {}),
+        "latency": latency,
         "seed": options.seed,
         **given_tracking(options.mlflow),
         "resources": training.resources,
@@ -220,7 +224,23 @@ def _configured(options: SearchOptions) -> SpaceConfig:
     return config.model_copy(update={"proxy_noise": noise})
 
 
-def _limits(options: SearchOptions, plan: TrainingPlan) -> list[dict[str, Any]]:
+def _latency(options: SearchOptions) -> LatencyModel | None:
+    """What predicts latencies, from the table that is given."""
+    from ..results.latency_table import read_latency_table
+    from ..search.config_parts import ConfigError
+
+    if options.latency_table is None:
+        if "predicted_latency_ms" in (options.cost or ()):
+            raise ConfigError("--cost predicted_latency_ms needs --latency-table, got none")
+        if options.max_latency is not None:
+            raise ConfigError("--max-latency needs --latency-table, got none")
+        return None
+    return read_latency_table(options.latency_table).model
+
+
+def _limits(
+    options: SearchOptions, plan: TrainingPlan, latency: LatencyModel | None
+) -> list[dict[str, Any]]:
     """The ceilings on cost that are given, at the size that is trained at."""
     from ..search.config_parts import ConfigError
 
@@ -229,10 +249,19 @@ def _limits(options: SearchOptions, plan: TrainingPlan) -> list[dict[str, Any]]:
         if not most > 0:
             raise ConfigError(f"{option(name)} must be above 0, got {most:g}")
     image_size = plan.image_size or plan.recipe.augment.crop_size
-    return [
-        {"metric": _LIMITS[name], "max": most, "image_size": image_size}
+    limits = {
+        name: {"metric": _LIMITS[name], "max": most, "image_size": image_size}
         for name, most in ceilings.items()
-    ]
+    }
+    if "max_latency" in limits and latency is not None:
+        at = latency.conditions
+        at.check(image_size or at.image_size, at.num_classes)
+        limits["max_latency"] |= {
+            "image_size": at.image_size,
+            "num_classes": at.num_classes,
+            "latency": latency,
+        }
+    return list(limits.values())
 
 
 def _stopping_after(recipe: dict[str, Any], steps: int) -> dict[str, Any]:

@@ -42,6 +42,7 @@ Examples:
   hrvit-search --space joint --strategy supernet --supernet runs/joint-1/supernet.pt --trials 500
   hrvit-search --space heterogeneous_branches --scheduler mo_asha --max-t 600 --trials 18
   hrvit-search --space heterogeneous_branches --references hrvit_b1,mit_b0,cswin_ti --confirm 3
+  hrvit-search --latency-table latency.json --cost predicted_latency_ms --max-latency 12
   hrvit-search --space heterogeneous_branches --mlflow sqlite:///mlflow.db
   hrvit-search --space heterogeneous_branches --data none --objective-noise 0.01 --trials 200
   hrvit-search --resume runs/heterogeneous_branches-20260101-120000 --confirm 3
@@ -190,6 +191,17 @@ class SearchOptions:
     max_params: Annotated[float | None, typer.Option(help="Ceiling of parameters.")] = None
     max_activation_bytes: Annotated[
         float | None, typer.Option(help="Ceiling of peak activation bytes at the image size.")
+    ] = None
+    max_latency: Annotated[
+        float | None,
+        typer.Option(help="Ceiling of predicted latency, in ms; needs --latency-table."),
+    ] = None
+    latency_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of `hrvit-latency measure`, at the search's image size and classes, for"
+            " --cost predicted_latency_ms and --max-latency. The run keeps what it says."
+        ),
     ] = None
     seed: Annotated[int, typer.Option(help="Seed of proposals and of training.")] = 0
     deterministic: Annotated[

@@ -51,6 +51,23 @@ class Conditions(_Frozen):
     batch_size: int = Field(ge=1)
     num_classes: int = Field(ge=1)
 
+    def check(self, image_size: tuple[int, int], num_classes: int) -> None:
+        """Refuses another image size or number of classes, and batches.
+
+        Raises:
+            LatencyError: They are not those of the measurements.
+        """
+        for words, mine, wanted in (
+            ("images of {}", self.image_size, tuple(image_size)),
+            ("{} classes", self.num_classes, num_classes),
+            ("batches of {}", self.batch_size, 1),
+        ):
+            if mine != wanted:
+                raise LatencyError(
+                    f"the latency table must be of {words.format(_said(wanted))}, got"
+                    f" {words.format(_said(mine))}; measure another"
+                )
+
     def differing(self, other: Conditions) -> str | None:
         """The first condition that is another one, in words; None where all agree."""
         for name in type(self).model_fields:
@@ -76,8 +93,8 @@ class Estimator(_Frozen):
     """
 
     kind: PartKind
-    branches: tuple[int, ...] | None
-    make: tuple[int | str, ...] | None
+    branches: tuple[int, ...] | None = None
+    make: tuple[int | str, ...] | None = None
     coefficients_ms: tuple[AtLeastZero, ...] = Field(
         min_length=NUM_FEATURES, max_length=NUM_FEATURES
     )

@@ -301,10 +301,21 @@ class TrialRecord(TrialResult, _Identity):
     peak_activation_bytes: Annotated[
         int, Field(ge=0), Column("B/image", "peak bytes of activations, float32 inference")
     ]
+    predicted_latency_ms: Annotated[
+        float | None,
+        Field(gt=0),
+        Column("ms/image", "latency predicted from a table, where the run has one"),
+    ] = None
     finished_at: Annotated[AwareDatetime, Column("UTC", "time at which the trial ended")]
 
     @classmethod
-    def of(cls, trial: Trial, result: TrialResult, cost: Cost) -> Self:
+    def of(
+        cls,
+        trial: Trial,
+        result: TrialResult,
+        cost: Cost,
+        predicted_latency_ms: float | None = None,
+    ) -> Self:
         """What came of a trial that ends now, and what its architecture costs."""
         return cls(
             **trial.identity,
@@ -312,6 +323,7 @@ class TrialRecord(TrialResult, _Identity):
             published_macs=cost.published_macs,
             params=cost.params,
             peak_activation_bytes=cost.peak_activation_bytes,
+            predicted_latency_ms=predicted_latency_ms,
             finished_at=datetime.now(UTC),
             **dict(result),
         )

@@ -40,6 +40,7 @@ class ArchSummary:
         published_macs: Multiply-adds an image of the published form.
         params: Parameters.
         peak_activation_bytes: Peak bytes of activations an image.
+        predicted_latency_ms: Latency predicted from a table; `None` in a run without one.
         latency_ms: Mean measured latency; `None` if never measured.
         on_frontier: Whether it is on the frontier (see `with_frontier`).
     """
@@ -60,11 +61,12 @@ class ArchSummary:
     published_macs: int
     params: int
     peak_activation_bytes: int
+    predicted_latency_ms: float | None
     latency_ms: float | None
     on_frontier: bool
 
     def cost(self, name: CostName) -> float:
-        """The cost of that name; NaN where a latency was never measured."""
+        """The cost of that name; NaN where a latency was never measured or predicted."""
         value: float | None = getattr(self, name)
         return math.nan if value is None else float(value)
 
@@ -127,6 +129,7 @@ def row_of(
         published_macs=first.published_macs,
         params=first.params,
         peak_activation_bytes=first.peak_activation_bytes,
+        predicted_latency_ms=first.predicted_latency_ms,
         latency_ms=fmean(latencies) if latencies else None,
         on_frontier=False,
     )

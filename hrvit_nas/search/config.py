@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from ..arch import Arch, ArchSpec, get_arch, get_hrvit
+from ..cost.latency import LatencyModel
 from ..objectives import OBJECTIVES
 from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import REPEATABLE, SamplerName, known_sampler
@@ -45,6 +46,8 @@ class SpaceConfig(RunConfig):
         long: How architectures are trained long: to confirm a frontier and its references, or to
             tell how valid the scores of a calibration are; None = they are not.
         costs: What a score is weighed against: one cost, or two.
+        latency: What predicts latencies, from a table at the run's image size and number of
+            classes; None = nothing does.
     """
 
     space: str
@@ -52,6 +55,7 @@ class SpaceConfig(RunConfig):
     as_started: Mapping[str, Any] | None = Field(default=None, repr=False)
     long: Recipe | None = None
     costs: Costs = ("macs",)
+    latency: LatencyModel | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
     def _check_long(self) -> SpaceConfig:
@@ -63,6 +67,16 @@ class SpaceConfig(RunConfig):
                     "the long recipe must train for more steps than the recipe's"
                     f" {self.recipe.trained_steps}, got {self.long.trained_steps}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_latency(self) -> SpaceConfig:
+        if self.latency is None and "predicted_latency_ms" in self.costs:
+            raise ValueError("cost predicted_latency_ms needs a latency table, got none")
+        if self.latency is not None:
+            # Classes are known once the data set is: then it is checked again.
+            classes = self.num_classes or self.latency.conditions.num_classes
+            self.latency.conditions.check(self.image_size, classes)
         return self
 
     @property
@@ -87,7 +101,7 @@ class SpaceConfig(RunConfig):
 
     @property
     def counted_cost(self) -> CostName:
-        """The first of `costs` in closed form; multiply-adds where all are measured."""
+        """The first of `costs` that is computed; multiply-adds where all are measured."""
         computed = (cost for cost in self.costs if OBJECTIVES[cost].source == "computed")
         return next(computed, "macs")
 
@@ -98,13 +112,22 @@ class SpaceConfig(RunConfig):
         def function(name: CostName) -> CostOf | None:
             if OBJECTIVES[name].source == "measured":
                 return None
-            return lambda spec: counted_cost(spec, name, self.image_size, self.num_classes)
+            return lambda spec: self._counted(spec, name)
 
         return tuple(map(function, self.costs))
 
-    def cost_of(self, spec: ArchSpec) -> float:
+    def cost_of(self, spec: Arch) -> float:
         """An architecture's `counted_cost` at the run's image size and number of classes."""
-        return counted_cost(spec, self.counted_cost, self.image_size, self.num_classes)
+        return self._counted(spec, self.counted_cost)
+
+    def _counted(self, spec: Arch, name: CostName) -> float:
+        return counted_cost(spec, name, self.image_size, self.num_classes, self.latency)
+
+    def predicted_latency_ms(self, spec: Arch) -> float | None:
+        """See `RunConfig`; None of a pyramid, too."""
+        if self.latency is None or not isinstance(spec, ArchSpec):
+            return None
+        return self.latency.predict(spec).ms
 
     def with_num_classes(self, num_classes: int) -> Self:
         """The same, its limits too, for networks of the data set's number of classes."""
@@ -117,6 +140,8 @@ class SpaceConfig(RunConfig):
             for limit in self.narrowing.limits
         )
         narrowing = self.narrowing.model_copy(update={"limits": limits})
+        if self.latency is not None:
+            self.latency.conditions.check(self.image_size, num_classes)
         return super().with_num_classes(num_classes).model_copy(update={"narrowing": narrowing})
 
     def load_space(self) -> Space:
@@ -168,6 +193,13 @@ class AnySearch(SpaceConfig):
             get_arch(name)
         for name in self.initial:
             get_hrvit(name)
+        if self.counted_cost == "predicted_latency_ms":
+            for name in self.references:
+                if not isinstance(get_arch(name), ArchSpec):
+                    raise ValueError(
+                        "references must be HRViTs where they are scaled to a predicted latency,"
+                        f" got {name}"
+                    )
         if self.sampler == "ehvi" and self.with_latency:
             raise ValueError(
                 "sampler ehvi must know what an architecture costs before it is built; costs must"
@@ -356,7 +388,8 @@ class SupernetSearchConfig(AnySearch):
             num_classes=self.num_classes,
             recipe=self.recipe,
             supernet=self.supernet,
-            cost=self.counted_cost,
+            # A supernet needs to tell its subnets apart, and no more.
+            cost="macs" if self.counted_cost == "predicted_latency_ms" else self.counted_cost,
             seed=seed,
         )
 

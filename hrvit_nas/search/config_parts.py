@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..arch import ArchSpec, get_hrvit, scale_widths
+from ..arch import Arch, ArchSpec, get_hrvit, scale_widths
 from ..cost import estimate_cost
+from ..cost.latency import LatencyModel
 from ..data import DataConfig
 from ..objectives import known_costs
 from ..results import CostName, Criterion
@@ -148,12 +149,16 @@ class SupernetPlan(Frozen):
 
 
 def counted_cost(
-    spec: ArchSpec,
+    spec: Arch,
     metric: CostName,
     image_size: tuple[int, int],
     num_classes: int | None,
+    latency: LatencyModel | None = None,
 ) -> float:
-    """A cost of an architecture in closed form, at an image size."""
+    """A cost of an architecture by its description alone, at an image size."""
+    if metric == "predicted_latency_ms":
+        assert latency is not None
+        return latency.predict(spec).ms
     return float(getattr(estimate_cost(spec, image_size, num_classes=num_classes), metric))
 
 

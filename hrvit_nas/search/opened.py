@@ -79,7 +79,8 @@ class Run(Generic[C]):
     def keep(self, trial: Trial, result: TrialResult) -> TrialRecord:
         """Writes what came of a trial; from then on it need not be done again."""
         cost = estimate_cost(trial.arch, self.config.image_size, num_classes=self.data.num_classes)
-        record = TrialRecord.of(trial, result, cost)
+        predicted = self.config.predicted_latency_ms(trial.arch)
+        record = TrialRecord.of(trial, result, cost, predicted)
         self.store.append(record)
         self._tracking.add(record)
         if trial.purpose != "rung" or record.state == "failed":

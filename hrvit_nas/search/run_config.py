@@ -72,6 +72,10 @@ class RunConfig(Frozen):
         """Whether every trial measures its network's latency."""
         return False
 
+    def predicted_latency_ms(self, spec: Arch) -> float | None:  # noqa: ARG002
+        """What a latency table says of an architecture; None without one."""
+        return None
+
     def with_num_classes(self, num_classes: int) -> Self:
         """The same, for networks of the data set's number of classes."""
         if self.num_classes is not None:

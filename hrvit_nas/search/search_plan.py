@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TypeVar
 
 from ..arch import Arch, ArchSpec, get_arch, scale_to_cost
-from ..cost import estimate_cost
 from ..results import (
     ArchSummary,
     ConsistencyScores,
@@ -27,6 +26,7 @@ from .config import (
     SearchConfig,
     SupernetSearchConfig,
 )
+from .config_parts import counted_cost
 from .halving import Rungs
 from .plan import Trials, calibration_archs, spread_over_costs
 from .selection import best_inherited, finalists, frontier_archs, objective_values
@@ -171,10 +171,8 @@ class SearchTrials(Trials[S]):
         metric = self._config.counted_cost
 
         def cost(spec: Arch) -> float:
-            estimate = estimate_cost(
-                spec, self._config.image_size, num_classes=self._resolved.num_classes
-            )
-            return float(getattr(estimate, metric))
+            config, num_classes = self._config, self._resolved.num_classes
+            return counted_cost(spec, metric, config.image_size, num_classes, config.latency)
 
         preset = get_arch(name)
         found: list[Arch] = []

@@ -1,4 +1,4 @@
-"""Hard limits on what an architecture may cost, checked with the closed-form cost model."""
+"""Hard limits on what an architecture may cost, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hrvit_nas.arch import ArchSpec
 from hrvit_nas.cost import Cost, estimate_cost
+from hrvit_nas.cost.latency import LatencyModel
 
-Metric = Literal["macs", "params", "peak_activation_bytes"]
+Metric = Literal["macs", "params", "peak_activation_bytes", "predicted_latency_ms"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
@@ -20,11 +21,14 @@ class Limit(BaseModel):
     """Bounds, both included, on one cost of a segmentation network.
 
     Attributes:
-        metric: `macs` (multiply-adds of one image), `params` or `peak_activation_bytes`.
+        metric: `macs` (multiply-adds of one image), `params`, `peak_activation_bytes` or
+            `predicted_latency_ms`.
         max: Upper bound, in the metric's unit.
         min: Lower bound, in the metric's unit.
         image_size: Height and width of the image, in pixels.
         num_classes: Classes of the segmentation head.
+        latency: What predicts, for `predicted_latency_ms`, at its own image size and classes; None
+            for other metrics.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +38,7 @@ class Limit(BaseModel):
     min: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     image_size: tuple[int, int] = (512, 512)
     num_classes: int = Field(default=19, ge=1)
+    latency: LatencyModel | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -41,13 +46,22 @@ class Limit(BaseModel):
             raise ValueError(f"a limit on {self.metric} needs max, min or both")
         if self.max is not None and self.min is not None and self.min > self.max:
             raise ValueError(f"min must be at most max, got min {self.min:g} and max {self.max:g}")
+        if (self.metric == "predicted_latency_ms") != (self.latency is not None):
+            raise ValueError(
+                "a limit on predicted_latency_ms, and no other, must have a latency model; got"
+                f" {'one' if self.latency else 'none'} for {self.metric}"
+            )
+        if self.latency is not None:
+            self.latency.conditions.check(self.image_size, self.num_classes)
         if min(self.image_size) < 32:
             raise ValueError(f"image_size must be at least 32, 32, got {self.image_size}")
         return self
 
-    def value(self, spec: ArchSpec) -> int:
+    def value(self, spec: ArchSpec) -> float:
         """What an architecture costs in this metric."""
-        value: int = getattr(_cost(spec, self.image_size, self.num_classes), self.metric)
+        if self.latency is not None:
+            return _latency_ms(spec, self.latency)
+        value: float = getattr(_cost(spec, self.image_size, self.num_classes), self.metric)
         return value
 
     def excess(self, spec: ArchSpec) -> float:
@@ -78,6 +92,11 @@ class Limit(BaseModel):
 @lru_cache(maxsize=4096)
 def _cost(spec: ArchSpec, image_size: tuple[int, int], num_classes: int) -> Cost:
     return estimate_cost(spec, image_size=image_size, task="segmentation", num_classes=num_classes)
+
+
+@lru_cache(maxsize=4096)
+def _latency_ms(spec: ArchSpec, latency: LatencyModel) -> float:
+    return latency.predict(spec).ms
 
 
 def total_excess(limits: Iterable[Limit], spec: ArchSpec) -> float:
