@@ -27,12 +27,13 @@ from ..space import Space
 T = TypeVar("T")
 DRAWS = 2000
 """Random architectures whose parts are looked at."""
-PARTS_AT_A_TIME, NETWORKS_AT_A_TIME = 64, 10
+PARTS_AT_A_TIME, NETWORKS_AT_A_TIME = 64, 30
 """What is timed by turns, and then written; networks are timed in bursts."""
 REDRAWN = 20
 """Draws for each network that is wanted, before a space is found to have too few."""
 
-Progress = Callable[[Literal["parts", "calibration", "validation"], int, int], None]
+Purpose = Literal["calibration", "validation"]
+Progress = Callable[[Literal["parts", "networks"], int, int], None]
 """Called with what is measured, how many are, and how many are to be."""
 
 
@@ -76,9 +77,12 @@ def measure_latency_table(
     rng.shuffle(wanted)  # or a slow moment would hit parts that stand together in a network
     chosen = _chosen(space, rng, num_calibration + num_validation)
     table = _with_parts(path, table, timer, wanted, progress)
-    fitted, held = chosen[:num_calibration], chosen[num_calibration:]
-    table = _with_networks(path, table, timer, fitted, "calibration", progress)
-    table = _with_networks(path, table, timer, held, "validation", progress)
+    networks: list[tuple[ArchSpec, Purpose]] = [
+        (spec, "calibration" if number < num_calibration else "validation")
+        for number, spec in enumerate(chosen)
+    ]
+    rng.shuffle(networks)  # or a machine that gets slower would tell the two apart
+    table = _with_networks(path, table, timer, networks, progress)
     model = fitted_model(table.conditions, table.parts_ms, table.of("calibration"))
     fit = Fit(estimators=model.estimators, calibration=model.calibration)
     table = table.model_copy(update={"fit": fit})
@@ -139,24 +143,23 @@ def _with_networks(
     path: Path,
     table: LatencyTable,
     timer: Timer,
-    specs: list[ArchSpec],
-    purpose: Literal["calibration", "validation"],
+    wanted: list[tuple[ArchSpec, Purpose]],
     progress: Progress,
 ) -> LatencyTable:
     known = {row.arch for row in table.networks}
-    missing = [spec for spec in specs if spec.to_json() not in known]
-    done = len(specs) - len(missing)
-    progress(purpose, done, len(specs))
+    missing = [network for network in wanted if network[0].to_json() not in known]
+    done = len(wanted) - len(missing)
+    progress("networks", done, len(wanted))
     for batch in _batches(missing, NETWORKS_AT_A_TIME):
-        timings = timer.time_networks(batch)
+        timings = timer.time_networks([spec for spec, _ in batch])
         new = tuple(
             TimedNetwork(arch=spec.to_json(), purpose=purpose, **asdict(timing))
-            for spec, timing in zip(batch, timings, strict=True)
+            for (spec, purpose), timing in zip(batch, timings, strict=True)
         )
         table = table.model_copy(update={"networks": table.networks + new})
         write_latency_table(path, table)
         done += len(batch)
-        progress(purpose, done, len(specs))
+        progress("networks", done, len(wanted))
     return table
 
 
