@@ -19,7 +19,7 @@ from ..results import CostName, Criterion, Stage, TrialRecord
 from ..samplers import REPEATABLE, SamplerName, known_sampler
 from ..space import Space
 from ..space.by_cost import CostOf
-from ..training import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
+from ..training import Recipe, SupernetRecipe, not_of_supernets
 from .config_parts import (
     Costs,
     Narrowing,
@@ -349,9 +349,8 @@ class SupernetSearchConfig(AnySearch):
                 f"ranking_check must compare at least {MIN_CALIBRATION} subnets, or 0 for none, got"
                 f" {self.ranking_check}"
             )
-        for name in NOT_OF_SUPERNETS:
-            if getattr(self.recipe, name):
-                raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
+        for name in not_of_supernets(self.recipe):
+            raise ValueError(f"a search with a supernet must leave the recipe's {name} off")
         return self
 
     @property

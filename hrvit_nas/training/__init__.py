@@ -13,13 +13,12 @@ from .progress import (
     SupernetProgress,
     TrainingFailedError,
 )
-from .recipe import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
+from .recipe import Recipe, SupernetRecipe, not_of_supernets
 from .scoring import SubnetScorer, recalibration_batches
 from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
 from .trained import Trained, is_trained, load_trained, save_trained
 
 __all__ = [
-    "NOT_OF_SUPERNETS",
     "Check",
     "CheckpointError",
     "PlainProgress",
@@ -41,6 +40,7 @@ __all__ = [
     "learning_rate_factor",
     "load_supernet",
     "load_trained",
+    "not_of_supernets",
     "parameter_groups",
     "read_progress",
     "recalibration_batches",

@@ -163,7 +163,7 @@ class SupernetRecipe(BaseModel):
     Fields are read under the names that versions before had for them, too (`RENAMED`).
 
     Batches, optimiser, learning rates and augmentation are the subnets' recipe; weight averaging,
-    tied initialisation and an auxiliary head have no meaning here (`NOT_OF_SUPERNETS`).
+    tied initialisation and an auxiliary head have no meaning here (`not_of_supernets`).
 
     Attributes:
         steps: Optimiser steps; each passes the largest, the smallest and some random subnets.
@@ -200,8 +200,13 @@ class SupernetRecipe(BaseModel):
 RENAMED = {"calibration_batches": "recalibration_batches", "random_members": "random_subnets"}
 """Fields of `SupernetRecipe` that versions before called otherwise."""
 
-NOT_OF_SUPERNETS = (
+_NOT_OF_SUPERNETS = (
     *("weight_averaging", "tied_initialisation", "auxiliary_weight"),
     *("accumulation_steps", "precision", "sync_batch_norm", "gradient_checkpointing"),
 )
-"""Fields of `Recipe` that must be as they are by default where a supernet is trained by it."""
+
+
+def not_of_supernets(recipe: Recipe) -> list[str]:
+    """Fields that a recipe sets and a supernet's training does not know."""
+    fields = Recipe.model_fields
+    return [name for name in _NOT_OF_SUPERNETS if getattr(recipe, name) != fields[name].default]

@@ -19,7 +19,7 @@ from .collapse import CollapseGuard
 from .loop import Job, Training
 from .processes import Processes
 from .progress import SupernetProgress, supernet_progress
-from .recipe import NOT_OF_SUPERNETS, Recipe, SupernetRecipe
+from .recipe import Recipe, SupernetRecipe, not_of_supernets
 from .sandwich import SandwichStep
 from .scoring import Ends, EndsChecker, SubnetScorer
 
@@ -101,9 +101,8 @@ def _recipe_of(recipe: Recipe, plan: SupernetRecipe) -> Recipe:
     Raises:
         ValueError: It asks for what a supernet has not.
     """
-    for name in NOT_OF_SUPERNETS:
-        if getattr(recipe, name) != Recipe.model_fields[name].default:
-            raise ValueError(f"a supernet's recipe must leave {name} off")
+    for name in not_of_supernets(recipe):
+        raise ValueError(f"a supernet's recipe must leave {name} off")
     changes = {
         "steps": plan.steps,
         "stop_after": None,
