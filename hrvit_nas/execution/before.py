@@ -21,7 +21,7 @@ def check_before(resources: Resources) -> None:
         ExecutionError: This machine could never hold a trial, or no cluster answers.
     """
     ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
+    if resources.executor != "inline" and ray is not None and ray.is_initialized():
         return  # that runtime is used, whatever it has
     if not resources.joins_cluster:
         import torch
