@@ -5,11 +5,11 @@
 
 Without `--data`, a tree in the layout of Cityscapes is drawn once into `--output`: scenes enlarged
 to 1024x2048 with the noise of a camera, as PNG files of about 2 MB, a sixth of them for validation.
-It is trained on as `experiments/recipes/cityscapes.yaml` has it, 512x1024 and crops of 512x512,
-which is too large for the cache of decoded images, so that every access decodes a file. Prints the
-seconds until a run on it can start; then, by processes that prepare batches, the seconds of a
-training step, the share of them spent waiting for a batch, and the memory of a training with its
-processes, pages that are shared counted by share (PSS), the highest of twice a second.
+It is trained on in crops of 512x512 of images at full size, which the cache of decoded images does
+not hold (of 600, 4 GB), so that every access decodes a file. Prints the seconds until a run on it
+can start; then, by processes that prepare batches, the seconds of a training step, the share of
+them spent waiting for a batch, and the memory of a training with its processes, pages that are
+shared counted by share (PSS), the highest of twice a second.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCENES = 24
 SKIPPED = 2
 """First steps, which are not counted."""
 CAMVID = {"size": (96, 128), "crop": (96, 128), "batch": 8}
-STREETS = {"size": (512, 1024), "crop": (512, 512), "batch": 2}
+STREETS = {"size": SIZE, "crop": (512, 512), "batch": 2}
 
 
 def draw_streets(root: Path, count: int) -> None:
