@@ -3,6 +3,7 @@
 Trials are of the synthetic objective (`hrvit-search --data none`), so that all there is, is
 overhead: of Ray Tune, the sampler, the store, the summary and TensorBoard's files. Run as
 `python benchmarks/runner_overhead.py [--trials 500] [--workers 2]`.
+Trials that fail (`--failure-rate`) are tried again in a new process, whose imports cost seconds.
 `--bare` does without all but Ray Tune: what it takes by itself to run as many trials of nothing.
 """
 
@@ -121,7 +122,12 @@ def search(options: argparse.Namespace, folder: Path, clock: Clock) -> tuple[flo
     config = SearchConfig(
         space="heterogeneous_branches",
         narrowing=profile.narrowing,
-        data=DataConfig(name="none", noise=0.01, failure_rate=0.02, image_size=plan.image_size),
+        data=DataConfig(
+            name="none",
+            noise=0.01,
+            failure_rate=options.failure_rate,
+            image_size=plan.image_size,
+        ),
         recipe=plan.recipe,
         trials=options.trials,
         sampler=options.sampler,
@@ -155,6 +161,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sampler", default="random")
+    parser.add_argument("--failure-rate", type=float, default=0.0)
     parser.add_argument("--bare", action="store_true")
     options = parser.parse_args()
     what = "Ray Tune alone" if options.bare else f"sampler {options.sampler}"

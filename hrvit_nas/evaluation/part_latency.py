@@ -5,7 +5,7 @@ Both are timed by turns, so that what slows the machine for a while slows none o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -113,21 +113,34 @@ class Timer:
         inputs = part_inputs(part, self.image_size, batch_size=self.batch_size, device=self.device)
         return module, inputs
 
-    def time_networks(self, specs: Sequence[ArchSpec]) -> list[Timing]:
-        """Times networks on noise: a few passes in a row of each, by turns."""
+    def time_networks(
+        self, specs: Sequence[ArchSpec], progress: Callable[[int, int], None] = lambda *_: None
+    ) -> list[Timing]:
+        """Times networks on noise: a few passes in a row of each, by turns over all of them.
+
+        Each is built anew for every turn, so that memory holds one at a time, and no placement of
+        its weights there tells its latency.
+
+        Args:
+            specs: Their architectures.
+            progress: What is told how many turns are done, and how many there are.
+        """
         images = noise_images(self.batch_size, self.image_size, self.device)
-        models = [build_segmentor(spec, self.num_classes).to(self.device) for spec in specs]
         times: list[list[float]] = [[] for _ in specs]
-        with num_threads(self.threads), ExitStack() as modes:
-            for model in models:
-                modes.enter_context(inference(model, self.device))
-            for start in range(0, self.repeats, BURST):
-                count = min(BURST, self.repeats - start)
-                for row, model in zip(times, models, strict=True):
+        bursts = [min(BURST, self.repeats - start) for start in range(0, self.repeats, BURST)]
+        turns = [
+            (count, row, spec) for count in bursts for row, spec in zip(times, specs, strict=True)
+        ]
+        with num_threads(self.threads):
+            for done, (count, row, spec) in enumerate(turns):
+                progress(done, len(turns))
+                model = build_segmentor(spec, self.num_classes).to(self.device)
+                with inference(model, self.device):
                     for number in range(-self.warmup, count):
                         elapsed = time_ms(model, (images,), self.device)
                         if number >= 0:
                             row.append(elapsed)
+        progress(len(turns), len(turns))
         return [_summed_up(row) for row in times]
 
 

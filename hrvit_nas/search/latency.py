@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal, TypeVar
@@ -27,14 +28,15 @@ from ..space import Space
 T = TypeVar("T")
 DRAWS = 2000
 """Random architectures whose parts are looked at."""
-PARTS_AT_A_TIME, NETWORKS_AT_A_TIME = 64, 30
-"""What is timed by turns, and then written; networks are timed in bursts."""
+PARTS_AT_A_TIME = 64
+"""Parts that are timed by turns, and then written."""
 REDRAWN = 20
 """Draws for each network that is wanted, before a space is found to have too few."""
 
 Purpose = Literal["calibration", "validation"]
 Progress = Callable[[Literal["parts", "networks"], int, int], None]
-"""Called with what is measured, how many are, and how many are to be."""
+"""Called with what is measured, how many parts, or turns of networks, are done, and how many are to
+be."""
 
 
 def measure_latency_table(
@@ -51,7 +53,8 @@ def measure_latency_table(
 ) -> LatencyTable:
     """Measures the parts that a space's architectures have, and some of these as a whole.
 
-    What the file holds already is not measured again. It is written after every few measurements.
+    Parts that the file holds already are not measured again, nor networks if it holds all of them.
+    It is written after every few parts, and after the networks.
 
     Args:
         path: The file, with its folder there.
@@ -146,20 +149,20 @@ def _with_networks(
     wanted: list[tuple[ArchSpec, Purpose]],
     progress: Progress,
 ) -> LatencyTable:
-    known = {row.arch for row in table.networks}
-    missing = [network for network in wanted if network[0].to_json() not in known]
-    done = len(wanted) - len(missing)
-    progress("networks", done, len(wanted))
-    for batch in _batches(missing, NETWORKS_AT_A_TIME):
-        timings = timer.time_networks([spec for spec, _ in batch])
-        new = tuple(
+    """All networks anew, unless the file holds them all.
+
+    What is timed at another time is timed on a machine that is some percent slower or faster, and
+    networks differ by little more.
+    """
+    known = {(row.arch, row.purpose) for row in table.networks}
+    if known != {(spec.to_json(), purpose) for spec, purpose in wanted}:
+        timings = timer.time_networks([spec for spec, _ in wanted], partial(progress, "networks"))
+        timed = tuple(
             TimedNetwork(arch=spec.to_json(), purpose=purpose, **asdict(timing))
-            for (spec, purpose), timing in zip(batch, timings, strict=True)
+            for (spec, purpose), timing in zip(wanted, timings, strict=True)
         )
-        table = table.model_copy(update={"networks": table.networks + new})
+        table = table.model_copy(update={"networks": timed})
         write_latency_table(path, table)
-        done += len(batch)
-        progress("networks", done, len(wanted))
     return table
 
 

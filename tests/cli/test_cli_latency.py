@@ -33,11 +33,11 @@ def test_a_table_is_measured_once_and_predicts(latency, tmp_path, monkeypatch):
     most = 66
 
     def noted(real):
-        def time(timer, items):
+        def time(timer, items, *arguments):
             timed.extend(items)
             if len(timed) > most:
                 raise OSError(errno.ENOSPC, "no space left")
-            return real(timer, items)
+            return real(timer, items, *arguments)
 
         return time
 
