@@ -94,22 +94,24 @@ def train_here(told: dict[str, Any]) -> None:
                 return
             had.append(time.perf_counter())
             waited.append(had[-1] - begun)
+            if len(had) == told["recipe"]["steps"]:
+                raise _EnoughError
             yield batch
 
     loop.train_batches = timed
     data = load_data(DataConfig.model_validate(told["data"]), Path(told["cache"]))
     torch.manual_seed(0)
     model = build_segmentor(scale_widths(get_arch("hrvit_b1"), told["factor"]), data.num_classes)
-    with suppress(StopIteration):  # what follows the last step is no part of one
-        train(model, data, Recipe.model_validate(told["recipe"]), seed=0, on_step=_stop)
+    with suppress(_EnoughError):
+        train(model, data, Recipe.model_validate(told["recipe"]), seed=0)
     seconds = had[-1] - had[SKIPPED]
     steps = len(had) - 1 - SKIPPED
     waiting = sum(waited[SKIPPED + 1 :]) / seconds
     print(json.dumps({"step": seconds / steps, "waiting": waiting, "first": waited[0]}))
 
 
-def _stop(_: object) -> None:
-    raise StopIteration
+class _EnoughError(Exception):
+    """All steps that count were made; what follows them, as validation, is no part of one."""
 
 
 def memory_mib(pid: int) -> float:
@@ -171,7 +173,7 @@ def main() -> None:
             print(f"{what}, {time_of}: {time.perf_counter() - begun:.1f} s", flush=True)
     for workers in options.num_workers:
         recipe = {
-            "steps": options.steps,
+            "steps": options.steps + 1,
             "warmup_steps": 0,
             "batch_size": kind["batch"],
             "augment": {"crop_size": kind["crop"]},

@@ -16,6 +16,8 @@ from .._messages import one_line
 from .interrupts import Interrupts
 
 NOTHING_TRAINED, BAD_INPUT = 1, 2
+OF_TYPER = 130
+"""Status that Typer makes of a KeyboardInterrupt, whatever signal it came of."""
 STOPPED = range(129, 160)
 """Statuses of a program that a signal ended."""
 
@@ -30,6 +32,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     try:
         with interrupts:
             status = command(prog_name=name, standalone_mode=False)
+        if interrupts.seen and status == OF_TYPER:
+            raise KeyboardInterrupt
     except typer.TyperException as error:
         fail(name, error.format_message())
     except (typer.Abort, KeyboardInterrupt):

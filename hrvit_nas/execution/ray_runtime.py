@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants, utils
+from ray._private import ray_constants, services, utils
 
 from .base import Resources
 from .before import check_answers, unanswered
@@ -54,7 +54,7 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
     try:
         if resources.joins_cluster:
             check_answers(str(resources.address))
-        with signals_kept():
+        with sigterm_waits(), signals_kept():
             ray.init(**options)
     except KeyboardInterrupt:
         ray.shutdown()  # of what had started
@@ -84,6 +84,31 @@ def signals_kept() -> Iterator[None]:
             for number, handler in handlers.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+@contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Lets SIGTERM wait while Ray starts, or at most until it starts its next process.
+
+    Between what Ray's C++ part takes and `signals_kept` puts back, a signal would abort the
+    program. Processes would inherit that they are not to be told, and not end when Ray stops.
+    """
+    starts = services.start_ray_process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def started(*arguments: Any, **options: Any) -> Any:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            return starts(*arguments, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    services.start_ray_process = started
+    try:
+        yield
+    finally:
+        services.start_ray_process = starts
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def nodes() -> list[dict[str, float]]:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +86,27 @@ def test_the_signal_that_came_first_is_the_status():
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), number)
     assert interrupts.status == 143
+
+
+COMMAND = """
+import os, typer
+from hrvit_nas.cli.errors import run_app
+app = typer.Typer()
+@app.command()
+def main():
+    os.kill(os.getpid(), NUMBER)
+run_app(app, "hrvit-command")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_struck_before_it_has_begun_says_so(number):
+    """As while it imports, where nothing but `run_app` takes signals."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND.replace("NUMBER", str(int(number)))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 128 + number
+    assert ended.stderr == "hrvit-command: interrupted\n"
