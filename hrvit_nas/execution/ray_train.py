@@ -19,8 +19,10 @@ from typing import Any
 
 import ray
 from ray import train
+from ray._private import state as ray_state
 from ray._private import worker as ray_worker
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.execution.controller import TrainController
 
 from ..training import TrainingFailedError
 from .base import ExecutionError, Resources, Shared
@@ -30,7 +32,7 @@ RESTARTS = 2
 MIN_IMAGES = 4
 TIMEOUT_S = 600
 """Longest that the processes wait for one of them, such as for the first to score and save."""
-POLL_S = 0.2
+POLL_S, ENDED_S = 0.2, 30
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
 """Errors that a new start would meet again."""
@@ -96,15 +98,29 @@ def run_group(
     # In the main thread Ray Train would answer SIGINT itself, by leaving the program.
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
-    while thread.is_alive():
-        thread.join(POLL_S)
-        on_poll()
+    try:
+        while thread.is_alive():
+            thread.join(POLL_S)
+            on_poll()
+    except BaseException:
+        _end_controllers()
+        thread.join(ENDED_S)  # or it would ask a Ray that is shut down, which ends the program
+        raise
     if fault:
         cause = getattr(fault[0], "controller_failure", fault[0])
         if isinstance(cause, _OWN_ERRORS):
             raise cause
         words = _COLOURS.sub("", str(cause)).split()
         raise RuntimeError(" ".join(words)[:500] or type(cause).__name__) from fault[0]
+
+
+def _end_controllers() -> None:
+    """Kills what Ray Train runs groups by, of which it hands out nothing."""
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    for actor in ray_state.actors(job_id=job).values():
+        if actor["ActorClassName"] == TrainController.__name__ and actor["State"] != "DEAD":
+            number = ray.ActorID.from_hex(actor["ActorID"])
+            ray_worker.global_worker.core_worker.kill_actor(number, True)  # type: ignore[attr-defined]
 
 
 def _trainer(

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,32 @@ def test_an_error_of_our_own_is_raised_as_it_is_and_not_retried(tmp_path):
     with pytest.raises(ValueError, match=r"^the recipe asks for\nwhat there is not$"):
         run_group(refuse, {"folder": str(folder)}, TWO, 2, nothing, tmp_path / "scratch")
     assert sorted(path.name.split(".")[0] for path in folder.iterdir()) == ["0", "1"]
+
+
+def wait(shared):
+    """Runs until it is killed."""
+    Path(shared["folder"], str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def test_nothing_of_a_group_goes_on_once_it_is_interrupted(tmp_path):
+    """A thread that asked Ray for more would end the program when Ray is shut down."""
+    folder = tmp_path / "group"
+    folder.mkdir()
+    before = set(threading.enumerate())
+
+    def interrupt():
+        if any(folder.iterdir()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_group(wait, {"folder": str(folder)}, TWO, 1, interrupt, tmp_path / "scratch")
+    assert set(threading.enumerate()) <= before
+    (number,) = (int(path.name) for path in folder.iterdir())
+    deadline = time.monotonic() + 30
+    while Path("/proc", str(number)).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path("/proc", str(number)).exists()
 
 
 def test_a_group_is_as_large_as_the_cluster_holds_and_no_larger_than_it_may(ray_runtime):
