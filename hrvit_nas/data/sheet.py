@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +74,20 @@ def contact_sheet(
         tiles.append(Image.fromarray(colours[labels]).resize(size, Image.Resampling.NEAREST))
     columns = min(_COLUMNS, len(tiles))
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    width = columns * (tile_width + GAP) + GAP
-    below = legend(data.class_names, colours, width)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tiled(rows, data.class_names).save(path, optimize=True)
+
+
+def tiled(rows: Sequence[Sequence[Image.Image]], class_names: tuple[str, ...]) -> Image.Image:
+    """Pictures of one width in rows, the first of which is the longest, above a legend.
+
+    Args:
+        rows: The pictures; those of a row may differ in height.
+        class_names: Names of the classes, by label.
+    """
+    tile_width = rows[0][0].width
+    width = len(rows[0]) * (tile_width + GAP) + GAP
+    below = legend(class_names, label_colours(class_names), width)
     height = sum(max(tile.height for tile in row) + GAP for row in rows) + GAP + below.height
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     y = GAP
@@ -84,8 +96,7 @@ def contact_sheet(
             sheet.paste(tile, (GAP + column * (tile_width + GAP), y))
         y += max(tile.height for tile in row) + GAP
     sheet.paste(below, (0, y))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, optimize=True)
+    return sheet
 
 
 def mask_sheet(
