@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -103,8 +104,7 @@ def run_group(
             thread.join(POLL_S)
             on_poll()
     except BaseException:
-        _end_controllers()
-        thread.join(ENDED_S)  # or it would ask a Ray that is shut down, which ends the program
+        _end(thread)
         raise
     if fault:
         cause = getattr(fault[0], "controller_failure", fault[0])
@@ -114,8 +114,18 @@ def run_group(
         raise RuntimeError(" ".join(words)[:500] or type(cause).__name__) from fault[0]
 
 
+def _end(thread: threading.Thread) -> None:
+    """Ends a thread that runs a group, or it would ask a Ray that is shut down, which ends the
+    program. What Ray Train runs groups by, of which it hands out nothing, may not be there yet.
+    """
+    deadline = time.monotonic() + ENDED_S
+    while thread.is_alive() and time.monotonic() < deadline:
+        _end_controllers()
+        thread.join(POLL_S)
+
+
 def _end_controllers() -> None:
-    """Kills what Ray Train runs groups by, of which it hands out nothing."""
+    """Kills what Ray Train runs the groups of this program by."""
     job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
     for actor in ray_state.actors(job_id=job).values():
         if actor["ActorClassName"] == TrainController.__name__ and actor["State"] != "DEAD":
