@@ -20,9 +20,13 @@ from typing import Any
 
 import ray
 from ray import train
-from ray._private import state as ray_state
+from ray._common.constants import RAY_WARN_BLOCKING_GET_INSIDE_ASYNC_ENV_VAR
 from ray._private import worker as ray_worker
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.constants import (
+    WORKER_GROUP_START_TIMEOUT_S_ENV_VAR,
+    get_env_vars_to_propagate,
+)
 from ray.train.v2._internal.execution.controller import TrainController
 
 from ..training import TrainingFailedError
@@ -33,7 +37,9 @@ RESTARTS = 2
 MIN_IMAGES = 4
 TIMEOUT_S = 600
 """Longest that the processes wait for one of them, such as for the first to score and save."""
-POLL_S, ENDED_S = 0.2, 30
+STARTED_S = 600
+"""Longest that a group waits for its share of a busy cluster."""
+POLL_S, ENDED_S = 0.2, 10
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _OWN_ERRORS = (ValueError, OSError, TrainingFailedError)
 """Errors that a new start would meet again."""
@@ -88,11 +94,12 @@ def run_group(
     """
     # Ray says on stdout that a worker died, whatever its loggers are set to.
     ray_worker.print_to_stdstream = lambda *_, **__: None
+    trainer = _trainer(part, shared, resources, size, scratch / "train")
     fault: list[BaseException] = []
 
     def fit() -> None:
         try:
-            _trainer(part, shared, resources, size, scratch / "train").fit()
+            trainer.fit()
         except BaseException as error:  # handed over to the caller's thread
             fault.append(error)
 
@@ -104,7 +111,7 @@ def run_group(
             thread.join(POLL_S)
             on_poll()
     except BaseException:
-        _end(thread)
+        _end(trainer, thread)
         raise
     if fault:
         cause = getattr(fault[0], "controller_failure", fault[0])
@@ -114,32 +121,28 @@ def run_group(
         raise RuntimeError(" ".join(words)[:500] or type(cause).__name__) from fault[0]
 
 
-def _end(thread: threading.Thread) -> None:
-    """Ends a thread that runs a group, or it would ask a Ray that is shut down, which ends the
-    program. What Ray Train runs groups by, of which it hands out nothing, may not be there yet.
+def _end(trainer: _Trainer, thread: threading.Thread) -> None:
+    """Ends a group, and the thread that runs it: it would ask a Ray that is shut down, which ends
+    the program. A group that is only starting cannot be told; it is killed after some seconds, and
+    what it had reserved is given back when the program leaves Ray.
     """
-    deadline = time.monotonic() + ENDED_S
-    while thread.is_alive() and time.monotonic() < deadline:
-        _end_controllers()
+    told, deadline = False, time.monotonic() + ENDED_S
+    while thread.is_alive():
+        if trainer.controller is not None:
+            if not told:
+                told = bool(trainer.controller.abort.remote())
+            elif time.monotonic() > deadline:
+                ray.kill(trainer.controller)
         thread.join(POLL_S)
-
-
-def _end_controllers() -> None:
-    """Kills what Ray Train runs the groups of this program by."""
-    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
-    for actor in ray_state.actors(job_id=job).values():
-        if actor["ActorClassName"] == TrainController.__name__ and actor["State"] != "DEAD":
-            number = ray.ActorID.from_hex(actor["ActorID"])
-            ray_worker.global_worker.core_worker.kill_actor(number, True)  # type: ignore[attr-defined]
 
 
 def _trainer(
     part: Callable[[Shared], None], shared: Shared, resources: Resources, size: int, storage: Path
-) -> TorchTrainer:
+) -> _Trainer:
     """What starts the processes of a group, and starts them anew when one dies."""
     gpus = _gpus(resources)
     process = {"CPU": resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
-    return TorchTrainer(
+    return _Trainer(
         part,
         train_loop_config=dict(shared),
         torch_config=_LoopbackConfig("nccl" if gpus else "gloo", timeout_s=TIMEOUT_S),
@@ -159,6 +162,26 @@ def _trainer(
 
 def _gpus(resources: Resources) -> int:
     return -int(-resources.gpus_per_trial // 1)
+
+
+class _Trainer(TorchTrainer):
+    """Hands out what runs its group, for it to be told to end."""
+
+    controller: Any = None
+
+    def _initialize_and_run_controller(self, **parts: Any) -> train.Result:
+        variables = {WORKER_GROUP_START_TIMEOUT_S_ENV_VAR: str(STARTED_S)}
+        # It listens to its group by blocking calls, of which Ray would warn.
+        variables |= {RAY_WARN_BLOCKING_GET_INSIDE_ASYNC_ENV_VAR: "0"}
+        here = ray.get_runtime_context().get_node_id()
+        remote = ray.remote(
+            num_cpus=0,
+            label_selector={"ray.io/node-id": here},
+            runtime_env={"env_vars": variables | get_env_vars_to_propagate()},
+        )
+        self.controller = remote(TrainController).remote(**parts)
+        ray.get(self.controller.run.remote())
+        return ray.get(self.controller.get_result.remote())
 
 
 class _NoRetry(train.UserCallback):

@@ -201,7 +201,7 @@ def wait(shared):
     time.sleep(600)
 
 
-def test_nothing_of_a_group_goes_on_once_it_is_interrupted(tmp_path):
+def test_nothing_of_a_group_goes_on_once_it_is_interrupted(tmp_path, ray_runtime):
     """A thread that asked Ray for more would end the program when Ray is shut down."""
     folder = tmp_path / "group"
     folder.mkdir()
@@ -215,9 +215,13 @@ def test_nothing_of_a_group_goes_on_once_it_is_interrupted(tmp_path):
         run_group(wait, {"folder": str(folder)}, TWO, 1, interrupt, tmp_path / "scratch")
     assert set(threading.enumerate()) <= before
     (number,) = (int(path.name) for path in folder.iterdir())
+    cpus = ray_runtime.cluster_resources()["CPU"]
     deadline = time.monotonic() + 30
-    while Path("/proc", str(number)).exists() and time.monotonic() < deadline:
+    while (free := ray_runtime.available_resources().get("CPU")) != cpus and (
+        time.monotonic() < deadline
+    ):
         time.sleep(0.1)
+    assert free == cpus
     assert not Path("/proc", str(number)).exists()
 
 
