@@ -107,8 +107,8 @@ MaxRetriesOption = Annotated[
 MlflowOption = Annotated[
     str | None,
     typer.Option(
-        help="MLflow to copy trials to, such as http://HOST:5000 or sqlite:///mlflow.db; none ends"
-        " it. Default: none."
+        help="MLflow to copy what is trained to, such as http://HOST:5000 or sqlite:///mlflow.db;"
+        " none ends it. Default: none."
     ),
 ]
 

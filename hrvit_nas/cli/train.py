@@ -19,6 +19,8 @@ from .options import (
     Data,
     DataRootOption,
     ExecutorOption,
+    MlflowOption,
+    given_tracking,
     option,
     takes,
 )
@@ -109,7 +111,7 @@ class TrainOptions:
         Path | None,
         typer.Option(
             help="Go on with the training in this directory. Besides, only --executor, --workers,"
-            " --cpus-per-worker, --gpus-per-worker and --address may be given."
+            " --cpus-per-worker, --gpus-per-worker, --address and --mlflow may be given."
         ),
     ] = None
     executor: ExecutorOption = None
@@ -124,6 +126,7 @@ class TrainOptions:
         float | None, typer.Option(help="GPUs of a process. Default: 1 where there are any.")
     ] = None
     address: AddressOption = None
+    mlflow: MlflowOption = None
 
 
 _RESOURCES = {
@@ -160,15 +163,16 @@ def _opened(options: TrainOptions, given: set[str]) -> TrainingRun:
     from ..search.training_run import create_training, open_training
 
     chosen = {_RESOURCES[name]: _plain(getattr(options, name)) for name in given & set(_RESOURCES)}
+    tracking = given_tracking(options.mlflow)
     if options.resume is not None:
-        if beside := sorted(given - {"resume", *_RESOURCES}):
+        if beside := sorted(given - {"resume", "mlflow", *_RESOURCES}):
             raise ConfigError(f"{option(beside[0])} cannot be changed with --resume; drop it")
-        return open_training(options.resume, chosen)
+        return open_training(options.resume, chosen, tracking)
     if "init_part" in given and options.init is None:
         raise ConfigError("--init-part needs --init; drop it")
     if "scale_rate" in given and options.batch_size is None:
         raise ConfigError("--scale-rate needs --batch-size; drop it")
-    config = _configured(options, chosen)
+    config = _configured(options, chosen, tracking)
     directory = options.output or _default_directory(options.arch or "")
     return create_training(config, directory, options.init, options.init_part.value)
 
@@ -177,7 +181,9 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _configured(options: TrainOptions, resources: dict[str, Any]) -> TrainingConfig:
+def _configured(
+    options: TrainOptions, resources: dict[str, Any], tracking: dict[str, Any]
+) -> TrainingConfig:
     """Architecture, recipe and options as one configuration."""
     from pydantic import ValidationError
 
@@ -227,6 +233,7 @@ def _configured(options: TrainOptions, resources: dict[str, Any]) -> TrainingCon
                 "recipe": {**plan.long_recipe.model_dump(), **changes},
                 "seed": options.seed,
                 "resources": _resources(resources),
+                **tracking,
             }
         )
     except ValidationError as error:

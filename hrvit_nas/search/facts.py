@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..objectives import SCORES
 from ..results import COST_COLUMNS, TrialRecord
 
 LOGGED = (*COST_COLUMNS, "seconds", "uncalibrated_miou")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A number at a step.
+
+    Attributes:
+        name: Of which number.
+        value: The number.
+        when: Seconds since 1970.
+        step: Optimiser steps.
+    """
+
+    name: str
+    value: float
+    when: float
+    step: int = 0
 
 
 def facts(record: TrialRecord) -> dict[str, str]:

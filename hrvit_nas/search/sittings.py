@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -56,6 +57,16 @@ def began(path: Path) -> str:
         ConfigError: The file is damaged.
     """
     return hashlib.sha256(json.dumps(_read(path)[:1]).encode()).hexdigest()[:12]
+
+
+def began_at(path: Path) -> float:
+    """When a run began, in seconds since 1970; it has been begun.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    started: str = _read(path)[0]["started_at"]
+    return datetime.fromisoformat(started).timestamp()
 
 
 def _read(path: Path) -> list[Any]:

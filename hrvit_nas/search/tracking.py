@@ -6,35 +6,15 @@ what it missed is added when it answers again or the run is resumed.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
-import re
-import time
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from .._messages import first_line, one_line
+from .._messages import first_line
 from ..results import TrialRecord
-from .config_parts import ConfigError
-from .facts import costs, curve, facts
+from .facts import Point, costs, curve, facts
+from .mlflow_log import Entry, MlflowLog
 
-RUN_TAG, TRIAL_TAG = "hrvit_nas.run", "hrvit_nas.trial"
-LONGEST_TAG, LONGEST_PARAM, MOST_METRICS = 5000, 500, 800
-"""Of what MLflow takes at a time; its older servers take less than its newer ones."""
-PAUSE_S = 60
-"""Before MLflow is tried again: meanwhile each trial would wait for it in vain."""
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-PROMPT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-"""MLflow itself would try for many minutes. The user's own settings stand."""
-
-_DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
 _log = logging.getLogger(__name__)
 
 
@@ -65,18 +45,19 @@ class Tracking:
             ConfigError: MLflow is not installed, or the URI does not answer.
         """
         if uri is not None:
-            self._mlflow = MlflowLog(uri, experiment, run)
+            self._mlflow = MlflowLog(uri, experiment)
+            self._mlflow.begin(run)
         for record in records:
             if not self._events(record).exists():
                 self._write_events(record)
             if self._mlflow is not None:
-                self._mlflow.add(record)
+                self._mlflow.add(_entry(record))
 
     def add(self, record: TrialRecord) -> None:
         """Adds a trial that has been recorded."""
         self._write_events(record)
         if self._mlflow is not None:
-            self._mlflow.add(record)
+            self._mlflow.add(_entry(record))
 
     def close(self) -> None:
         """Sends what MLflow has missed, if it answers again."""
@@ -104,168 +85,20 @@ class Tracking:
             self._warned = True
 
 
-class MlflowLog:
-    """Trials as runs of an MLflow experiment.
-
-    Raises:
-        ConfigError: MLflow is not installed, or the URI does not answer.
-    """
-
-    def __init__(self, uri: str, experiment: str, run: str) -> None:
-        self._run = run
-        self._pending: deque[TrialRecord] = deque()
-        self._try_at = 0.0
-        self._warned = False
-        self._shown = re.sub(r"(://[^/@\s]*?:)[^/@\s]+@", r"\1***@", uri)
-        _prepare(uri)
-        try:
-            _check_opens(uri)
-            self._connect(uri, experiment)
-        except ConfigError:
-            raise
-        except Exception as error:  # of MLflow, of a database, of the network
-            raise ConfigError(
-                f"MLflow at {self._shown} cannot be used: {_reason(error)}; give another URI, or"
-                " none"
-            ) from error
-
-    def add(self, record: TrialRecord) -> None:
-        """Sends a trial, unless it is there already."""
-        if record.key.name not in self._done:
-            self._pending.append(record)
-            if time.monotonic() >= self._try_at:
-                self._send()
-
-    def close(self) -> None:
-        """Tries once more to send what could not be sent."""
-        if self._pending:
-            self._send()
-        if self._pending:
-            _log.warning(
-                "%d trials are not in MLflow at %s; they are sent when the run is continued",
-                len(self._pending),
-                self._shown,
-            )
-            self._pending.clear()
-
-    def _connect(self, uri: str, name: str) -> None:
-        from mlflow import MlflowClient
-
-        self._client: MlflowClient = MlflowClient(tracking_uri=uri)
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is not None and experiment.lifecycle_stage != "active":
-            raise ConfigError(
-                f"MLflow at {self._shown} has a deleted experiment {name!r}; restore or purge it"
-                " there, or name another run directory"
-            )
-        self._experiment = (
-            self._client.create_experiment(name) if experiment is None else experiment.experiment_id
-        )
-        self._done: set[str] = set()
-        self._begun: dict[str, str] = {}
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment],
-                filter_string=f"tags.`{RUN_TAG}` = '{self._run}'",
-                max_results=1000,
-                page_token=token,
-            )
-            for run in page:
-                trial = run.data.tags.get(TRIAL_TAG, "")
-                if run.info.status == "RUNNING":
-                    self._begun[trial] = run.info.run_id
-                else:
-                    self._done.add(trial)
-            token = page.token
-            if not token:
-                return
-
-    def _send(self) -> None:
-        try:
-            while self._pending:
-                self._log(self._pending[0])
-                self._pending.popleft()
-        except Exception as error:  # of MLflow, of a database, of the network
-            self._try_at = time.monotonic() + PAUSE_S
-            if not self._warned:
-                _log.warning(
-                    "MLflow at %s does not take trials (%s); the run goes on, and they are sent"
-                    " when it answers again, or when the run is continued",
-                    self._shown,
-                    _reason(error),
-                )
-            self._warned = True
-
-    def _log(self, record: TrialRecord) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        name = record.key.name
-        end = record.finished_at.timestamp()
-        start = end - record.seconds
-        if name not in self._begun:
-            run = self._client.create_run(
-                self._experiment,
-                start_time=_ms(start),
-                tags={RUN_TAG: self._run, TRIAL_TAG: name},
-                run_name=name,
-            )
-            self._begun[name] = run.info.run_id
-        run_id = self._begun[name]
-        metrics = [
-            Metric(score, value, _ms(when), step)
-            for step, when, scores in curve(record)
-            for score, value in scores.items()
-        ]
-        metrics += [Metric(cost, value, _ms(end), 0) for cost, value in costs(record).items()]
-        # The same again, where a try broke off, changes nothing: MLflow keeps equal points once.
-        for first in range(0, len(metrics), MOST_METRICS):
-            self._client.log_batch(run_id, metrics[first : first + MOST_METRICS])
-        texts = {"error": record.error, "arch": record.arch}
-        self._client.log_batch(
-            run_id,
-            params=[Param(key, text[:LONGEST_PARAM]) for key, text in facts(record).items()],
-            tags=[RunTag(key, text[:LONGEST_TAG]) for key, text in texts.items() if text],
-        )
-        status = "FINISHED" if record.state == "complete" else "FAILED"
-        self._client.set_terminated(run_id, status, _ms(end))
-        self._done.add(name)
-
-
-def _prepare(uri: str) -> None:
-    """Refuses what cannot work, and sets what MLflow reads when it is imported."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError(
-            "MLflow needs the package mlflow-skinny; install it with: pip install"
-            " 'hrvit_nas[mlflow]'"
-        )
-    os.environ.update(QUIET)
-    for name, value in PROMPT.items():
-        os.environ.setdefault(name, value)
-    if uri.startswith("file:") and not os.environ.get("MLFLOW_ALLOW_FILE_STORE"):
-        raise ConfigError(
-            f"MLflow at {uri} needs MLFLOW_ALLOW_FILE_STORE=true in the environment, without which"
-            " MLflow opens no folder; or give a database, such as sqlite:///mlflow.db"
-        )
-
-
-def _check_opens(uri: str) -> None:
-    """Tries a database, at which MLflow would itself try for minutes."""
-    if _DATABASE.match(uri):
-        import sqlalchemy
-
-        engine = sqlalchemy.create_engine(uri)
-        try:
-            sqlalchemy.inspect(engine)
-        finally:
-            engine.dispose()
-
-
-def _reason(error: Exception) -> str:
-    """The innermost of the messages that `requests` nests into one."""
-    reason = first_line(error).rpartition("): ")[2].removesuffix('"))').removesuffix("'))")
-    return one_line(reason, 200)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+def _entry(record: TrialRecord) -> Entry:
+    """A trial as a run of MLflow's."""
+    ended = record.finished_at.timestamp()
+    scores = [
+        Point(score, value, when, step)
+        for step, when, scores in curve(record)
+        for score, value in scores.items()
+    ]
+    return Entry(
+        name=record.key.name,
+        started=ended - record.seconds,
+        points=scores + [Point(cost, value, ended) for cost, value in costs(record).items()],
+        params=facts(record),
+        tags={"error": record.error or "", "arch": record.arch},
+        ended=ended,
+        failed=record.state != "complete",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,8 +93,10 @@ def write_training(layout: TrainingLayout, config: TrainingConfig) -> None:
     write_sealed(layout.config, {"config": config.model_dump(mode="json")})
 
 
-def read_training(directory: Path, resources: dict[str, object]) -> TrainingConfig:
-    """Reads a training's configuration, with some of its resources changed.
+def read_training(
+    directory: Path, resources: Mapping[str, object], tracking: Mapping[str, object]
+) -> TrainingConfig:
+    """Reads a training's configuration, with some of its resources, or its tracking, changed.
 
     Raises:
         ConfigError: There is none, or it is damaged.
@@ -103,8 +106,8 @@ def read_training(directory: Path, resources: dict[str, object]) -> TrainingConf
         content = read_sealed(path)["config"]
         kind = content["kind"]
         if kind == "training":
-            content["resources"] = merged_resources(content["resources"], resources)
-            return TrainingConfig.model_validate(content)
+            content["resources"] = merged_resources(content["resources"], dict(resources))
+            return TrainingConfig.model_validate({**content, **tracking})
     except FileNotFoundError:
         raise ConfigError(f"{directory} holds no training ({path.name} is missing)") from None
     except OSError as error:

@@ -24,8 +24,9 @@ from .config_parts import ConfigError
 from .data_checks import check_images
 from .first_weights import Part, load_first_weights
 from .layout import remove_empty
-from .sittings import began, note_sitting, public_sittings, set_damaged_aside
+from .sittings import began, began_at, note_sitting, public_sittings, set_damaged_aside
 from .training_config import TrainingConfig, TrainingLayout, read_training, write_training
+from .training_log import TrainingLog
 
 CHECKPOINT_SECONDS = 60.0
 """Seconds of training that a crash can cost."""
@@ -58,11 +59,13 @@ class TrainingRun:
         layout: Where its files lie.
         config: What it is to do.
         data: Its data set.
+        log: Shows it to other tools.
     """
 
     layout: TrainingLayout
     config: TrainingConfig
     data: SegmentationData
+    log: TrainingLog
 
     @property
     def directory(self) -> Path:
@@ -97,6 +100,7 @@ def create_training(
     check_images(config)
     config = config.with_num_classes(data.num_classes)
     check_trainable(config, None, len(data.train))
+    log = TrainingLog(layout, config)
     if first is not None:
         model = _built(config, data)
         words = load_first_weights(model, first, part)
@@ -104,25 +108,41 @@ def create_training(
         write_state(layout.start, model.state_dict())
     directory.mkdir(parents=True, exist_ok=True)
     write_training(layout, config)
-    return _begun(TrainingRun(layout=layout, config=config, data=data))
+    return _begun(TrainingRun(layout=layout, config=config, data=data, log=log))
 
 
-def open_training(directory: Path, resources: Mapping[str, Any]) -> TrainingRun:
+def open_training(
+    directory: Path, resources: Mapping[str, Any], tracking: Mapping[str, Any]
+) -> TrainingRun:
     """Opens a training to go on with it.
+
+    Args:
+        directory: Its directory.
+        resources: Resources that are changed.
+        tracking: Its tracking, where that is changed, which is kept.
 
     Raises:
         ConfigError, DataError, ExecutionError: There is none, or something is not there any more.
     """
-    config = read_training(directory, dict(resources))
+    layout = TrainingLayout(directory)
+    config = read_training(directory, resources, tracking)
     check_reachable(config)
     data = load_data(config.data)
     check_images(config)
-    return _begun(TrainingRun(layout=TrainingLayout(directory), config=config, data=data))
+    if layout.curve.exists():  # there is nothing left to show
+        config = config.model_copy(update={"mlflow": None})
+    log = TrainingLog(layout, config)
+    if tracking:
+        write_training(layout, read_training(directory, {}, tracking))
+    return _begun(TrainingRun(layout=layout, config=config, data=data, log=log))
 
 
 def _begun(run: TrainingRun) -> TrainingRun:
     set_damaged_aside(run.layout.provenance)
-    note_sitting(run.layout.provenance, run.config.resources, run.config.seeds)
+    provenance = run.layout.provenance
+    note_sitting(provenance, run.config.resources, run.config.seeds)
+    if not run.done:
+        run.log.begin(began(provenance), began_at(provenance))
     return run
 
 
@@ -144,17 +164,19 @@ def continue_training(run: TrainingRun, observer: Callable[[Reached | None], Non
         "device": "cuda" if resources.gpus_per_trial else "cpu",
         "checkpoint_seconds": CHECKPOINT_SECONDS,
     }
+
+    def look() -> None:
+        run.log.follow()
+        observer(reached(layout))
+
     executor = make_executor(resources)
     with executor.session():
         try:
-            executor.run_group(
-                train_network,
-                shared,
-                run.config.recipe.batch_size,
-                lambda: observer(reached(layout)),
-            )
+            executor.run_group(train_network, shared, run.config.recipe.batch_size, look)
         except RuntimeError as error:  # it did not converge, or its processes kept dying
             raise ConfigError(f"the training failed: {error}") from error
+        finally:
+            run.log.close(done=run.done)
     for path in (layout.state, layout.start, layout.steps):
         path.unlink(missing_ok=True)
     remove_empty(layout.training)

@@ -336,6 +336,7 @@ BAD_TRAININGS = [
     (["--arch", "hrvit_b1", "--gpus-per-worker", "64"], "asked for 64 GPU, the largest node has"),
     (["--arch", "hrvit_b1", "--address", NOBODY], f"Ray does not start or answer at {NOBODY}"),
     (["--arch", "hrvit_b1", "--output", "."], "needs a new or empty directory"),
+    (["--arch", "hrvit_b1", "--mlflow", f"http://{NOBODY}"], f"http://{NOBODY} cannot be used"),
     (["--resume", "nowhere"], "nowhere holds no training (config.json is missing)"),
     (["--resume", "nowhere", "--steps", "9"], "--steps cannot be changed with --resume"),
     (["--resume", "run"], "run holds a run of kind 'search', and no training"),

@@ -18,8 +18,9 @@ from hrvit_nas.cli import ablate, search
 from hrvit_nas.cli.options import given_tracking
 from hrvit_nas.results.records import HistoryPoint
 from hrvit_nas.search.config_parts import ConfigError
+from hrvit_nas.search.mlflow_log import RUN_TAG, TRIAL_TAG
 from hrvit_nas.search.run import continue_run, create_run, open_run
-from hrvit_nas.search.tracking import RUN_TAG, TRIAL_TAG, Tracking
+from hrvit_nas.search.tracking import Tracking
 
 HISTORY = (
     HistoryPoint(50, 0.25, fw_iou=0.5, cross_entropy=1.5, seconds=0.5),

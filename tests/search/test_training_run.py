@@ -88,7 +88,14 @@ def same(one, other):
 def test_what_a_training_leaves(config, tmp_path):
     run, told = finished(config, tmp_path / "run")
     left = {path.name for path in run.directory.iterdir()}
-    assert left == {"config.json", "provenance.json", "curve.csv", "scores.json", "model"}
+    assert left == {
+        "config.json",
+        "provenance.json",
+        "curve.csv",
+        "scores.json",
+        "model",
+        "tensorboard",
+    }
     assert run.done
     curve = pd.read_csv(run.layout.curve)
     assert list(curve["step"]) == list(range(1, STEPS + 1))
@@ -129,7 +136,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(config, tmp_path, monkeypat
         with pytest.raises(StopError):
             train_network(shared)
     assert reached(run.layout).step == 4
-    again = open_training(run.directory, {})
+    again = open_training(run.directory, {}, {})
     assert again.config == run.config
     assert not again.done
     continue_training(again, lambda reached: None)
@@ -146,7 +153,7 @@ def test_first_weights_are_kept_with_the_training(config, tmp_path):
     assert run.config.initial == f"all of {tmp_path / 'other'}"
     for path in (tmp_path / "other").iterdir():
         path.unlink()
-    continue_training(open_training(run.directory, {}), lambda reached: None)
+    continue_training(open_training(run.directory, {}, {}), lambda reached: None)
     plain, _ = finished(config, tmp_path / "plain")
     assert not same(weights(run), weights(plain))
     assert json.loads((run.layout.model / "config.json").read_text())["provenance"]["initial"]
@@ -214,9 +221,9 @@ def test_a_damaged_configuration_is_named(config, tmp_path):
     text = run.layout.config.read_text()
     run.layout.config.write_text(text.replace('"seed": 3', '"seed": 4'))
     with pytest.raises(ConfigError, match=r"config\.json is damaged: its content is not"):
-        read_training(run.directory, {})
+        read_training(run.directory, {}, {})
     run.layout.config.write_text("{}")
     with pytest.raises(ConfigError, match="is damaged"):
-        read_training(run.directory, {})
+        read_training(run.directory, {}, {})
     with pytest.raises(ConfigError, match="holds no training"):
-        read_training(tmp_path / "nowhere", {})
+        read_training(tmp_path / "nowhere", {}, {})
