@@ -13,6 +13,7 @@ from .cache import cached, default_cache_dir
 from .config import DataConfig
 from .counts import LabelCounts, count_labels
 from .dataset import find
+from .duplicates import in_both
 from .labels import DataError
 from .layouts import SPLITS, FileSet
 from .layouts.pairing import listed
@@ -79,9 +80,8 @@ def check_data(
                 f"no pixel of the {WORDS[name]} masks is labelled: all {of_split.images} hold"
                 f" ignored values alone{f'; {cause}' if cause else ''}"
             )
-    return DataCheck(
-        class_names=names, counts=counts, warnings=tuple(_warnings(files, counts, names))
-    )
+    warnings = [*_warnings(files, counts, names), *_shared(files)]
+    return DataCheck(class_names=names, counts=counts, warnings=tuple(warnings))
 
 
 def _warnings(
@@ -109,6 +109,21 @@ def _warnings(
                 f"{of_split.ignored:.0%} of the pixels of the {word} masks are ignored, neither"
                 " trained on nor scored; check the label rule if that is not meant"
             )
+
+
+def _shared(files: FileSet | None) -> Iterator[str]:
+    if files is None:
+        return
+    train, val = ([image for image, _ in files.splits[name].pairs] for name in SPLITS)
+    try:
+        both = in_both(train, val)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
+    if both:
+        yield (
+            f"{len(both)} of {len(val)} validation images are training images too, and flatter"
+            f" every score: {listed([image.name for image in both])}; keep them in one split"
+        )
 
 
 def _suspicion(files: FileSet | None, counts: LabelCounts) -> str | None:

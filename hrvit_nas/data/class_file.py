@@ -10,7 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._files import load_yaml
-from .._messages import close_to, first_fault
+from .._messages import close_to, first_fault, shown
 from .labels import IGNORE_INDEX, Colour, DataError, LabelMap
 
 IGNORE = "ignore"
@@ -61,8 +61,8 @@ class ClassFile(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have the same name")
+        if twice := sorted({name for name in self.classes if self.classes.count(name) > 1}):
+            raise ValueError(f"two classes have the same name: {', '.join(twice)}")
         given = [name for name in ("reduce_zero_label", "map", "palette") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"give {' or '.join(given)}, not both; got both")
@@ -168,7 +168,10 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], LabelMap]:
         DataError: The file cannot be read, or its content is wrong.
     """
     try:
-        parsed = ClassFile.model_validate(load_yaml(path.expanduser()))
+        content = load_yaml(path.expanduser())
+        if not isinstance(content, dict):
+            raise ValueError(f"it must hold classes: [names], got {shown(content)}")
+        parsed = ClassFile.model_validate(content)
         return tuple(parsed.classes), parsed.label_map()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(

@@ -31,7 +31,7 @@ def photographs(tmp_path):
             exif = Image.Exif()
             if name == "a":
                 exif[0x0112] = 6
-            stored = np.full((6, 8, 3), 90, np.uint8)
+            stored = np.full((6, 8, 3), 90 + len(values), np.uint8)  # not the same in both
             Image.fromarray(stored).save(tmp_path / f"set/images/{split}/{name}.jpg", exif=exif)
     (tmp_path / "classes.yaml").write_text("classes: [ground, water]\n")
     return ("--data", "folder", "--data-root", "set", "--classes", "classes.yaml")

@@ -7,6 +7,7 @@ from PIL import Image
 from hrvit_nas.data import DataConfig, DataError, check_data
 from hrvit_nas.data.counts import LabelCounts, count_labels
 from hrvit_nas.data.dataset import find
+from hrvit_nas.data.duplicates import PIECE, in_both
 
 SIZE = (12, 16)
 
@@ -39,7 +40,8 @@ class Folder:
         return self.root / ("images" if image else "annotations") / split / f"{name}.png"
 
     def add(self, split, values, name="a"):
-        save(self.place(split, name, "image"), np.full((*values.shape, 3), 90))
+        grey = {"train": 90, "val": 91}[split]
+        save(self.place(split, name, "image"), np.full((*values.shape, 3), grey))
         save(self.place(split, name, "mask"), values)
 
     def check(self, **fields):
@@ -311,3 +313,26 @@ def test_every_mask_of_a_large_set_is_read_by_several_threads_in_order(folder):
     )
     with pytest.raises(DataError, match=r"n11\.png holds the value 7"):
         count_labels(split, folder.root / "cache")
+
+
+def test_images_of_both_splits_are_warned_of_whatever_they_are_called(folder):
+    assert folder.check().warnings == ()
+    seen = folder.place("train", "a", "image").read_bytes()
+    folder.add("val", mask(0, 1, 2), "street")
+    folder.place("val", "street", "image").write_bytes(seen)
+    assert folder.check().warnings == (
+        "1 of 2 validation images are training images too, and flatter every score: street.png;"
+        " keep them in one split",
+    )
+
+
+def test_equal_sizes_and_middles_are_no_equal_images(tmp_path):
+    middle = bytes(2 * PIECE)
+    paths = {name: tmp_path / name for name in ("one", "other", "same", "longer")}
+    paths["one"].write_bytes(b"1" + middle + b"1")
+    paths["other"].write_bytes(b"2" + middle + b"1")
+    paths["same"].write_bytes(b"1" + middle + b"1")
+    paths["longer"].write_bytes(b"1" + middle + b"1" + b"1")
+    val = [paths["other"], paths["same"], paths["longer"]]
+    assert in_both([paths["one"]], val) == [paths["same"]]
+    assert in_both([], val) == in_both([paths["one"]], []) == []
