@@ -30,10 +30,14 @@ def _free(folder):
 # long as one; and Ray gives its workers a low priority, at which they starve.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
-# What runs these tests may ignore SIGINT, and what they start would inherit that; their users press
-# Ctrl-C in a terminal, where it is heeded.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What runs these tests may ignore SIGINT, or SIGHUP as `nohup` does, and what they start would
+# inherit that; their users are at a terminal, where both are heeded.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # A run writes every trial through to the disk, for which tests need not wait.
 if _free(MEMORY) > MEMORY_NEEDED:
