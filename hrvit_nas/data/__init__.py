@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         load_images,
         open_data,
     )
-    from .describing import describe
+    from .describing import describe, describe_images
     from .image_batches import train_image_batches, val_image_batches
     from .images import ImageSplit
     from .labels import IGNORE_INDEX, DataError
@@ -50,6 +50,7 @@ _HOMES = {
     "class_shares": "splits",
     "contact_sheet": "sheet",
     "describe": "describing",
+    "describe_images": "describing",
     "draw_scene": "scenes",
     "load_data": "dataset",
     "load_images": "dataset",
@@ -80,6 +81,7 @@ __all__ = [
     "class_shares",
     "contact_sheet",
     "describe",
+    "describe_images",
     "draw_scene",
     "load_data",
     "load_images",
