@@ -1,8 +1,8 @@
 """`drawn_classes`: an object an image, of a shape and a pattern that together are its class.
 
 A stand-in for ImageNet where there are no files. Neither colour nor size nor place tells a class:
-an object has two random colours, stands anywhere, at any angle, on a cloudy ground of random
-colours, and a network must see both its outline and what is inside.
+an object has a light and a dark random colour, stands anywhere, a little turned, on a cloudy
+ground between the two, and a network must see both its outline and what is inside.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Plane = NDArray[np.float64]
 """A value for each pixel, (H, W)."""
 
 DEFAULT_SIZE = (64, 64)
-_RADIUS = (0.22, 0.38)
+_RADIUS = (0.3, 0.45)
 """Bounds of an object's radius, a share of the shorter side."""
-_CONTRAST = 60.0
-"""Least distance between the two colours of an object, and of these from the ground."""
+_MOST_TURN = 0.35
+"""Largest angle that an object is turned by, in radians."""
 
 
 def _star(x: Plane, y: Plane) -> Plane:
@@ -60,7 +60,7 @@ def draw_object(
     height, width = size
     radius = rng.uniform(*_RADIUS) * min(size)
     centre = [rng.uniform(radius, side - radius) for side in size]
-    angle = rng.uniform(0, 2 * math.pi)
+    angle = rng.uniform(-_MOST_TURN, _MOST_TURN)
     y, x = np.mgrid[:height, :width] + 0.5
     y, x = (y - centre[0]) / radius, (x - centre[1]) / radius
     across, along = (
@@ -80,16 +80,13 @@ def draw_object(
 
 
 def _colours(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Three colours, (3, 3), that can be told from each other."""
-    while True:
-        colours = rng.uniform(20, 235, (3, 3))
-        distances = np.linalg.norm(colours - np.roll(colours, 1, axis=0), axis=1)
-        if distances.min() > _CONTRAST:
-            return colours
+    """Colours of the ground, between the others, and of an object, light and dark: (3, 3)."""
+    lightness = np.array([120.0, 200.0, 45.0])[:, None]
+    return lightness + rng.uniform(-35, 35, (3, 3))
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
     """A smooth unevenness of the ground, (height, width, 1)."""
-    cells = Image.fromarray(rng.uniform(-40, 40, (5, 5)).astype(np.float32))
+    cells = Image.fromarray(rng.uniform(-20, 20, (5, 5)).astype(np.float32))
     clouds = cells.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(clouds, np.float64)[..., None]

@@ -47,10 +47,14 @@ class Description:
             object.__setattr__(self, name, tuple(tuple(item) for item in getattr(self, name)))
         if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
             raise DescriptionError(f"class_names must be names, got {self.class_names!r}")
-        colours = 0 if self.ignore_index is None else len(self.class_names)
-        if len(self.palette) != colours:
+        if self.ignore_index is None and self.palette:
             raise DescriptionError(
-                f"palette must have a colour for each of {colours} classes of pixels,"
+                "palette must be empty for whole images, whose ignore_index is None,"
+                f" got {len(self.palette)} colours"
+            )
+        if self.ignore_index is not None and len(self.palette) != len(self.class_names):
+            raise DescriptionError(
+                f"palette must have a colour for each of {len(self.class_names)} classes,"
                 f" got {len(self.palette)}"
             )
         for colour in self.palette:
