@@ -131,8 +131,8 @@ def find(config: DataConfig) -> Found:
     """
     if config.task != "segmentation":
         raise DataError(
-            f"data set {config.name!r} has a class for each image and no masks; hrvit-train with"
-            " --recipe imagenet_300e trains a classifier on it"
+            f"data set {config.name!r} has a class for each image and no masks; hrvit-train trains"
+            " a classifier on it, by the recipe imagenet_300e"
         )
     return cast(Found, _found(config))
 

@@ -49,8 +49,7 @@ def load_first_weights(model: Network, name: str, part: Part) -> str:
 def _of_network(model: Network, other: Network, name: str, part: Part) -> str:
     if part == "all" and other.kind != model.kind:
         raise ConfigError(
-            f"{name} must hold a {model.kind}, got a {other.kind}; take its backbone alone, by"
-            " --init-part backbone"
+            f"{name} must hold a {model.kind}, got a {other.kind}; take its backbone alone"
         )
     theirs, ours = (
         each.spec.id if part == "all" else _without_head(each.spec).id for each in (other, model)

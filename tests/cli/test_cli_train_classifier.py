@@ -53,9 +53,11 @@ def test_a_backbone_is_trained_and_a_segmentor_begins_with_it(run):
     status, _, err = run(*train_, *whole, "--init", "run")
     assert status == 2
     assert err == (
-        "hrvit-train: run must hold a segmentor, got a classifier; take its backbone alone, by"
-        " --init-part backbone\n"
+        "hrvit-train: run must hold a segmentor, got a classifier; take its backbone alone\n"
     )
+    status, out, err = run(*train_, *whole, "--init", "run", "--init-part", "backbone")
+    assert (status, err) == (0, "")
+    assert "first weights backbone of run; directory more" in out
     status, out, err = run(evaluation.main, "--model", "run", "--data", "scenes", "--output", "out")
     assert status == 2
     assert "holds a classifier; images need a segmentor" in err
@@ -95,7 +97,7 @@ def test_a_backbone_is_trained_and_a_segmentor_begins_with_it(run):
         (search, ("--calibrate-proxy", "6", *IMAGENET), "--data must be for segmentation, got im"),
         (search, ("--recipe", "classes.yaml"), "and the recipe for classification; give one for"),
         (ablate, ("strip_width", *IMAGENET), "--data must be for segmentation, got imagenet"),
-        (data, ("check", *IMAGENET), "has a class for each image and no masks; hrvit-train with"),
+        (data, ("check", *IMAGENET), "has a class for each image and no masks; hrvit-train trains"),
     ],
 )
 def test_combinations_that_are_wrong_are_refused_in_one_line(

@@ -128,7 +128,7 @@ def test_an_unreadable_image_is_named(root, num_workers):
 def test_sets_of_the_other_task_are_refused(root):
     for config in (DRAWN, DataConfig(name="imagenet", root=root)):
         for use in (load_data, check_data):
-            with pytest.raises(DataError, match=r"no masks; hrvit-train with --recipe imagenet_"):
+            with pytest.raises(DataError, match=r"no masks; hrvit-train trains a class"):
                 use(config)
     with pytest.raises(DataError, match="'scenes' is for segmentation"):
         load_images(DataConfig())
