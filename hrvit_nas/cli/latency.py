@@ -273,7 +273,7 @@ def _image_size(profile: Profile) -> tuple[int, int]:
 
     recipe = profile.recipe_for(profile.data.name)
     plan = None if recipe is None else load_recipe(recipe)
-    size = None if plan is None else plan.image_size or plan.recipe.augment.crop_size
+    size = None if plan is None else plan.image_size or plan.recipe.crop_size
     if size is None:
         raise LatencyError("the profile does not say at which size; give --image-size")
     return size

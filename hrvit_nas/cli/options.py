@@ -51,7 +51,7 @@ class Executor(StrEnum):
 
 
 DataRootOption = Annotated[
-    Path | None, typer.Option(help="Folder of the data set (not for scenes or none).")
+    Path | None, typer.Option(help="Folder of the data set (not for those drawn, nor none).")
 ]
 ClassesOption = Annotated[
     Path | None, typer.Option(help="YAML file of class names, for --data folder.")
@@ -221,6 +221,11 @@ def training_of(options: TrainingOptions, *, long: bool = False) -> Training:
     embedded = options.data is None and options.data_root is None
     profile = load_profile(options.profile or ("laptop" if embedded else _default_profile()))
     data_name = str(options.data or profile.data.name)
+    if (task := LAYOUTS[data_name].task) != "segmentation":
+        raise ConfigError(
+            f"--data must be for segmentation, got {data_name}, which is for {task}; hrvit-train"
+            " trains on it"
+        )
     recipe_name = options.recipe or profile.recipe_for(data_name)
     if recipe_name is None:
         raise ConfigError(f"the profile names no recipe for {data_name}; give one with --recipe")

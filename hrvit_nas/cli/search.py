@@ -248,7 +248,7 @@ def _limits(
     for name, most in ceilings.items():
         if not most > 0:
             raise ConfigError(f"{option(name)} must be above 0, got {most:g}")
-    image_size = plan.image_size or plan.recipe.augment.crop_size
+    image_size = plan.image_size or plan.recipe.crop_size
     limits = {
         name: {"metric": _LIMITS[name], "max": most, "image_size": image_size}
         for name, most in ceilings.items()

@@ -40,6 +40,9 @@ Examples:
       --recipe camvid_full --data camvid --data-root DIR --workers 2
   hrvit-train --arch hrvit_b1 --width-factor 0.5 --recipe ade20k_160k --data ade20k \\
       --data-root DIR --init b1_imagenet.pth --init-part backbone
+  hrvit-train --arch hrvit_b1 --recipe imagenet_300e --data imagenet --data-root DIR --workers 8
+  hrvit-train --arch hrvit_b1 --recipe camvid_full --data camvid --data-root DIR \\
+      --init runs/hrvit_b1-20260101-120000 --init-part backbone
   hrvit-train --resume runs/hrvit_b1-20260101-120000
 """
 LINES = 20
@@ -88,7 +91,8 @@ class TrainOptions:
         typer.Option(
             help="First weights: a folder that save_pretrained wrote, RUN, RUN:ID or"
             " RUN/checkpoints/FILE.pt, a file in the published format, or the directory of a search"
-            " with a supernet. Default: drawn from the seed."
+            " with a supernet. With --init-part backbone also of a classifier. Default: drawn from"
+            " the seed."
         ),
     ] = None
     init_part: Annotated[Part, typer.Option(help="Which of them are taken.")] = Part.ALL
@@ -266,7 +270,7 @@ def _go(run: TrainingRun, console: Console) -> int:
 
     config, data = run.config, run.data
     size, recipe = config.image_size, config.recipe
-    cost = estimate_cost(config.spec, size, num_classes=data.num_classes)
+    cost = estimate_cost(config.spec, size, task=config.data.task, num_classes=data.num_classes)
     hint = f"interrupted; nothing is lost. Continue with: {NAME} --resume {run.directory}"
     say(
         console,
@@ -291,19 +295,27 @@ def _go(run: TrainingRun, console: Console) -> int:
 
 
 def _say_scores(run: TrainingRun, console: Console) -> None:
-    from rich.table import Table
-
     scores = json.loads(run.layout.scores.read_text(encoding="utf-8"))
-    table = Table("class", box=None)
-    table.add_column("IoU %", justify="right")
-    for name, iou in scores["class_iou"].items():
-        table.add_row(name, "not there" if iou is None else f"{100 * iou:.1f}")
-    console.print(table)
+    if run.config.data.task == "classification":
+        found = f"top-1 {100 * scores['top1']:.2f}%, top-5 {100 * scores['top5']:.2f}%"
+    else:
+        _say_classes(scores["class_iou"], console)
+        found = f"mIoU {100 * scores['miou']:.2f}%"
     say(
         console,
-        f"mIoU {100 * scores['miou']:.2f}% on {len(run.data.val)} validation images, one seed",
+        f"{found} on {len(run.data.val)} validation images, one seed",
         f"network: {run.layout.model}; curve: {run.layout.curve}",
     )
+
+
+def _say_classes(class_iou: dict[str, float | None], console: Console) -> None:
+    from rich.table import Table
+
+    table = Table("class", box=None)
+    table.add_column("IoU %", justify="right")
+    for name, iou in class_iou.items():
+        table.add_row(name, "not there" if iou is None else f"{100 * iou:.1f}")
+    console.print(table)
 
 
 class _Progress:
@@ -339,8 +351,9 @@ class _Progress:
         if reached is None:
             return
         words = f"loss {reached.loss:.3f}"
-        if reached.miou is not None:
-            words += f", mIoU {100 * reached.miou:.2f}%"
+        for name, value in (("mIoU", reached.miou), ("top-1", reached.top1)):
+            if value is not None:
+                words += f", {name} {100 * value:.2f}%"
         self._bar.update(self._task, completed=reached.step, description=words)
         line = reached.step * LINES // self._steps
         if line > self._told and not self._console.is_terminal:

@@ -1,6 +1,7 @@
 """Batches of normalised tensors from a split.
 
-Images come as float32 (B, 3, h, w) in channels-last memory, labels as int64 (B, h, w).
+Images come as float32 (B, 3, h, w) in channels-last memory, labels as int64: (B, h, w) of masks,
+(B,) of whole images (`image_batches`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,11 +19,28 @@ from torch.utils.data import DataLoader, Dataset
 
 from .config import AugmentConfig
 from .labels import DataError
-from .splits import Sample, Split
+from .splits import Array8, Split
 from .transforms import DEVIATION, MEAN, augment
 
 Batch = tuple[Tensor, Tensor]
-NamedSample = tuple[str, Sample]
+NamedSample = tuple[str, tuple[Array8, Array8 | np.int64]]
+"""What errors call a sample, its image, and its mask, or the label of the whole."""
+
+
+class TrainBatches(Protocol):
+    """`train_batches`, or what else makes the batches of a training, of one split."""
+
+    def __call__(
+        self,
+        *,
+        batch_size: int,
+        num_steps: int,
+        seed: int,
+        start_step: int,
+        num_workers: int,
+        part: tuple[int, int],
+    ) -> Iterator[Batch]:
+        """See `train_batches`."""
 
 
 def train_batches(
@@ -55,7 +74,7 @@ def train_batches(
         DataError: A file is damaged, or the images of a batch differ in size.
     """
     samples = _TrainSamples(split, num_samples=num_steps * batch_size, seed=seed, config=augment)
-    return _batches(samples, range(start_step, num_steps), batch_size, num_workers, part)
+    return batches_of(samples, range(start_step, num_steps), batch_size, num_workers, part)
 
 
 def val_batches(split: Split, *, batch_size: int, num_workers: int = 0) -> Iterator[Batch]:
@@ -65,24 +84,22 @@ def val_batches(split: Split, *, batch_size: int, num_workers: int = 0) -> Itera
         DataError: As `train_batches`.
     """
     samples = _WholeSamples(split)
-    return _batches(samples, range(-(-len(split) // batch_size)), batch_size, num_workers)
+    return batches_of(samples, range(-(-len(split) // batch_size)), batch_size, num_workers)
 
 
-class _Samples(Dataset[NamedSample | DataError], ABC):
+class Samples(Dataset[NamedSample | DataError], ABC):
     """Samples by number, with their names.
 
     An error is handed on as a value: raised in a worker, it would reach the user as a
     traceback inside a message.
     """
 
-    def __init__(self, split: Split) -> None:
-        self.split = split
-
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def sample(self, n: int) -> NamedSample: ...
+    def sample(self, n: int) -> NamedSample:
+        """Sample n."""
 
     def __getitem__(self, n: int) -> NamedSample | DataError:
         try:
@@ -91,7 +108,10 @@ class _Samples(Dataset[NamedSample | DataError], ABC):
             return error
 
 
-class _WholeSamples(_Samples):
+class _WholeSamples(Samples):
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
     def __len__(self) -> int:
         return len(self.split)
 
@@ -99,9 +119,9 @@ class _WholeSamples(_Samples):
         return self.split.names[n], self.split.load(n)
 
 
-class _TrainSamples(_Samples):
+class _TrainSamples(Samples):
     def __init__(self, split: Split, *, num_samples: int, seed: int, config: AugmentConfig) -> None:
-        super().__init__(split)
+        self.split = split
         self.num_samples = num_samples
         self.seed = seed
         self.config = config
@@ -110,11 +130,16 @@ class _TrainSamples(_Samples):
         return self.num_samples
 
     def sample(self, n: int) -> NamedSample:
-        epoch, position = divmod(n, len(self.split))
-        index = int(_permutation(self.seed, epoch, len(self.split))[position])
+        index = shuffled(n, self.seed, len(self.split))
         image, labels = self.split.load(index)
         rng = np.random.default_rng([self.seed, 1, n])
         return self.split.names[index], augment(image, labels, self.config, rng)
+
+
+def shuffled(n: int, seed: int, length: int) -> int:
+    """Which of `length` samples is the n-th of a run: each once an epoch, in a fresh order."""
+    epoch, position = divmod(n, length)
+    return int(_permutation(seed, epoch, length)[position])
 
 
 @lru_cache(maxsize=2)
@@ -122,13 +147,18 @@ def _permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 0, epoch]).permutation(length)
 
 
-def _batches(
-    samples: _Samples,
+def batches_of(
+    samples: Samples,
     steps: range,
     batch_size: int,
     num_workers: int,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
+    """Batches by number; the other arguments are those of `train_batches`.
+
+    Raises:
+        DataError: As `train_batches`.
+    """
     rank, parts = part
     loader = DataLoader(
         samples,
@@ -155,13 +185,13 @@ def _collate(items: list[NamedSample | DataError]) -> Batch | DataError:
             return item
         named.append(item)
     samples = [sample for _, sample in named]
-    (first, (_, first_labels)) = named[0]
-    for name, (_, labels) in named:
-        if labels.shape != first_labels.shape:
+    (first, (first_image, _)) = named[0]
+    for name, (image, _) in named:
+        if image.shape != first_image.shape:
             return DataError(
                 "images of one batch differ in size:"
-                f" {first} has {_text(first_labels.shape)} pixels,"
-                f" {name} has {_text(labels.shape)}; set image_size (or, to train, crop_size)"
+                f" {first} has {_text(first_image.shape[:2])} pixels,"
+                f" {name} has {_text(image.shape[:2])}; set image_size (or, to train, crop_size)"
             )
     targets = torch.from_numpy(np.stack([labels for _, labels in samples]))
     return normalised(np.stack([image for image, _ in samples])), targets.long()

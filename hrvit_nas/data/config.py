@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .layouts import LAYOUTS
+from .layouts import LAYOUTS, Task
 
 if TYPE_CHECKING:
     DataName = str
@@ -29,15 +29,16 @@ class DataConfig(_Config):
 
     Attributes:
         name: One of `hrvit_nas.data.layouts.LAYOUTS`, which describes the folders that each of
-            them expects; `scenes` is drawn here and needs no files, and with `none` nothing is
-            trained.
-        root: Folder of the data set; unset for `scenes` and `none`.
+            them expects; `scenes` and `drawn_classes` are drawn here and need no files, and with
+            `none` nothing is trained.
+        root: Folder of the data set; unset for those drawn and `none`.
         image_size: Height and width that every image and mask is brought to, once, when
-            the set is loaded; unset keeps them as stored (96x128 for `scenes`).
+            the set is loaded; unset keeps them as stored (96x128 for `scenes`). For
+            classification, what images of the validation are brought to, and those drawn.
         classes: YAML file with the classes of a `folder` set.
-        num_train: Number of training images (`scenes` only).
-        num_val: Number of validation images (`scenes` only).
-        seed: Seed of the drawing (`scenes`), or of the objective (`none`).
+        num_train: Number of training images (drawn sets only).
+        num_val: Number of validation images (drawn sets only).
+        seed: Seed of the drawing (drawn sets), or of the objective (`none`).
         noise: Standard deviation of a score between seeds, a fraction of mIoU (`none` only).
         delay_s: Seconds that a trial takes (`none` only).
         failure_rate: Share of the trials that fail (`none` only).
@@ -58,6 +59,11 @@ class DataConfig(_Config):
     def synthetic(self) -> bool:
         """Whether there are no images, and scores are of a synthetic objective."""
         return not LAYOUTS[self.name].images
+
+    @property
+    def task(self) -> Task:
+        """What its images are labelled for."""
+        return LAYOUTS[self.name].task
 
     @property
     def stored(self) -> bool:
@@ -129,4 +135,50 @@ class AugmentConfig(_Config):
             raise ValueError(
                 f"scale must be two positive factors, low then high, got {low}, {high}"
             )
+        return self
+
+
+class RandAugmentConfig(_Config):
+    """RandAugment (Cubuk et al., CVPR 2020): operations drawn for each image, all alike strong.
+
+    Attributes:
+        operations: How many are applied to an image, one after the other.
+        magnitude: How strong they are, from 0 to 10, the strongest.
+        deviation: Standard deviation of the magnitude, drawn anew for each operation.
+    """
+
+    operations: PositiveInt = 2
+    magnitude: Annotated[float, Field(ge=0, le=10)] = 9.0
+    deviation: Annotated[float, Field(ge=0, le=10)] = 0.5
+
+
+class ImageAugmentConfig(_Config):
+    """Random transforms of an image that has one class, in the order they are applied.
+
+    Attributes:
+        crop_size: Height and width that a random part of the image is brought to: what the network
+            sees.
+        area: Bounds of the part's share of the image's area.
+        aspect: Bounds of its width over its height, drawn evenly over their logarithm.
+        flip: Probability of a horizontal flip.
+        rand_augment: Further operations; None = none.
+        erasing: Probability that a rectangle becomes noise (Zhong et al., AAAI 2020).
+    """
+
+    crop_size: Size
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    rand_augment: RandAugmentConfig | None = None
+    erasing: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        for name, highest in (("area", 1.0), ("aspect", float("inf"))):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= highest or high == float("inf"):
+                limit = f" and at most {highest:g}" if highest == 1 else ""
+                raise ValueError(
+                    f"{name} must be two factors above 0{limit}, low then high, got {low}, {high}"
+                )
         return self

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from .cache import cached, default_cache_dir
 from .config import DataConfig
+from .images import ImageSplit
 from .labels import IGNORE_INDEX, DataError
-from .layouts import LAYOUTS, SPLITS, Found
+from .layouts import LAYOUTS, SPLITS, Found, FoundImages
 from .splits import Source, Split
 
 
@@ -35,6 +37,47 @@ class SegmentationData:
     def num_classes(self) -> int:
         """Number of classes, ignored pixels not counted."""
         return len(self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationData:
+    """A data set for classification; its images are decoded, or drawn, at every access.
+
+    Attributes:
+        name: As in `DataConfig`.
+        class_names: Name of each label.
+        train: Training split.
+        val: Validation split.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: ImageSplit
+    val: ImageSplit
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+def load_images(config: DataConfig) -> ClassificationData:
+    """Finds a data set for classification.
+
+    File names are checked here, and pixels when they are read.
+
+    Raises:
+        DataError: Something is missing, or the data set is for segmentation.
+    """
+    if config.task != "classification":
+        raise DataError(f"data set {config.name!r} is for segmentation, not for classification")
+    found = cast(FoundImages, _found(config))
+    return ClassificationData(
+        name=config.name,
+        class_names=found.class_names,
+        train=found.split("train", config.image_size),
+        val=found.split("val", config.image_size),
+    )
 
 
 def load_data(config: DataConfig, cache_dir: Path | None = None) -> SegmentationData:
@@ -81,11 +124,20 @@ def _opened(config: DataConfig, hold: Callable[[Source], Split]) -> Segmentation
 
 
 def find(config: DataConfig) -> Found:
-    """The classes and files of a data set, nothing decoded yet.
+    """The classes and files of a data set for segmentation, nothing decoded yet.
 
     Raises:
-        DataError: A folder or file is missing.
+        DataError: A folder or file is missing, or the data set has no masks.
     """
+    if config.task != "segmentation":
+        raise DataError(
+            f"data set {config.name!r} has a class for each image and no masks; hrvit-train trains"
+            " a classifier on it, by the recipe imagenet_300e"
+        )
+    return cast(Found, _found(config))
+
+
+def _found(config: DataConfig) -> Found | FoundImages:
     layout = LAYOUTS[config.name]
     values = {name: getattr(config, name) for name in layout.reads}
     if config.root is not None:

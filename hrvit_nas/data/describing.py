@@ -34,6 +34,24 @@ def describe(class_names: Sequence[str], data: DataConfig | None = None) -> Desc
     )
 
 
+def describe_images(class_names: Sequence[str], data: DataConfig) -> Description:
+    """Describes what a classifier that was trained here reads and returns.
+
+    Args:
+        class_names: Name of each class, by label.
+        data: The data set that it was trained on.
+    """
+    return Description(
+        class_names=tuple(class_names),
+        palette=(),
+        mean=MEAN,
+        deviation=DEVIATION,
+        label_rule="an image has one class",
+        ignore_index=None,
+        data=data.name,
+    )
+
+
 def _palette(names: tuple[str, ...], labels: LabelMap | None) -> tuple[Colour, ...]:
     """Colours that classes are drawn in: those that their masks have, where these are coloured."""
     drawn = label_colours(names)[: len(names)].tolist()

@@ -1,5 +1,6 @@
-"""How good and how fast a trained segmentor is: dataset-level mIoU, and latency."""
+"""How good and how fast a trained network is: dataset-level mIoU, top-1, and latency."""
 
+from .classification import ClassificationScores, evaluate_classifier
 from .confusion import (
     Evaluation,
     class_accuracy,
@@ -16,6 +17,7 @@ from .predictor import InferenceConfig, Predictor, evaluate_images, predict
 from .tally import is_boundary
 
 __all__ = [
+    "ClassificationScores",
     "Evaluation",
     "InferenceConfig",
     "InheritedScores",
@@ -25,6 +27,7 @@ __all__ = [
     "compare_latencies",
     "confusion_matrix",
     "evaluate",
+    "evaluate_classifier",
     "evaluate_images",
     "frequency_weighted_iou",
     "inference",

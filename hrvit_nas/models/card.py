@@ -92,6 +92,9 @@ def _numbers(kind: str, description: Description | None) -> Iterator[str]:
         f"Images are red, green, blue in 0..255, less the mean {_list(description.mean)}, over the"
         f" deviation {_list(description.deviation)}."
     )
+    if description.ignore_index is None:
+        yield f"Labels: {description.label_rule}."
+        return
     yield (
         f"Masks: {description.label_rule}; label {description.ignore_index} is neither trained on"
         " nor scored."
@@ -99,15 +102,16 @@ def _numbers(kind: str, description: Description | None) -> Iterator[str]:
 
 
 def _classes(description: Description) -> Iterator[str]:
-    yield "| label | class | colour |"
-    yield "|---|---|---|"
-    rows = zip(description.class_names, description.palette, strict=True)
-    for label, (name, colour) in enumerate(rows):
+    coloured = bool(description.palette)
+    yield "| label | class | colour |" if coloured else "| label | class |"
+    yield "|---|---|---|" if coloured else "|---|---|"
+    for label, name in enumerate(description.class_names):
         if label == LONGEST_TABLE:
             yield f"\n{description.num_classes - label} more are in `config.json`."
             return
         escaped = name.replace("|", "\\|")
-        yield f"| {label} | {escaped} | #{colour[0]:02x}{colour[1]:02x}{colour[2]:02x} |"
+        colour = " #{:02x}{:02x}{:02x} |".format(*description.palette[label]) if coloured else ""
+        yield f"| {label} | {escaped} |{colour}"
 
 
 def _training(provenance: Mapping[str, Any]) -> Iterator[str]:

@@ -21,12 +21,13 @@ class Description:
 
     Attributes:
         class_names: Name of each class, by label.
-        palette: Colour of each class, red, green, blue in 0..255.
+        palette: Colour of each class, red, green, blue in 0..255; empty for whole images.
         mean: What is taken from each channel of an image in 0..255, red, green, blue.
         deviation: What the difference is divided by.
         label_rule: What the values of a stored mask mean, in words.
         label_values: Class of each stored value that has one; empty where it is not known.
-        ignore_index: Label of pixels that are neither trained on nor scored.
+        ignore_index: Label of pixels that are neither trained on nor scored; None for whole images,
+            each of which has a class.
         data: Name of the data set that the network was trained on; empty where there was none.
     """
 
@@ -36,7 +37,7 @@ class Description:
     deviation: PerChannel
     label_rule: str
     label_values: tuple[tuple[int, int], ...] = ()
-    ignore_index: int = 255
+    ignore_index: int | None = 255
     data: str = ""
 
     def __post_init__(self) -> None:
@@ -46,7 +47,12 @@ class Description:
             object.__setattr__(self, name, tuple(tuple(item) for item in getattr(self, name)))
         if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
             raise DescriptionError(f"class_names must be names, got {self.class_names!r}")
-        if len(self.palette) != len(self.class_names):
+        if self.ignore_index is None and self.palette:
+            raise DescriptionError(
+                "palette must be empty for whole images, whose ignore_index is None,"
+                f" got {len(self.palette)} colours"
+            )
+        if self.ignore_index is not None and len(self.palette) != len(self.class_names):
             raise DescriptionError(
                 f"palette must have a colour for each of {len(self.class_names)} classes,"
                 f" got {len(self.palette)}"
@@ -66,7 +72,8 @@ class Description:
                     f"label_values must be pairs of a stored value, 0 to 255, and a class, 0 to"
                     f" {highest}; got {pair!r}"
                 )
-        if not _is_int(self.ignore_index, 255) or self.ignore_index <= highest:
+        ignored = self.ignore_index
+        if ignored is not None and not (_is_int(ignored, 255) and ignored > highest):
             raise DescriptionError(
                 f"ignore_index must be from {highest + 1} to 255, got {self.ignore_index!r}"
             )

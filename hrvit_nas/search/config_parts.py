@@ -168,7 +168,7 @@ def image_size_of(data: DataConfig, recipe: Recipe) -> tuple[int, int]:
     Raises:
         ValueError: Neither the data nor the recipe says.
     """
-    size = data.image_size or recipe.augment.crop_size
+    size = data.image_size or recipe.crop_size
     if size is None:
         raise ValueError("a recipe must set image_size or augment.crop_size, got neither")
     return size

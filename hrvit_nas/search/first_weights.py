@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ..arch import ArchSpec
+from ..arch import Arch, ArchSpec
 from ..data import load_data
 from ..models import Network, Segmentor, load_published_state
 from ..models.published import read_published_state
@@ -20,8 +21,8 @@ from .supernet import extract_subnet
 Part = Literal["all", "backbone"]
 
 
-def load_first_weights(model: Segmentor, name: str, part: Part) -> str:
-    """Gives a network the weights of another of its architecture.
+def load_first_weights(model: Network, name: str, part: Part) -> str:
+    """Gives a network the weights of another of its architecture, or of its backbone's.
 
     Args:
         model: The network; left as it is where they do not fit.
@@ -45,10 +46,15 @@ def load_first_weights(model: Segmentor, name: str, part: Part) -> str:
     return _of_network(model, load_network(name), name, part)
 
 
-def _of_network(model: Segmentor, other: Network, name: str, part: Part) -> str:
-    if not isinstance(other, Segmentor):
-        raise ConfigError(f"{name} must hold a segmentor, got a {type(other).__name__.lower()}")
-    if other.spec.id != model.spec.id:
+def _of_network(model: Network, other: Network, name: str, part: Part) -> str:
+    if part == "all" and other.kind != model.kind:
+        raise ConfigError(
+            f"{name} must hold a {model.kind}, got a {other.kind}; take its backbone alone"
+        )
+    theirs, ours = (
+        each.spec.id if part == "all" else _without_head(each.spec).id for each in (other, model)
+    )
+    if theirs != ours:
         raise ConfigError(
             f"{name} is of another architecture: its id is {other.spec.id}, this one's"
             f" {model.spec.id}"
@@ -65,7 +71,12 @@ def _of_network(model: Segmentor, other: Network, name: str, part: Part) -> str:
     return f"{part} of {name}"
 
 
-def _of_supernet(model: Segmentor, directory: Path) -> Segmentor:
+def _without_head(spec: Arch) -> Arch:
+    """The same backbone under one head for all; a classifier has not that of its architecture."""
+    return replace(spec, head_kind="segformer", head_width=1)
+
+
+def _of_supernet(model: Network, directory: Path) -> Segmentor:
     config = read_config(directory, SupernetSearchConfig)
     layout, plan = RunLayout(directory), config.supernet_plan(config.seed)
     spec = model.spec

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_va
 from .._files import declarations_dir, load_yaml
 from .._messages import close_to, first_fault
 from ..data.config import DataName
+from ..data.layouts import LAYOUTS
 from ..execution import Resources
 from ..training import Recipe, SupernetRecipe
 from .config_parts import ConfigError, Frozen, Narrowing
@@ -48,7 +49,8 @@ class Profile(Frozen):
         inherited: Architectures to score with the weights of a supernet.
         narrowing: How it narrows spaces.
         data: Data set when none is named on the command line.
-        recipes: Recipe for each data set; `folder`'s is that of those that are not named.
+        recipes: Recipe for each data set; `folder`'s is that of those for segmentation that are not
+            named.
         resources: What a trial asks of the machine.
     """
 
@@ -62,7 +64,8 @@ class Profile(Frozen):
 
     def recipe_for(self, data: str) -> str | None:
         """Name of the recipe for a data set, if there is one."""
-        return self.recipes.get(data, self.recipes.get("folder"))
+        others = "folder" if LAYOUTS[data].task == "segmentation" else data
+        return self.recipes.get(data, self.recipes.get(others))
 
 
 class TrainingPlan(Frozen):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from ..arch import Arch
 from ..data import DataConfig
+from ..data.layouts import Task
 from ..execution import Resources
 from ..results import Stage
 from ..training import Recipe
@@ -20,6 +21,7 @@ class RunConfig(Frozen):
     """What a run of any kind has.
 
     Attributes:
+        tasks: What a run of its kind can be of.
         kind: What it is.
         data: Data set.
         num_classes: Its classes; None in runs of versions that did not store them, which go on
@@ -30,6 +32,8 @@ class RunConfig(Frozen):
         resources: What trials run on.
     """
 
+    tasks: ClassVar[tuple[Task, ...]] = ("segmentation",)
+
     kind: str
     data: DataConfig
     num_classes: int | None = Field(default=None, ge=1)
@@ -37,6 +41,22 @@ class RunConfig(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**32)
     mlflow: TrackingUri | None = None
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _check_task(self) -> RunConfig:
+        task = self.data.task
+        if task not in self.tasks:
+            raise ValueError(
+                f"a run of kind {self.kind!r} must be for {' or '.join(self.tasks)}, and data set"
+                f" {self.data.name!r} is for {task}; hrvit-train trains on it"
+            )
+        for recipe in self.recipes:
+            if recipe.task != task:
+                raise ValueError(
+                    f"data set {self.data.name!r} is for {task}, and the recipe for {recipe.task};"
+                    f" give one for {task}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_size(self) -> RunConfig:

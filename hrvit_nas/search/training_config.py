@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .._messages import first_fault, one_line
-from ..arch import Arch, ArchError, parse_arch
+from ..arch import Arch, ArchError, ArchSpec, parse_arch
+from ..data.layouts import Task
 from ..execution import merged_resources
 from ..results import read_sealed, write_sealed
 from .config_parts import ConfigError
@@ -27,6 +28,8 @@ class TrainingConfig(RunConfig):
         initial: What its first weights are, in words; None = drawn from the seed.
     """
 
+    tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
+
     kind: Literal["training"] = "training"
     arch: str = Field(repr=False)
     initial: str | None = None
@@ -36,6 +39,15 @@ class TrainingConfig(RunConfig):
     def _check_arch(cls, value: str) -> str:
         parse_arch(value)
         return value
+
+    @model_validator(mode="after")
+    def _check_classifier(self) -> TrainingConfig:
+        if self.data.task == "classification" and not isinstance(self.spec, ArchSpec):
+            raise ValueError(
+                f"a classifier must be an HRViT, got a {self.spec.family} pyramid, which has no"
+                " classification head here"
+            )
+        return self
 
     @cached_property
     def spec(self) -> Arch:

@@ -18,6 +18,8 @@ from .training_config import TrainingConfig, TrainingLayout
 
 RUN = "training"
 """Its name among the runs of a TensorBoard or of an MLflow experiment."""
+HEADLINES = ("miou", "top1")
+"""Scores that a line says, of which a task has one."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,8 +89,11 @@ class TrainingLog:
             self._step = at["step"]
             when = self._started + at["seconds"]
             points.append(Point("loss", at["loss"], when, self._step))
-            if self._step in self._scored and at["miou"] is not None:
-                points.append(Point("miou", at["miou"], when, self._step))
+            points += [
+                Point(name, at[name], when, self._step)
+                for name in HEADLINES
+                if self._step in self._scored and at.get(name) is not None
+            ]
         return points
 
     def _copy(self, points: Sequence[Point], *, done: bool = False) -> None:

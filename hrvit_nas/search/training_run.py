@@ -12,26 +12,27 @@ from typing import Any
 
 import torch
 
-from ..data import SegmentationData, describe, load_data
+from ..data import ClassificationData, SegmentationData
+from ..evaluation import Evaluation
 from ..execution import make_executor
-from ..models import Segmentor, build_segmentor, tie_initialisation
+from ..models import Network, tie_initialisation
 from ..models.states import read_tensors
 from ..results import write_csv, write_text
-from ..training import PlainProgress, TrainResult, train
+from ..training import ClassificationProgress, NetworkResult, PlainProgress
 from ..training.checkpoint import write_state
-from .checks import check_buildable, check_new, check_reachable, check_trainable
+from .checks import check_buildable, check_new, check_reachable
 from .config_parts import ConfigError
-from .data_checks import check_images
 from .first_weights import Part, load_first_weights
 from .layout import remove_empty
 from .sittings import began, began_at, note_sitting, public_sittings, set_damaged_aside
 from .training_config import TrainingConfig, TrainingLayout, read_training, write_training
 from .training_log import TrainingLog
+from .training_tasks import TASKS
 
 CHECKPOINT_SECONDS = 60.0
 """Seconds of training that a crash can cost."""
-CURVE = ("step", "loss", "miou", "averaged_miou", "cross_entropy", "boundary_miou")
-"""Columns of `curve.csv`: steps (count), losses and cross entropy (nats), the rest fractions."""
+
+AnyData = SegmentationData | ClassificationData
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ class Reached:
         step: Steps done.
         loss: Of the last of them, in nats.
         seconds: What they took, over all sittings.
-        miou: Of the last check, a fraction; None before the first.
+        miou: Of the last check, a fraction; None before the first, and of a classifier.
+        top1: Likewise, of a classifier.
     """
 
     step: int
     loss: float
     seconds: float
     miou: float | None
+    top1: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ class TrainingRun:
 
     layout: TrainingLayout
     config: TrainingConfig
-    data: SegmentationData
+    data: AnyData
     log: TrainingLog
 
     @property
@@ -96,10 +99,11 @@ def create_training(
     check_new(layout)
     check_buildable(config.named_architectures)
     check_reachable(config)
-    data = load_data(config.data)
-    check_images(config)
+    task = TASKS[config.data.task]
+    data = task.load(config)
+    task.check_data(config)
     config = config.with_num_classes(data.num_classes)
-    check_trainable(config, None, len(data.train))
+    task.check(config, len(data.train))
     log = TrainingLog(layout, config)
     if first is not None:
         model = _built(config, data)
@@ -127,8 +131,9 @@ def open_training(
     layout = TrainingLayout(directory)
     config = read_training(directory, resources, tracking)
     check_reachable(config)
-    data = load_data(config.data)
-    check_images(config)
+    task = TASKS[config.data.task]
+    data = task.load(config)
+    task.check_data(config)
     if layout.curve.exists():  # there is nothing left to show
         config = config.model_copy(update={"mlflow": None})
     log = TrainingLog(layout, config)
@@ -195,41 +200,43 @@ def train_network(shared: Mapping[str, Any]) -> None:
     config = TrainingConfig.model_validate(shared["config"])
     layout = TrainingLayout(Path(shared["directory"]))
     layout.check_there()
-    data = load_data(config.data)
+    task = TASKS[config.data.task]
+    data = task.load(config)
     model = _built(config, data)
     if layout.start.exists():
         model.load_state_dict(read_tensors(layout.start))
     layout.training.mkdir(exist_ok=True)
-    result = train(
-        model,
-        data,
-        config.recipe,
-        seed=config.seed,
-        device=shared["device"],
-        checkpoint=layout.state,
-        checkpoint_seconds=shared["checkpoint_seconds"],
-        on_step=partial(_note, layout.steps),
-    )
+    how = {
+        "seed": config.seed,
+        "device": shared["device"],
+        "checkpoint": layout.state,
+        "checkpoint_seconds": shared["checkpoint_seconds"],
+        "on_step": partial(_note, layout.steps),
+    }
+    result = task.train(model, data, config, how)
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         _finish(layout, config, data, model, result)
 
 
-def _built(config: TrainingConfig, data: SegmentationData) -> Segmentor:
+def _built(config: TrainingConfig, data: AnyData) -> Network:
     """The network before its first step, the same in every process."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = build_segmentor(
-            config.spec, data.num_classes, drop_path_rate=config.recipe.drop_path_rate
-        )
+        model = TASKS[config.data.task].build(config, data.num_classes)
     if config.recipe.tied_initialisation:
         tie_initialisation(model, config.seed)
     return model
 
 
-def _note(path: Path, progress: PlainProgress) -> None:
-    checks = progress.checks
-    last = None if not checks else (checks[-1].averaged or checks[-1].evaluation).miou
-    at = Reached(progress.step, progress.losses[-1], progress.seconds, last)
+def _note(path: Path, progress: PlainProgress | ClassificationProgress) -> None:
+    miou = top1 = None
+    if progress.checks:
+        scores = progress.checks[-1].best
+        if isinstance(scores, Evaluation):
+            miou = scores.miou
+        else:
+            top1 = scores.top1
+    at = Reached(progress.step, progress.losses[-1], progress.seconds, miou, top1)
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(vars(at)) + "\n")
 
@@ -249,49 +256,32 @@ def reached(layout: TrainingLayout) -> Reached | None:
 def _finish(
     layout: TrainingLayout,
     config: TrainingConfig,
-    data: SegmentationData,
-    model: Segmentor,
-    result: TrainResult,
+    data: AnyData,
+    model: Network,
+    result: NetworkResult[Any],
 ) -> None:
     """Writes the network, then the curve."""
+    task = TASKS[config.data.task]
     model.cpu().eval()
-    model.description = describe(data.class_names, config.data)
+    model.description = task.describe(config, data)
     model.provenance = {
         "run": began(layout.provenance),
         "recipe": config.recipe.model_dump(mode="json"),
         "seed": config.seed,
         "initial": config.initial,
-        "miou": result.evaluation.miou,
+        task.headline: task.first(result.evaluation),
         "validation_images": len(data.val),
         "sittings": public_sittings(layout.provenance),
     }
     model.save_pretrained(layout.model)
-    scores = result.evaluation
-    found = {
-        "miou": scores.miou,
-        "pixel_accuracy": scores.pixel_accuracy,
-        "boundary_miou": scores.boundary_miou,
-        "cross_entropy": scores.cross_entropy,
-        "class_iou": dict(zip(data.class_names, scores.class_iou, strict=True)),
-    }
+    found = task.scores(result.evaluation, data)
     write_text(layout.scores, json.dumps(_without_nan(found), indent=2) + "\n")
     checks = {check.step: check for check in result.checks}
-
-    def row(step: int, loss: float) -> dict[str, object]:
-        check = checks.get(step)
-        if check is None:
-            return {"step": step, "loss": loss}
-        of = check.evaluation
-        return {
-            "step": step,
-            "loss": loss,
-            "miou": of.miou,
-            "averaged_miou": "" if check.averaged is None else check.averaged.miou,
-            "cross_entropy": of.cross_entropy,
-            "boundary_miou": of.boundary_miou,
-        }
-
-    write_csv(layout.curve, CURVE, (row(s, loss) for s, loss in enumerate(result.losses, 1)))
+    rows = (
+        {"step": step, "loss": loss, **(task.row(checks[step]) if step in checks else {})}
+        for step, loss in enumerate(result.losses, 1)
+    )
+    write_csv(layout.curve, task.curve, rows)
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,19 +1,25 @@
-"""One trainer with two kinds of step, plain and sandwich: recipes, schedule, loss, checkpoints."""
+"""One trainer with three kinds of step, plain, classification and sandwich, and its recipes."""
 
 from .batches import check_batches, check_maps
 from .checkpoint import CheckpointError
+from .classification import ClassificationResult, train_classifier
 from .losses import class_weights, segmentation_loss
+from .mixing import check_partners
+from .network import NetworkResult
 from .optimizer import build_optimizer, learning_rate_factor, parameter_groups, set_learning_rate
 from .plain import TrainResult, train
 from .progress import (
     Check,
+    ClassificationCheck,
+    ClassificationProgress,
+    NetworkCheck,
     PlainProgress,
     StepLoss,
     SupernetCheck,
     SupernetProgress,
     TrainingFailedError,
 )
-from .recipe import Recipe, SupernetRecipe, not_of_supernets
+from .recipe import ClassificationRecipe, Recipe, SupernetRecipe, not_of_supernets
 from .scoring import SubnetScorer, recalibration_batches
 from .supernet import find_ends, load_supernet, read_progress, save_supernet, train_supernet
 from .trained import Trained, is_trained, load_trained, save_trained
@@ -21,6 +27,12 @@ from .trained import Trained, is_trained, load_trained, save_trained
 __all__ = [
     "Check",
     "CheckpointError",
+    "ClassificationCheck",
+    "ClassificationProgress",
+    "ClassificationRecipe",
+    "ClassificationResult",
+    "NetworkCheck",
+    "NetworkResult",
     "PlainProgress",
     "Recipe",
     "StepLoss",
@@ -34,6 +46,7 @@ __all__ = [
     "build_optimizer",
     "check_batches",
     "check_maps",
+    "check_partners",
     "class_weights",
     "find_ends",
     "is_trained",
@@ -49,5 +62,6 @@ __all__ = [
     "segmentation_loss",
     "set_learning_rate",
     "train",
+    "train_classifier",
     "train_supernet",
 ]

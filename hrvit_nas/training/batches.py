@@ -56,7 +56,7 @@ def check_maps(
     Raises:
         ValueError: Training, or BN recalibration, would come to such a batch.
     """
-    crop = recipe.augment.crop_size or image_size
+    crop = recipe.crop_size or image_size
     together = 1 if recipe.sync_batch_norm else num_processes
     part = max(1, recipe.batch_size // (together * recipe.accumulation_steps))
     _check_map(part, crop, "training", "batch_size")

@@ -2,7 +2,7 @@
 
 A file holds `format` and what `packing.pack` makes of a dictionary of tensors and plain data:
 
-- `kind` (`plain` or `sandwich`), `run` (what must be equal to go on from it)
+- `kind` (`plain`, `classification` or `sandwich`), `run` (what must be equal to go on from it)
 - `model`, `optimizer`, `average` (where weights are averaged): state dictionaries
 - `progress`: losses, checks, returns and seconds
 - `guard`: earlier states that a training which collapses returns to (sandwich)
@@ -12,15 +12,14 @@ A file holds `format` and what `packing.pack` makes of a dictionary of tensors a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from .._messages import shown
-from ..data import SegmentationData
 from ..models.states import DamagedFileError, read_tensors
 from .packing import pack, unpack
 from .recipe import RENAMED, Recipe
@@ -32,7 +31,23 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be read or belongs to another run; the message names the file."""
 
 
-def run_identity(data: SegmentationData, recipe: Recipe, seed: int) -> dict[str, Any]:
+class TrainingData(Protocol):
+    """What is trained on, as far as a checkpoint knows it."""
+
+    @property
+    def name(self) -> str:
+        """Which data set it is."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def train(self) -> Sized:
+        """The training images."""
+
+
+def run_identity(data: TrainingData, recipe: Recipe, seed: int) -> dict[str, Any]:
     """What a run must share with a checkpoint to go on from it: all that its next step depends on.
 
     Where it stops on the way through its schedule, and when it is scored, may differ.

@@ -24,8 +24,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from .._messages import one_line
-from ..data import SegmentationData, train_batches
-from .checkpoint import CheckpointError, read_checkpoint, run_identity, write_checkpoint
+from ..data import TrainBatches
+from .checkpoint import (
+    CheckpointError,
+    TrainingData,
+    read_checkpoint,
+    run_identity,
+    write_checkpoint,
+)
 from .optimizer import build_optimizer, clip_gradients, set_learning_rate
 from .processes import Processes
 from .progress import CheckT, LossT, Progress, TrainingFailedError
@@ -39,7 +45,8 @@ class Job(Generic[LossT, CheckT]):
     """What a training is of, whatever its kind.
 
     Attributes:
-        data: Training and validation split.
+        data: What is trained on.
+        batches: Makes the batches of it, each a function of the seed and its number.
         recipe: How to train.
         seed: Of the batches, their augmentation, dropout and stochastic depth.
         device: Where to run; on a GPU in bfloat16 autocast.
@@ -50,7 +57,8 @@ class Job(Generic[LossT, CheckT]):
             checkpoint, where one is due, is written.
     """
 
-    data: SegmentationData
+    data: TrainingData
+    batches: TrainBatches
     recipe: Recipe
     seed: int
     device: torch.device
@@ -143,13 +151,11 @@ class Training(Generic[LossT, CheckT]):
 
     def _batches(self, attempt: int) -> Iterator[tuple[Tensor, Tensor]]:
         recipe, processes = self._job.recipe, self._processes
-        return train_batches(
-            self._job.data.train,
+        return self._job.batches(
             batch_size=recipe.batch_size,
             num_steps=recipe.trained_steps,
             start_step=self._progress.step,
             seed=self._step.batch_seed(self._job.seed, attempt),
-            augment=recipe.augment,
             num_workers=recipe.num_workers,
             part=(processes.rank, processes.count),
         )

@@ -1,4 +1,4 @@
-"""The loss of a segmentor on a batch, and the weights of classes in it."""
+"""The loss of a network on a batch, and the weights of classes in it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,29 @@ class BatchLoss:
     def share(self, labels: Tensor) -> Tensor | float:
         """This part's share of what the loss of the whole batch is a mean over."""
         return self._processes.share(lambda: self.amount(labels))
+
+
+class SoftLoss:
+    """Mean cross entropy of images that processes may share with distributions over classes.
+
+    Args:
+        processes: Who shares a batch.
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Of this process's part alone, (); logits and targets (B, num_classes)."""
+        return nn.functional.cross_entropy(logits.float(), targets)
+
+    def amount(self, targets: Tensor) -> Tensor:
+        """How many images these are, ()."""
+        return torch.tensor(float(len(targets)), device=targets.device)
+
+    def share(self, targets: Tensor) -> Tensor | float:
+        """This part's share of the images of the batch."""
+        return self._processes.share(lambda: self.amount(targets))
 
 
 def segmentation_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,11 +23,16 @@ _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.RMSNo
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
     """Share of the peak learning rate that a step (from 0) uses.
 
-    The polynomial decay `(1 - step / steps) ** decay_power` runs from the first step, and the
+    The decay, `(1 - step / steps) ** decay_power` or `(1 + cos(pi * step / steps)) / 2`
+    (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), runs from the first step, and the
     warm-up multiplies it by a line from `warmup_start_factor` at step 0 to 1 at
     `warmup_steps`, as in the published recipes.
     """
-    decay: float = (1 - step / recipe.steps) ** recipe.decay_power
+    decay: float
+    if recipe.decay == "cosine":
+        decay = (1 + math.cos(math.pi * step / recipe.steps)) / 2
+    else:
+        decay = (1 - step / recipe.steps) ** recipe.decay_power
     if step >= recipe.warmup_steps:
         return decay
     start = recipe.warmup_start_factor

@@ -1,63 +1,33 @@
-"""Training of one network, which sees each batch once."""
+"""Training of one segmentor, which sees each batch once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from ..data import SegmentationData
+from ..data import SegmentationData, train_batches
 from ..evaluation import Evaluation, mixed_precision
 from ..evaluation.tally import check_logits
 from ..models import AuxiliarySegmentor, Segmentor
-from ..models.blocks import Blocks
-from ..models.layers import TokenBatchNorm
 from .batches import check_batches, check_maps
-from .loop import Job, Training
+from .loop import Job
 from .losses import BatchLoss
+from .network import NetworkResult, NetworkStep, fit
 from .processes import Processes
-from .progress import Check, PlainProgress, plain_progress
+from .progress import PlainProgress
 from .recipe import Recipe
-from .scoring import NetworkChecker
+from .scoring import NetworkScorer
 from .seeds import mixed_seed
-from .step import Passed, Step
 
 AUXILIARY_SEED = 3
 """Tells an auxiliary head's first weights from what else is drawn from a seed."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """What came of a training run.
-
-    Attributes:
-        losses: Training loss of every step, in order.
-        checks: Scores on the validation set, in order; never empty.
-    """
-
-    losses: tuple[float, ...]
-    checks: tuple[Check, ...]
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The scores after the last step, of the averaged weights where there are such."""
-        last = self.checks[-1]
-        return last.averaged or last.evaluation
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time of training and evaluation, over all sittings."""
-        return self.checks[-1].seconds
-
-    @property
-    def steps(self) -> int:
-        """Steps done."""
-        return len(self.losses)
+TrainResult: TypeAlias = NetworkResult[Evaluation]
 
 
 def train(
@@ -107,12 +77,9 @@ def train(
         check_maps(recipe, data.train.load(0)[1].shape, len(data.train), processes.count)
     if recipe.auxiliary_weight:
         model = with_auxiliary_head(model, data.num_classes, seed)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.train()
-    set_techniques(model, recipe)
-    average = moving_average(model, recipe.weight_averaging) if recipe.weight_averaging else None
     job = Job(
         data=data,
+        batches=partial(train_batches, data.train, augment=recipe.augment),
         recipe=recipe,
         seed=seed,
         device=device,
@@ -121,19 +88,14 @@ def train(
         on_step=on_step,
     )
     step = PlainStep(model, data, recipe, device, processes)
-    checker = NetworkChecker(model, average, data, recipe, device)
-    progress = Training(step, job, processes, checker, average=average).run()
-    if average is not None:
-        model.load_state_dict(average.module.state_dict())
-    set_techniques(model, Recipe())
-    return TrainResult(losses=tuple(progress.losses), checks=tuple(progress.checks))
+    return fit(step, job, processes, NetworkScorer(data, recipe, device))
 
 
-class PlainStep(Step[float, Check]):
-    """One network, by its loss on the batch.
+class PlainStep(NetworkStep[Evaluation]):
+    """One segmentor, by its loss on the batch.
 
     Args:
-        model: The network, on `device`.
+        model: The network.
         data: What its labels mean.
         recipe: How classes and heads are weighed, in which precision and how many parts.
         device: Where to run.
@@ -141,7 +103,6 @@ class PlainStep(Step[float, Check]):
     """
 
     kind = "plain"
-    read_every = 16
 
     def __init__(
         self,
@@ -151,73 +112,23 @@ class PlainStep(Step[float, Check]):
         device: torch.device,
         processes: Processes,
     ) -> None:
-        self.model, self.about = model, {}
+        super().__init__(model, recipe, BatchLoss(data, recipe, device, processes))
         self._device, self._num_classes = device, data.num_classes
-        self._loss = BatchLoss(data, recipe, device, processes)
         self._auxiliary_weight, self._precision = recipe.auxiliary_weight, recipe.precision
-        self._parts = recipe.accumulation_steps
 
-    def batch_seed(self, seed: int, attempt: int) -> int:  # noqa: ARG002
-        """See `Step`."""
-        return seed
-
-    def noise(self, attempt: int, rank: int) -> tuple[int, ...]:  # noqa: ARG002
-        """See `Step`; of one process none, as of every version."""
-        return (rank,) if rank else ()
-
-    def backward(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        step: int,  # noqa: ARG002
-        attempt: int,  # noqa: ARG002
-    ) -> Passed:
-        """See `Step`."""
-        share = self._loss.share(labels)
-        if self._parts == 1:
-            return Passed(self._pass(images, labels, share)[None])
-        amount = self._loss.amount(labels).clamp(min=1)
-        losses = [
-            self._pass(*part, share * (self._loss.amount(part[1]) / amount))
-            for part in zip(
-                images.tensor_split(self._parts), labels.tensor_split(self._parts), strict=True
-            )
-        ]
-        return Passed(torch.stack(losses).sum()[None])
-
-    def _pass(self, images: Tensor, labels: Tensor, share: Tensor | float) -> Tensor:
-        """Passes images forward and backward; their loss, (), by their share of the batch's."""
+    def mean_loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """See `NetworkStep`."""
         auxiliary: Tensor | None = None
         with mixed_precision(self._device, self._precision):
             if isinstance(self.model, AuxiliarySegmentor):
                 logits, auxiliary = self.model.forward_both(images)
             else:
                 logits = self.model(images)
-        check_logits(logits, labels, self._num_classes)
-        loss = self._loss(logits, labels)
+        check_logits(logits, targets, self._num_classes)
+        loss = self._loss(logits, targets)
         if auxiliary is not None:
-            loss = loss + self._auxiliary_weight * self._loss(auxiliary, labels)
-        loss = share * loss
-        loss.backward()
-        return loss.detach()
-
-    def loss(self, row: Sequence[float]) -> float:
-        """See `Step`."""
-        (loss,) = row
+            loss = loss + self._auxiliary_weight * self._loss(auxiliary, targets)
         return loss
-
-    def progress(self, plain: dict[str, Any]) -> PlainProgress:
-        """See `Step`."""
-        return plain_progress(plain)
-
-
-def set_techniques(model: nn.Module, recipe: Recipe) -> None:
-    """Tells a network's parts whether they keep what they compute, and what they normalise by."""
-    for module in model.modules():
-        if isinstance(module, TokenBatchNorm):
-            module.synchronised = recipe.sync_batch_norm
-        elif isinstance(module, Blocks):
-            module.gradient_checkpointing = recipe.gradient_checkpointing
 
 
 def with_auxiliary_head(model: nn.Module, num_classes: int, seed: int) -> AuxiliarySegmentor:
@@ -232,17 +143,3 @@ def with_auxiliary_head(model: nn.Module, num_classes: int, seed: int) -> Auxili
             f" got {type(model).__name__}"
         )
     return AuxiliarySegmentor(model, num_classes, mixed_seed(seed, AUXILIARY_SEED))
-
-
-def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of weights and buffers; over the first steps it is nearly a plain mean."""
-
-    @torch.no_grad()
-    def blend(averaged: Any, current: Any, count: Any) -> None:  # tensors of one type at a time
-        if averaged[0].is_floating_point():
-            share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-            torch._foreach_lerp_(averaged, current, share)
-        else:  # how many batches a norm has seen
-            torch._foreach_copy_(averaged, current)
-
-    return AveragedModel(model, multi_avg_fn=blend, use_buffers=True)

@@ -7,10 +7,11 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import torch
 
-from ..evaluation import Evaluation
+from ..evaluation import ClassificationScores, Evaluation
 
 LossT = TypeVar("LossT")
 CheckT = TypeVar("CheckT")
+ScoresT = TypeVar("ScoresT", Evaluation, ClassificationScores)
 
 
 class TrainingFailedError(RuntimeError):
@@ -36,7 +37,7 @@ class TrainingFailedError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class NetworkCheck(Generic[ScoresT]):
     """Scores of a network on its way.
 
     Attributes:
@@ -47,9 +48,14 @@ class Check:
     """
 
     step: int
-    evaluation: Evaluation
-    averaged: Evaluation | None
+    evaluation: ScoresT
+    averaged: ScoresT | None
     seconds: float
+
+    @property
+    def best(self) -> ScoresT:
+        """Scores of the averaged weights where there are such, else of the weights."""
+        return self.evaluation if self.averaged is None else self.averaged
 
     def to_plain(self) -> list[Any]:
         """Tensors and plain data."""
@@ -57,7 +63,7 @@ class Check:
         return [self.step, _packed(self.evaluation), averaged, self.seconds]
 
     @classmethod
-    def from_plain(cls, plain: list[Any]) -> Check:
+    def from_plain(cls, plain: list[Any]) -> NetworkCheck[ScoresT]:
         """What `to_plain` gave."""
         step, evaluation, averaged, seconds = plain
         return cls(
@@ -66,6 +72,10 @@ class Check:
             averaged=None if averaged is None else _unpacked(averaged),
             seconds=seconds,
         )
+
+
+Check: TypeAlias = NetworkCheck[Evaluation]
+ClassificationCheck: TypeAlias = NetworkCheck[ClassificationScores]
 
 
 class StepLoss(NamedTuple):
@@ -137,12 +147,13 @@ class Progress(Generic[LossT, CheckT]):
 
 
 PlainProgress: TypeAlias = Progress[float, Check]
+ClassificationProgress: TypeAlias = Progress[float, ClassificationCheck]
 SupernetProgress: TypeAlias = Progress[StepLoss, SupernetCheck]
 
 
-def plain_progress(plain: dict[str, Any]) -> PlainProgress:
-    """What `to_plain` gave of a plain training."""
-    checks = [Check.from_plain(check) for check in plain["checks"]]
+def network_progress(plain: dict[str, Any]) -> Progress[float, NetworkCheck[ScoresT]]:
+    """What `to_plain` gave of the training of one network."""
+    checks = [NetworkCheck[ScoresT].from_plain(check) for check in plain["checks"]]
     return Progress(plain["losses"].tolist(), checks, list(plain["returns"]), plain["seconds"])
 
 
@@ -153,17 +164,15 @@ def supernet_progress(plain: dict[str, Any]) -> SupernetProgress:
     return Progress(losses, checks, list(plain["returns"]), plain["seconds"])
 
 
-_Packed = tuple[torch.Tensor, torch.Tensor, float]
+def _packed(scores: Evaluation | ClassificationScores) -> tuple[Any, ...]:
+    if isinstance(scores, ClassificationScores):
+        return tuple(scores)
+    confusion, boundary = torch.from_numpy(scores.confusion), torch.from_numpy(scores.boundary)
+    return confusion, boundary, scores.cross_entropy
 
 
-def _packed(evaluation: Evaluation) -> _Packed:
-    return (
-        torch.from_numpy(evaluation.confusion),
-        torch.from_numpy(evaluation.boundary),
-        evaluation.cross_entropy,
-    )
-
-
-def _unpacked(packed: _Packed) -> Evaluation:
-    confusion, boundary, cross_entropy = packed
-    return Evaluation(confusion.numpy(), boundary.numpy(), cross_entropy)
+def _unpacked(packed: tuple[Any, ...]) -> Any:
+    first, second, cross_entropy = packed
+    if isinstance(first, torch.Tensor):
+        return Evaluation(first.numpy(), second.numpy(), cross_entropy)
+    return ClassificationScores(first, second, cross_entropy)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ..data import AugmentConfig
+from ..data import AugmentConfig, ImageAugmentConfig
+from ..data.layouts import Task
 from ..objectives import known_criterion
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -14,8 +15,36 @@ Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
+class ClassificationRecipe(BaseModel):
+    """What a recipe for classification says beside what all recipes say.
+
+    Attributes:
+        augment: Crop, flip, RandAugment and erasing of training images.
+        head_dropout: Dropout before the last linear map of the head.
+        label_smoothing: Share of a target that all classes have alike.
+        mixup: Parameter of the beta distribution by which images of a batch are blended; 0 = none.
+        cutmix: Parameter of that by which parts of them are exchanged; 0 = none. Where both are
+            set, each batch has one of the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    augment: ImageAugmentConfig
+    head_dropout: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    mixup: float = Field(default=0.0, ge=0)
+    cutmix: float = Field(default=0.0, ge=0)
+
+
+_OF_SEGMENTATION = (
+    *("criterion", "class_weighting", "auxiliary_weight", "augment", "recalibration_batches"),
+    *("eval_window", "eval_stride"),
+)
+"""Fields of `Recipe` that a training for classification does not read."""
+
+
 class Recipe(BaseModel):
-    """AdamW or Muon with linear warm-up, polynomial decay and gradient clipping.
+    """AdamW or Muon with linear warm-up, decay and gradient clipping.
 
     The defaults are a proxy for a laptop: a minute or so on one core. The published recipe
     (Gu et al., CVPR 2022) is `steps=160_000, learning_rate=6e-5, warmup_steps=1500,
@@ -35,7 +64,8 @@ class Recipe(BaseModel):
         weight_decay: Decoupled weight decay; norms and biases have none.
         warmup_steps: Steps over which the rate rises linearly to the decay curve.
         warmup_start_factor: Share of the rate at the first step of the warm-up.
-        decay_power: Power of the polynomial decay to zero at `steps`; 0 = no decay.
+        decay: How the rate falls to zero at `steps`: by a polynomial, or half a cosine.
+        decay_power: Power of the polynomial; 0 = no decay.
         head_lr_factor: Learning rate of `model.head`, and of an auxiliary head, over that of the
             backbone.
         clip_norm: Largest norm of all gradients together; None = no clipping.
@@ -65,6 +95,8 @@ class Recipe(BaseModel):
             does not depend on it.
         evaluations: How many times the validation set is scored, evenly spaced; the last
             time is after the last step that is trained.
+        classification: How a classifier is trained, beside the fields that are not of masks; None =
+            a segmentor is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -79,6 +111,7 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=10, ge=0)
     warmup_start_factor: float = Field(default=0.1, ge=0, le=1)
+    decay: Literal["polynomial", "cosine"] = "polynomial"
     decay_power: float = Field(default=1.0, ge=0)
     head_lr_factor: float = Field(default=1.0, gt=0)
     clip_norm: float | None = Field(default=1.0, gt=0)
@@ -98,6 +131,18 @@ class Recipe(BaseModel):
     eval_stride: Size | None = None
     num_workers: int = Field(default=0, ge=0, le=256)
     evaluations: int = Field(default=1, ge=1)
+    classification: ClassificationRecipe | None = None
+
+    @model_validator(mode="after")
+    def _check_is_read(self) -> Recipe:
+        unread = ["decay_power"] if self.decay == "cosine" else []
+        if self.classification is not None:
+            unread += _OF_SEGMENTATION
+        for name in unread:
+            if getattr(self, name) != Recipe.model_fields[name].default:
+                by = "a cosine decay" if name == "decay_power" else "a recipe for classification"
+                raise ValueError(f"{by} must not set {name}, which it does not read; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -137,6 +182,17 @@ class Recipe(BaseModel):
                         f" got {self.eval_stride}"
                     )
         return self
+
+    @property
+    def task(self) -> Task:
+        """What it trains for."""
+        return "segmentation" if self.classification is None else "classification"
+
+    @property
+    def crop_size(self) -> tuple[int, int] | None:
+        """Height and width of what the network sees in training; None = of whole images."""
+        augment = self.augment if self.classification is None else self.classification.augment
+        return augment.crop_size
 
     @property
     def trained_steps(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from ..data import SegmentationData, Selection, val_batches
 from ..evaluation import Evaluation, InheritedScores, evaluate, mixed_precision, score_inherited
 from ..evaluation.inherited import inherited_subnet
 from ..models import Supernet, recalibrate
-from .progress import Check, SupernetCheck
+from .progress import NetworkCheck, ScoresT, SupernetCheck
 from .recipe import Recipe, SupernetRecipe
 
 
@@ -54,40 +54,50 @@ def evaluate_on_val(
     )
 
 
-class NetworkChecker:
-    """Scores a network, and the moving average of its weights, after BN recalibration.
+class NetworkChecker(Generic[ScoresT]):
+    """Scores a network, and the moving average of its weights.
 
     Args:
         model: What is trained.
         average: Its moving average, where there is one.
-        data: Whose training images recalibrate and whose validation images score.
-        recipe: How.
-        device: Where to run.
+        score: Scores a network on the validation set.
     """
 
     def __init__(
         self,
         model: nn.Module,
         average: AveragedModel | None,
-        data: SegmentationData,
-        recipe: Recipe,
-        device: torch.device,
+        score: Callable[[nn.Module], ScoresT],
     ) -> None:
         self._model, self._average = model, average
-        self._data, self._recipe, self._device = data, recipe, device
+        self._score: Callable[[nn.Module], ScoresT] = score
 
-    def check(self, step: int, seconds: Callable[[], float]) -> Check:
+    def check(self, step: int, seconds: Callable[[], float]) -> NetworkCheck[ScoresT]:
         """Scores after so many steps; `seconds` is asked once they are known."""
-        evaluation = self._scored(self._model)
-        averaged = None if self._average is None else self._scored(self._average.module)
-        return Check(step=step, evaluation=evaluation, averaged=averaged, seconds=seconds())
+        scores = self._score(self._model)
+        averaged = None if self._average is None else self._score(self._average.module)
+        return NetworkCheck(step=step, evaluation=scores, averaged=averaged, seconds=seconds())
+
+
+class NetworkScorer:
+    """Scores a segmentor on the validation set, after BN recalibration where a recipe asks for it.
+
+    Args:
+        data: Whose training images recalibrate and whose validation images score.
+        recipe: How.
+        device: Where to run.
+    """
+
+    def __init__(self, data: SegmentationData, recipe: Recipe, device: torch.device) -> None:
+        self._data, self._recipe, self._device = data, recipe, device
 
     @cached_property
     def _recalibration(self) -> list[tuple[Tensor, Tensor]]:
         count = self._recipe.recalibration_batches
         return recalibration_batches(self._data, self._recipe, count, self._device)
 
-    def _scored(self, network: nn.Module) -> Evaluation:
+    def __call__(self, network: nn.Module) -> Evaluation:
+        """Scores of a network."""
         if self._recalibration:
             with mixed_precision(self._device):
                 recalibrate(network, self._recalibration)

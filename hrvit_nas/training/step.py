@@ -54,7 +54,7 @@ class Step(ABC, Generic[LossT, CheckT]):
 
         Args:
             images: (B, 3, H, W) on the device, channels last.
-            labels: (B, H, W) int64 on the device.
+            labels: (B, H, W) int64 on the device, or (B,) of whole images.
             step: Number of the step, from 0.
             attempt: How often training has been taken back.
         """

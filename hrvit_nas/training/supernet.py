@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
 
-from ..data import SegmentationData
+from ..data import SegmentationData, train_batches
 from ..models import Supernet
 from ..space.by_cost import CostOf, extreme_arch
 from ..space.genes import Target
@@ -83,6 +84,7 @@ def train_supernet(
     ends = find_ends(supernet, cost)
     job = Job(
         data=data,
+        batches=partial(train_batches, data.train, augment=recipe.augment),
         recipe=recipe,
         seed=seed,
         device=device,

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import hrvit_nas
 from hrvit_nas.arch import ArchError, get_arch, scale_widths
-from hrvit_nas.data import DataConfig, describe
+from hrvit_nas.data import DataConfig, describe, describe_images
 from hrvit_nas.data.layouts import LAYOUTS, ade20k, camvid, cityscapes
 from hrvit_nas.models import (
     Description,
@@ -269,12 +269,21 @@ def test_a_description_of_other_classes_is_not_saved(tmp_path):
         ({"mean": (1.0, float("nan"), 1.0)}, "mean must be three numbers"),
         ({"label_values": ((7, 3),)}, "a class, 0 to 2"),
         ({"ignore_index": 2}, "ignore_index must be from 3 to 255, got 2"),
+        ({"ignore_index": None}, "palette must be empty for whole images, .* got 3 colours"),
         ({"data": 5}, "data must be text"),
     ],
 )
 def test_a_faulty_description_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(describe(NAMES), **change)
+
+
+def test_a_description_of_whole_images_has_any_number_of_classes_and_no_colours():
+    names = tuple(f"n{number:08}" for number in range(1000))
+    found = describe_images(names, DataConfig(name="drawn_classes"))
+    assert (found.num_classes, found.palette, found.ignore_index) == (1000, (), None)
+    assert found.data == "drawn_classes"
+    assert Description.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_label_rules_are_those_that_masks_are_read_by():

@@ -37,7 +37,7 @@ def test_every_recipe_trains_crops_that_fit_its_images(name):
     plan = load_recipe(name)
     assert plan.description
     if plan.image_size is not None:
-        pairs = zip(plan.recipe.augment.crop_size, plan.image_size, strict=True)
+        pairs = zip(plan.recipe.crop_size, plan.image_size, strict=True)
         assert all(crop <= size for crop, size in pairs)
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -119,6 +120,14 @@ def test_schedule_rises_then_falls_and_follows_the_decay_curve(steps, warmup, po
     assert factors[0] == pytest.approx(start if warmup else 1)
     expected = [(1 - step / steps) ** power for step in range(warmup, steps)]
     assert factors[warmup:] == pytest.approx(expected)
+
+
+def test_cosine_by_formula():
+    recipe = Recipe(steps=100, warmup_steps=10, decay="cosine", warmup_start_factor=0.2)
+    for step in range(100):
+        warm = min(1, 0.2 + 0.8 * step / 10)
+        expected = warm * np.cos(np.pi * step / 200) ** 2  # half of 1 + cos of twice the angle
+        assert learning_rate_factor(step, recipe) == pytest.approx(expected)
 
 
 def test_learning_rates_of_the_groups_follow_the_schedule():

@@ -55,6 +55,7 @@ def test_recipes_round_trip(recipe):
         ({"stop_after": 20, "evaluations": 21}, "at most the 20 steps that are trained, got 21"),
         ({"eval_window": (8, 8)}, "set together, got .8, 8. and None"),
         ({"eval_window": (8, 8), "eval_stride": (8, 9)}, "eval_stride must be at most eval_window"),
+        ({"decay": "cosine", "decay_power": 0.9}, "a cosine decay must not set decay_power"),
         ({"steps": 0}, "steps\n.*greater than or equal to 1"),
         ({"learning_rate": 0}, "learning_rate\n.*greater than 0"),
         ({"learning_rate": float("nan")}, "learning_rate\n.*finite number"),

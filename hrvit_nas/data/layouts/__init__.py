@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import ade20k, camvid, cityscapes, folder, none, scenes
-from .base import SPLITS, FileSet, Found, Layout
+from . import ade20k, camvid, cityscapes, drawn_classes, folder, imagenet, none, scenes
+from .base import SPLITS, FileSet, Found, FoundImages, Layout, Task
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
@@ -19,8 +19,10 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "cityscapes": cityscapes.LAYOUT,
         "ade20k": ade20k.LAYOUT,
         "folder": folder.LAYOUT,
+        "imagenet": imagenet.LAYOUT,
+        "drawn_classes": drawn_classes.LAYOUT,
         "none": none.LAYOUT,
     }
 )
 
-__all__ = ["LAYOUTS", "SPLITS", "FileSet", "Found", "Layout"]
+__all__ = ["LAYOUTS", "SPLITS", "FileSet", "Found", "FoundImages", "Layout", "Task"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..labels import LabelMap
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..images import ImageSplit
     from ..splits import FileSplit, Source
 
 SPLITS = ("train", "val")
+
+Task = Literal["segmentation", "classification"]
+"""What is told of an image: the class of each of its pixels, or of the whole."""
 
 Pairs = tuple[tuple[Path, Path], ...]
 """(image, mask) paths, sorted by name."""
@@ -36,6 +40,19 @@ class Found(Protocol):
         ...
 
 
+class FoundImages(Protocol):
+    """What a layout for classification finds: classes, and images of them."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        ...
+
+    def split(self, name: str, size: tuple[int, int] | None) -> ImageSplit:
+        """One of `SPLITS`; images of the validation come in a height and width, where set."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Where a kind of data set has its images and masks, and how they are found.
@@ -45,12 +62,15 @@ class Layout:
         find: Finds the set. Its parameters are the fields of `DataConfig` that the layout reads, of
             which `root` comes as an absolute path of a folder that is there. It raises `DataError`
             where something is missing or faulty.
+        task: What its images are labelled for: `find` gives `Found` for segmentation, else
+            `FoundImages`.
         images: Whether there are any; without, scores are of a synthetic objective.
         labels: Meaning of the values in the masks, where every set of this layout has the same.
     """
 
     root: str
-    find: Callable[..., Found]
+    find: Callable[..., Found | FoundImages]
+    task: Task = "segmentation"
     images: bool = True
     labels: LabelMap | None = None
 

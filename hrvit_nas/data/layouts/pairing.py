@@ -37,7 +37,7 @@ def images_in(folder: Path, pattern: str = "*") -> list[Path]:
         DataError: The folder is missing, or holds none.
     """
     if not folder.is_dir():
-        raise DataError(f"folder of images is missing: {folder}{_beside(folder)}")
+        raise DataError(f"folder of images is missing: {folder}{beside(folder)}")
     files = files_in(folder, pattern)
     found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
@@ -79,7 +79,7 @@ def masks_of(
 def _lies(folder: Path, key: str) -> str:
     """What lies in a folder of masks, names like the one that is missing first."""
     if not folder.is_dir():
-        return f"there is no such folder{_beside(folder)}"
+        return f"there is no such folder{beside(folder)}"
     stem = Path(key).name
     names = [path.name for path in files_in(folder)]
     alike = [name for name in names if name.startswith(stem)]
@@ -91,7 +91,7 @@ def _lies(folder: Path, key: str) -> str:
     return f"there lie {listed(alike or names)}{hint}"
 
 
-def _beside(folder: Path) -> str:
+def beside(folder: Path) -> str:
     """The folders that lie where one is missing, for the end of a message."""
     parent = folder.parent
     names = [p.name for p in files_in(parent) if p.is_dir()] if parent.is_dir() else []
