@@ -15,11 +15,10 @@ from .events import EventFile
 from .facts import Point
 from .mlflow_log import Entry, MlflowLog
 from .training_config import TrainingConfig, TrainingLayout
+from .training_tasks import TASKS
 
 RUN = "training"
 """Its name among the runs of a TensorBoard or of an MLflow experiment."""
-HEADLINES = ("miou", "top1")
-"""Scores that a line says, of which a task has one."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +36,7 @@ class TrainingLog:
     def __init__(self, layout: TrainingLayout, config: TrainingConfig) -> None:
         self._layout, self._config = layout, config
         self._scored = set(config.recipe.evaluation_steps)
+        self._headline = TASKS[config.data.task].headline
         self._mlflow: MlflowLog | None = None
         if config.mlflow is not None:
             self._mlflow = MlflowLog(config.mlflow, layout.directory.resolve().name)
@@ -89,11 +89,8 @@ class TrainingLog:
             self._step = at["step"]
             when = self._started + at["seconds"]
             points.append(Point("loss", at["loss"], when, self._step))
-            points += [
-                Point(name, at[name], when, self._step)
-                for name in HEADLINES
-                if self._step in self._scored and at.get(name) is not None
-            ]
+            if self._step in self._scored and at[self._headline] is not None:
+                points.append(Point(self._headline, at[self._headline], when, self._step))
         return points
 
     def _copy(self, points: Sequence[Point], *, done: bool = False) -> None:

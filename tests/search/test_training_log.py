@@ -64,11 +64,6 @@ def test_tensorboard_shows_losses_and_scores_at_the_steps_they_are_of(layout):
     assert scalars(layout, "miou") == SCORES
 
 
-def test_of_a_classifier_it_is_top1(layout):
-    sitting(layout, written({**LINES[1], "miou": None, "top1": 0.75}))
-    assert scalars(layout, "top1") == [(20, 0.75, STARTED + 2.0)]
-
-
 def test_a_line_is_read_once_it_is_whole(layout):
     half = written(*LINES)
     sitting(layout, half[:70], half[70:71], half[71:])

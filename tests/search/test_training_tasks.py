@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hrvit_nas import from_pretrained
 from hrvit_nas.arch import get_arch, scale_widths
@@ -80,7 +81,10 @@ def same(one, other):
 def test_what_a_training_of_a_classifier_leaves(whole):
     run, told = whole
     left = {path.name for path in run.directory.iterdir()}
-    assert left == {"config.json", "provenance.json", "curve.csv", "scores.json", "model"}
+    names = ("config.json", "provenance.json", "curve.csv", "scores.json")
+    assert left == {*names, "model", "tensorboard"}
+    shown = EventAccumulator(str(run.layout.tensorboard / "training"))
+    assert set(shown.Reload().Tags()["scalars"]) == {"loss", "top1"}
     curve = pd.read_csv(run.layout.curve)
     assert list(curve.columns) == ["step", "loss", "top1", "averaged_top1", "top5", "cross_entropy"]
     assert list(curve["step"]) == list(range(1, STEPS + 1))
@@ -130,7 +134,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(whole, tmp_path, monkeypatc
     found = reached(run.layout)
     assert (found.step, found.miou) == (3, None)
     assert 0 <= found.top1 <= 1
-    again = open_training(run.directory, {})
+    again = open_training(run.directory, {}, {})
     continue_training(again, lambda reached: None)
     assert same(weights(again), weights(whole[0]))
     assert again.layout.curve.read_text() == whole[0].layout.curve.read_text()
