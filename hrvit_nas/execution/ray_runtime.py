@@ -57,13 +57,19 @@ def ray_session(resources: Resources, scratch: Path) -> Iterator[None]:
         with sigterm_waits(), signals_kept():
             ray.init(**options)
     except KeyboardInterrupt:
-        ray.shutdown()  # of what had started
+        _shut_down()  # what had started
         raise
     except Exception as error:
         raise unanswered(resources.address, error) from error
     try:
         yield
     finally:
+        _shut_down()
+
+
+def _shut_down() -> None:
+    # Ray's C++ part ends by giving SIGTERM back to the system, whatever Python has been told.
+    with sigterm_waits(), signals_kept():
         ray.shutdown()
 
 
@@ -72,7 +78,8 @@ def signals_kept() -> Iterator[None]:
     """Leaves signals to whom they belong.
 
     As it starts, Ray takes SIGTERM to leave the program at once, and its C++ part to print its
-    stack and abort; Ray Tune takes SIGINT, and keeps it.
+    stack and abort, which as it ends leaves it to the system, which kills; Ray Tune takes SIGINT,
+    and keeps it.
     """
     handlers = {number: signal.getsignal(number) for number in _TAKEN}
     sets_it, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda _: None
@@ -88,7 +95,7 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def sigterm_waits() -> Iterator[None]:
-    """Lets SIGTERM wait while Ray starts, or at most until it starts its next process.
+    """Lets SIGTERM wait while Ray starts or ends, or at most until it starts its next process.
 
     Between what Ray's C++ part takes and `signals_kept` puts back, a signal would abort the
     program. Processes would inherit that they are not to be told, and not end when Ray stops.
