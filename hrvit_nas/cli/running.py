@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import NOTHING_TRAINED
 from .interrupts import Interrupts
+from .last_words import last_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ _COMMANDS = {
     "ablation": "hrvit-ablate",
 }
 """The command that makes and continues each kind of run; of a kind without one, that is Python."""
-_HINT = "interrupted; nothing is lost. Continue with: {} --resume {}"
+_HINT = "{}; nothing is lost. Continue with: {} --resume {}"
 
 
 def go(
@@ -45,8 +46,9 @@ def go(
     Returns:
         The exit status.
     """
-    hint = _HINT.format(command, shlex.quote(str(run.directory)))
-    with Interrupts() as interrupts:
+    hint = hint_of("interrupted", command, run.directory)
+    killed = f"{command}: {hint_of('killed', command, run.directory)}"
+    with Interrupts() as interrupts, last_words(killed):
         try:
             notes, interrupted = _continued(run, console, announce, interrupts)
             found = show(notes)
@@ -63,6 +65,11 @@ def go(
                 raise
             return interrupts.status  # of a terminal that was closed, nobody reads the hint
     return 0 if found else NOTHING_TRAINED
+
+
+def hint_of(what: str, command: str, directory: Path) -> str:
+    """What became of a run that did not come to its end, and how to go on with it."""
+    return _HINT.format(what, command, shlex.quote(str(directory)))
 
 
 def config_to_resume(directory: Path, command: str) -> RunConfig:

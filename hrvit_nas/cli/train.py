@@ -13,6 +13,7 @@ import typer
 
 from .errors import run_app
 from .interrupts import Interrupts
+from .last_words import last_words
 from .options import (
     AddressOption,
     ClassesOption,
@@ -24,7 +25,7 @@ from .options import (
     option,
     takes,
 )
-from .running import say
+from .running import hint_of, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -271,7 +272,8 @@ def _go(run: TrainingRun, console: Console) -> int:
     config, data = run.config, run.data
     size, recipe = config.image_size, config.recipe
     cost = estimate_cost(config.spec, size, task=config.data.task, num_classes=data.num_classes)
-    hint = f"interrupted; nothing is lost. Continue with: {NAME} --resume {run.directory}"
+    hint = hint_of("interrupted", NAME, run.directory)
+    killed = f"{NAME}: {hint_of('killed', NAME, run.directory)}"
     say(
         console,
         f"{config.spec.id}: {cost.params / 1e6:.2f} M parameters, {cost.macs / 1e9:.3f} GMACs at"
@@ -279,7 +281,7 @@ def _go(run: TrainingRun, console: Console) -> int:
         f"{recipe.described_steps} of {recipe.batch_size} images, first weights"
         f" {config.initial or f'drawn from seed {config.seed}'}; directory {run.directory}",
     )
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, last_words(killed):
         try:
             if not run.done:
                 with _Progress(console, recipe.trained_steps) as progress:

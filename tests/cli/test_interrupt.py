@@ -115,5 +115,7 @@ def test_a_killed_driver_leaves_nothing_behind_and_can_be_resumed(
     process.kill()
     process.wait()
     assert all_gone(process)
+    hint = "hrvit-search: killed; nothing is lost. Continue with: hrvit-search --resume run\n"
+    assert process.err.read_text() == hint
     assert left_in(temporary) == []
     resume_and_check(directory, records_in(directory))
