@@ -127,7 +127,7 @@ def _end(trainer: _Trainer, thread: threading.Thread) -> None:
     what it had reserved is given back when the program leaves Ray.
     """
     told, deadline = False, time.monotonic() + ENDED_S
-    while thread.is_alive():
+    while thread.is_alive() and time.monotonic() < deadline + ENDED_S:
         if trainer.controller is not None:
             if not told:
                 told = bool(trainer.controller.abort.remote())

@@ -101,8 +101,20 @@ class MlflowLog:
             if time.monotonic() >= self._try_at:
                 self._send()
 
-    def close(self) -> None:
-        """Tries once more to send what could not be sent."""
+    def last_step(self, name: str, metric: str) -> int:
+        """The last step of a metric of a run that has not ended; 0 where there is none.
+
+        Raises:
+            ConfigError: MLflow does not answer any more.
+        """
+        if name not in self._begun:
+            return 0
+        with self._refusing():
+            history = self._client.get_metric_history(self._begun[name], metric)
+        return max((point.step for point in history), default=0)
+
+    def close(self) -> bool:
+        """Tries once more to send what could not be sent; returns whether all is there."""
         if self._pending:
             self._send()
         if self._pending:
@@ -112,6 +124,8 @@ class MlflowLog:
                 self._shown,
             )
             self._pending.clear()
+            return False
+        return True
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

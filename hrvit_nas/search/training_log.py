@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .._messages import first_line
 from .events import EventFile
@@ -41,7 +42,8 @@ class TrainingLog:
         if config.mlflow is not None:
             self._mlflow = MlflowLog(config.mlflow, layout.directory.resolve().name)
         self._events: EventFile | None = EventFile(layout.tensorboard / RUN)
-        self._started, self._step, self._read = 0.0, 0, 0
+        self._started = self._reached = 0.0
+        self._step = self._sent = self._read = 0
 
     def begin(self, run: str, started: float) -> None:
         """Says which training it is.
@@ -51,9 +53,10 @@ class TrainingLog:
             started: When it began, in seconds since 1970; steps are placed by it and the time that
                 they took.
         """
-        self._started = started
+        self._started = self._reached = started
         if self._mlflow is not None:
             self._mlflow.begin(run)
+            self._sent = self._mlflow.last_step(RUN, "loss")
 
     def follow(self) -> None:
         """Copies what the training has written since."""
@@ -61,21 +64,28 @@ class TrainingLog:
         if points:
             self._copy(points)
 
-    def close(self, *, done: bool) -> None:
-        """Copies the rest, and what MLflow has missed if it answers again."""
+    def close(self, *, done: bool) -> bool:
+        """Copies the rest, and what MLflow has missed if it answers again.
+
+        Args:
+            done: Whether the training has come to its end.
+
+        Returns:
+            Whether MLflow, where there is one, has all.
+        """
         self._copy(self._new_points(), done=done)
         if self._events is not None:
-            self._events.close()
-        if self._mlflow is not None:
-            self._mlflow.close()
+            with suppress(OSError):  # every line of it is written already
+                self._events.close()
+        return self._mlflow is None or self._mlflow.close()
 
     def _new_points(self) -> list[Point]:
-        path = self._layout.steps
-        if not path.exists():
+        try:
+            with self._layout.steps.open("rb") as file:
+                file.seek(self._read)
+                content = file.read()
+        except OSError:  # it is not there yet, or the file system does not answer
             return []
-        with path.open("rb") as file:
-            file.seek(self._read)
-            content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
         self._read += len(whole)
         points = []
@@ -87,10 +97,11 @@ class TrainingLog:
             if at["step"] <= self._step:  # done again since the last checkpoint, to the bit
                 continue
             self._step = at["step"]
-            when = self._started + at["seconds"]
-            points.append(Point("loss", at["loss"], when, self._step))
+            when = self._reached = self._started + at["seconds"]
             if self._step in self._scored and at[self._headline] is not None:
                 points.append(Point(self._headline, at[self._headline], when, self._step))
+            # Last, so that where the loss of a step is, its score is too.
+            points.append(Point("loss", at["loss"], when, self._step))
         return points
 
     def _copy(self, points: Sequence[Point], *, done: bool = False) -> None:
@@ -104,13 +115,14 @@ class TrainingLog:
                     first_line(error),
                 )
                 self._events = None
-        if self._mlflow is not None and (points or done):
-            config, ended = self._config, points[-1].when if points else self._started
+        missing = [point for point in points if point.step > self._sent]
+        if self._mlflow is not None and (missing or done):
+            config = self._config
             self._mlflow.add(
                 Entry(
                     name=RUN,
                     started=self._started,
-                    points=points,
+                    points=missing,
                     params={
                         "arch_id": config.spec.id,
                         "seed": str(config.seed),
@@ -119,6 +131,6 @@ class TrainingLog:
                         "data": config.data.name,
                     },
                     tags={"arch": config.arch, "recipe": config.recipe.model_dump_json()},
-                    ended=ended if done else None,
+                    ended=self._reached if done else None,
                 )
             )

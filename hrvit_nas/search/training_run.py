@@ -134,7 +134,9 @@ def open_training(
     task = TASKS[config.data.task]
     data = task.load(config)
     task.check_data(config)
-    if layout.curve.exists():  # there is nothing left to show
+    if layout.curve.exists() and not layout.steps.exists():  # nothing is left to show
+        if tracking:
+            raise ConfigError(f"{directory} holds a training that is done, with nothing left for MLflow")
         config = config.model_copy(update={"mlflow": None})
     log = TrainingLog(layout, config)
     if tracking:
@@ -146,9 +148,21 @@ def _begun(run: TrainingRun) -> TrainingRun:
     set_damaged_aside(run.layout.provenance)
     provenance = run.layout.provenance
     note_sitting(provenance, run.config.resources, run.config.seeds)
-    if not run.done:
+    if not run.done or run.layout.steps.exists():
         run.log.begin(began(provenance), began_at(provenance))
+    if run.done:
+        _tidy(run)
     return run
+
+
+def _tidy(run: TrainingRun) -> None:
+    """Removes what a training that is done goes on from; its steps, once all tools have them."""
+    layout = run.layout
+    if run.log.close(done=True):
+        layout.steps.unlink(missing_ok=True)
+    for path in (layout.state, layout.start):
+        path.unlink(missing_ok=True)
+    remove_empty(layout.training)
 
 
 def continue_training(run: TrainingRun, observer: Callable[[Reached | None], None]) -> None:
@@ -175,16 +189,16 @@ def continue_training(run: TrainingRun, observer: Callable[[Reached | None], Non
         observer(reached(layout))
 
     executor = make_executor(resources)
-    with executor.session():
-        try:
-            executor.run_group(train_network, shared, run.config.recipe.batch_size, look)
-        except RuntimeError as error:  # it did not converge, or its processes kept dying
-            raise ConfigError(f"the training failed: {error}") from error
-        finally:
-            run.log.close(done=run.done)
-    for path in (layout.state, layout.start, layout.steps):
-        path.unlink(missing_ok=True)
-    remove_empty(layout.training)
+    try:
+        with executor.session():
+            try:
+                executor.run_group(train_network, shared, run.config.recipe.batch_size, look)
+            except RuntimeError as error:  # it did not converge, or its processes kept dying
+                raise ConfigError(f"the training failed: {error}") from error
+    finally:
+        if not run.done:
+            run.log.close(done=False)
+    _tidy(run)
 
 
 def train_network(shared: Mapping[str, Any]) -> None:

@@ -165,7 +165,8 @@ class ClassificationTask(TrainingTask[ClassificationData, ClassificationScores])
 
     def load(self, config: TrainingConfig) -> ClassificationData:
         """See `TrainingTask`."""
-        return load_images(config.data)
+        # What is scored is brought to the size of what is trained, as costs are counted.
+        return load_images(config.data.model_copy(update={"image_size": config.image_size}))
 
     def check_data(self, config: TrainingConfig) -> None:
         """See `TrainingTask`; names of files are checked as they are found."""

@@ -58,6 +58,12 @@ def check_maps(
     """
     crop = recipe.crop_size or image_size
     together = 1 if recipe.sync_batch_norm else num_processes
+    if recipe.accumulation_steps * num_processes > recipe.batch_size:
+        raise ValueError(
+            f"batch_size must be at least {recipe.accumulation_steps * num_processes}, an image for"
+            f" each of {recipe.accumulation_steps} parts of {num_processes} processes; got"
+            f" {recipe.batch_size}"
+        )
     part = max(1, recipe.batch_size // (together * recipe.accumulation_steps))
     _check_map(part, crop, "training", "batch_size")
     images, smallest = _recalibrating(recipe, num_train)

@@ -56,7 +56,7 @@ def check_partners(recipe: Recipe, num_processes: int) -> None:
         raise ValueError(
             f"batch_size must be a multiple of {2 * num_processes} for mixup or cutmix by"
             f" {num_processes} processes, each of which mixes halves of its part; got"
-            f" {recipe.batch_size}"
+            f" {recipe.batch_size}; give another, or another number of workers"
         )
 
 

@@ -71,6 +71,8 @@ def train(
         ValueError: Model, data and recipe do not fit each other, or a process has fewer images of
             a batch than the model needs.
     """
+    if recipe.classification is not None:
+        raise ValueError("a segmentor needs a recipe that leaves classification unset")
     device, processes = torch.device(device), Processes()
     if isinstance(model, Segmentor):
         check_batches([model.spec.head_kind], recipe, len(data.train), processes.count)

@@ -102,7 +102,7 @@ def test_what_is_missing_is_one_line_with_the_remedy(root):
     remove(root / "val" / "n03")
     refused("holds no folder a class: .*val; there lie no files")
     save_image(root / "val" / "ILSVRC2012_val_00000001.JPEG", 0)
-    refused("val; its images lie there unsorted, .* move each into the folder of its class, by")
+    refused("val; its images lie there unsorted: move each into the folder of its class, by")
     remove(root / "val")
     refused("folder of images is missing: .*val; there lie train")
     with pytest.raises(DataError, match="root of data set 'imagenet' is not a folder"):

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hrvit_nas.arch import get_arch
 from hrvit_nas.data import DataConfig
-from hrvit_nas.search.mlflow_log import RUN_TAG
+from hrvit_nas.search.mlflow_log import RUN_TAG, MlflowLog
 from hrvit_nas.search.training_config import TrainingConfig, TrainingLayout
 from hrvit_nas.search.training_log import TrainingLog
 from hrvit_nas.training import Recipe
@@ -45,7 +45,7 @@ def sitting(layout, *parts, uri=None, done=False):
         with layout.steps.open("ab") as file:
             file.write(part)
         log.follow()
-    log.close(done=done)
+    return log.close(done=done)
 
 
 def written(*lines):
@@ -107,8 +107,37 @@ def test_mlflow_shows_a_training_as_one_run_over_all_sittings(layout, tmp_path):
         sitting(layout, written(*LINES[2:]), uri=uri, done=True)
     run = only()
     assert (run.info.status, run.info.start_time) == ("FINISHED", 1000 * STARTED)
+    assert run.info.end_time == 1000 * LOSSES[-1][2]
     assert run.data.tags[RUN_TAG] == "run"
     assert run.data.params["arch_id"] == get_arch("hrvit_b1").id
     for name, expected in (("loss", LOSSES), ("miou", SCORES)):
         history = client.get_metric_history(run.info.run_id, name)
         assert [(p.step, p.value, p.timestamp / 1000) for p in history] == expected
+
+
+def test_no_point_is_sent_twice_where_mlflow_would_keep_it_twice(layout, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = f"file://{tmp_path / 'folder'}"
+    sitting(layout, written(*LINES[:1]), uri=uri)
+    sitting(layout, written(*LINES[1:]), uri=uri, done=True)
+    for name, expected in (("loss", LOSSES), ("miou", SCORES)):
+        (path,) = (tmp_path / "folder").rglob(f"metrics/{name}")
+        assert len(path.read_text().splitlines()) == len(expected)
+
+
+def test_what_mlflow_has_missed_at_the_end_is_said_and_sent_later(layout, tmp_path, monkeypatch):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowLog, "_log", gone)
+        assert not sitting(layout, written(*LINES), uri=uri, done=True)
+    assert sitting(layout, uri=uri, done=True)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("run").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == len(LOSSES)
+
+
+def gone(*_):
+    raise ConnectionError("no route to it")

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -15,6 +16,7 @@ from hrvit_nas.arch import get_arch, scale_widths
 from hrvit_nas.data import DataConfig
 from hrvit_nas.execution import Resources
 from hrvit_nas.models import Classifier, build_segmentor
+from hrvit_nas.models.layers import DropPath
 from hrvit_nas.search import training_run
 from hrvit_nas.search.config import SearchConfig
 from hrvit_nas.search.config_parts import ConfigError
@@ -38,6 +40,7 @@ RECIPE = Recipe(
     batch_size=2,
     warmup_steps=0,
     evaluations=2,
+    drop_path_rate=0.2,
     decay="cosine",
     weight_averaging=0.5,
     classification={
@@ -106,6 +109,21 @@ def test_what_a_training_of_a_classifier_leaves(whole):
 def test_head_dropout_and_drop_path_are_the_recipes():
     model = training_run._built(config(), training_run.TASKS["classification"].load(config()))
     assert model.head.dropout.p == 0.1
+    rates = [layer.rate for layer in model.modules() if isinstance(layer, DropPath)]
+    assert (min(rates), max(rates)) == (0, 0.2)
+
+
+def test_stored_images_of_any_size_are_scored_at_that_of_training(tmp_path):
+    for split in ("train", "val"):
+        for number, name in enumerate("ab"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for size in ((40, 60), (50, 34)):
+                grey = Image.new("RGB", size, (90 * number,) * 3)
+                grey.save(folder / f"{size[0]}.png")
+    made = config(data=DataConfig(name="imagenet", root=tmp_path))
+    data = training_run.TASKS["classification"].load(made)
+    assert {data.val.load(n)[0].shape for n in range(len(data.val))} == {(*SIZE, 3)}
 
 
 class StopError(Exception):

@@ -40,3 +40,10 @@ def test_a_batch_norm_must_see_more_than_one_value(fields, size, images, message
         return
     with pytest.raises(ValueError, match=message):
         check_maps(made, size, images)
+
+
+def test_no_process_passes_a_part_without_an_image():
+    made = recipe((64, 64), batch_size=8, accumulation_steps=4)
+    check_maps(made, (64, 64), 8, 2)
+    with pytest.raises(ValueError, match="batch_size must be at least 16, an image for each of 4"):
+        check_maps(made, (64, 64), 8, 4)

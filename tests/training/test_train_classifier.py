@@ -11,14 +11,22 @@ from small_classifiers import (
     class_recipe,
     run_class,
 )
-from small_trainings import PLAIN, StopRunError, assert_same_weights, plain_recipe, stop_at
+from small_trainings import (
+    PLAIN,
+    StopRunError,
+    assert_same_weights,
+    build_net,
+    plain_recipe,
+    squares,
+    stop_at,
+)
 from torch import nn
 
 from hrvit_nas.arch import get_arch, scale_widths
 from hrvit_nas.data import ImageAugmentConfig
 from hrvit_nas.evaluation.classification import hits
 from hrvit_nas.models import build_classifier
-from hrvit_nas.training import CheckpointError, ClassificationRecipe, Recipe
+from hrvit_nas.training import CheckpointError, ClassificationRecipe, Recipe, train
 from hrvit_nas.training.losses import SoftLoss
 from hrvit_nas.training.processes import Processes
 
@@ -100,6 +108,8 @@ def test_parts_of_a_batch_are_as_the_whole():
 def test_a_recipe_for_segmentation_is_refused():
     with pytest.raises(ValueError, match="a recipe that sets classification"):
         run_class(build_class_net(), plain_recipe())
+    with pytest.raises(ValueError, match="a recipe that leaves classification unset"):
+        train(build_net(), squares(4, seed=0), class_recipe(), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,8 @@ def _files(folder: Path) -> dict[str, tuple[str, ...]]:
     if not classes:
         flat = any(_is_image(name) for name, _ in held)
         cause = (
-            "; its images lie there unsorted, as the archive of ImageNet's validation leaves them:"
-            " move each into the folder of its class, by ILSVRC2012_validation_ground_truth.txt of"
-            " the development kit"
+            "; its images lie there unsorted: move each into the folder of its class, by"
+            " ILSVRC2012_validation_ground_truth.txt of the development kit"
         )
         there = f"; there lie {listed([name for name, _ in held])}"
         raise DataError(f"folder holds no folder a class: {folder}{cause if flat else there}")
