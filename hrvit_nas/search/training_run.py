@@ -136,7 +136,7 @@ def open_training(
     task.check_data(config)
     if layout.curve.exists() and not layout.steps.exists():  # nothing is left to show
         if tracking:
-            raise ConfigError(f"{directory} holds a training that is done, with nothing left for MLflow")
+            raise ConfigError(f"{directory} holds a training that is done: MLflow gets no more")
         config = config.model_copy(update={"mlflow": None})
     log = TrainingLog(layout, config)
     if tracking:
