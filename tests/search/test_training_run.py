@@ -109,6 +109,9 @@ def test_what_a_training_leaves(config, tmp_path):
     assert model.provenance["recipe"]["steps"] == STEPS
     assert model.provenance["miou"] == scores["miou"]
     assert [at.step for at in told if at] == sorted(at.step for at in told if at)
+    with pytest.raises(ConfigError, match="a training that is done: MLflow gets no more"):
+        open_training(run.directory, {}, {"mlflow": "http://127.0.0.1:1"})
+    assert open_training(run.directory, {}, {}).done
 
 
 class StopError(Exception):
