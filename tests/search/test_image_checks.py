@@ -26,7 +26,8 @@ def photographs(tmp_path):
 
     def add(split, name, size):
         values = np.resize(np.array([0, 1], np.uint8), size)
-        for kind, pixels in (("images", np.stack([values] * 3, -1)), ("annotations", values)):
+        grey = values + {"train": 0, "val": 9}[split]
+        for kind, pixels in (("images", np.stack([grey] * 3, -1)), ("annotations", values)):
             path = root / kind / split / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
