@@ -34,22 +34,33 @@ def run_app(app: typer.Typer, name: str) -> None:
             status = command(prog_name=name, standalone_mode=False)
         if interrupts.seen and status == OF_TYPER:
             raise KeyboardInterrupt
-    except typer.TyperException as error:
-        fail(name, error.format_message())
     except (typer.Abort, KeyboardInterrupt):
-        with suppress(OSError):  # of a terminal that is gone
-            print(f"{name}: interrupted", file=sys.stderr)
-        _leave(interrupts.status)
-    except ValueError as error:
-        fail(name, str(error))
-    except RecursionError:
-        fail(name, "a file that was read is nested too deeply")
-    except OSError as error:
-        fail(name, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        _interrupted(name, interrupts)
+    except (typer.TyperException, ValueError, RecursionError, OSError) as error:
+        if interrupts.seen:  # and lost on the way to here, or what was struck beside it is missed
+            _interrupted(name, interrupts)
+        fail(name, _told(error))
     code = status if isinstance(status, int) else 0
     if code in STOPPED:
         _leave(code)
     sys.exit(code)
+
+
+def _told(error: Exception) -> str:
+    """What the user got wrong."""
+    if isinstance(error, typer.TyperException):
+        return error.format_message()
+    if isinstance(error, RecursionError):
+        return "a file that was read is nested too deeply"
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    return str(error)
+
+
+def _interrupted(name: str, interrupts: Interrupts) -> NoReturn:
+    with suppress(OSError):  # of a terminal that is gone
+        print(f"{name}: interrupted", file=sys.stderr)
+    _leave(interrupts.status)
 
 
 def _leave(status: int) -> NoReturn:

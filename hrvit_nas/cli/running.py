@@ -122,8 +122,10 @@ def _continued(
     except (InterruptedError, KeyboardInterrupt):
         interrupted = True
     except (ConfigError, ExecutionError, SamplerError, OSError):
-        run.discard_if_unused()
-        raise
+        if not interrupts.seen:
+            run.discard_if_unused()
+            raise
+        interrupted = True  # what was struck beside this program, such as Ray, is missed
     finally:
         run.close()
     return notes, interrupted

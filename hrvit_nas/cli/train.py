@@ -292,6 +292,11 @@ def _go(run: TrainingRun, console: Console) -> int:
         except (InterruptedError, KeyboardInterrupt):
             say(console, hint)
             return interrupts.status
+        except ValueError:
+            if not interrupts.seen:
+                raise
+            say(console, hint)  # what was struck beside this program, such as Ray, is missed
+            return interrupts.status
     _say_scores(run, console)
     return 0
 

@@ -110,3 +110,48 @@ def test_a_command_struck_before_it_has_begun_says_so(number):
     )
     assert ended.returncode == 128 + number
     assert ended.stderr == "hrvit-command: interrupted\n"
+
+
+MISSED = """    try:
+        os.kill(os.getpid(), NUMBER)
+    except KeyboardInterrupt:
+        raise ValueError("what was struck too does not answer") from None
+"""
+
+
+def test_what_fails_since_it_was_struck_too_is_no_fault_of_the_users():
+    command = COMMAND.replace("    os.kill(os.getpid(), NUMBER)\n", MISSED)
+    ended = subprocess.run(
+        [sys.executable, "-c", command.replace("NUMBER", str(int(signal.SIGTERM)))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (143, "hrvit-command: interrupted\n")
+
+
+RUN = """
+import os, signal, sys
+from hrvit_nas.cli import search
+from hrvit_nas.execution import ExecutionError
+from hrvit_nas.search import run
+
+def struck(*arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise ExecutionError("Ray does not answer") from None
+
+run.continue_run = struck
+sys.argv = ["hrvit-search", "--space", "heterogeneous_branches", "--data", "none",
+            "--executor", "inline", "--output", sys.argv[1]]
+search.main()
+"""
+
+
+def test_a_run_whose_ray_was_struck_too_says_how_to_go_on(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN, tmp_path / "run"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (143, "")
+    assert ended.stdout.endswith(f"Continue with: hrvit-search --resume {tmp_path / 'run'}\n")
