@@ -79,12 +79,12 @@ def train_here(told: dict[str, Any]) -> None:
 
     from hrvit_nas import build_segmentor, get_arch
     from hrvit_nas.arch import scale_widths
-    from hrvit_nas.training import Recipe, loop, train
+    from hrvit_nas.training import Recipe, plain, train
 
     torch.set_num_threads(1)
     waited: list[float] = []
     had: list[float] = []
-    original = loop.train_batches
+    original = plain.train_batches
 
     def timed(*arguments: Any, **options: Any) -> Iterator[Any]:
         batches = original(*arguments, **options)
@@ -98,7 +98,7 @@ def train_here(told: dict[str, Any]) -> None:
                 raise _EnoughError
             yield batch
 
-    loop.train_batches = timed
+    plain.train_batches = timed
     data = load_data(DataConfig.model_validate(told["data"]), Path(told["cache"]))
     torch.manual_seed(0)
     model = build_segmentor(scale_widths(get_arch("hrvit_b1"), told["factor"]), data.num_classes)
