@@ -7,9 +7,9 @@ Images come as float32 (B, 3, h, w) in channels-last memory, labels as int64: (B
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from .splits import Array8, Split
 from .transforms import DEVIATION, MEAN, augment
 
 Batch = tuple[Tensor, Tensor]
-NamedSample = tuple[str, tuple[Array8, Array8 | np.int64]]
+Labelled = tuple[Array8, Array8 | np.int64]
+NamedSample = tuple[str, Labelled]
 """What errors call a sample, its image, and its mask, or the label of the whole."""
 
 
@@ -73,7 +74,13 @@ def train_batches(
     Raises:
         DataError: A file is damaged, or the images of a batch differ in size.
     """
-    samples = _TrainSamples(split, num_samples=num_steps * batch_size, seed=seed, config=augment)
+    samples = TrainSamples(
+        partial(_named, split),
+        len(split),
+        num_steps * batch_size,
+        seed,
+        partial(_augmented, augment),
+    )
     return batches_of(samples, range(start_step, num_steps), batch_size, num_workers, part)
 
 
@@ -83,7 +90,7 @@ def val_batches(split: Split, *, batch_size: int, num_workers: int = 0) -> Itera
     Raises:
         DataError: As `train_batches`.
     """
-    samples = _WholeSamples(split)
+    samples = WholeSamples(partial(_named, split), len(split))
     return batches_of(samples, range(-(-len(split) // batch_size)), batch_size, num_workers)
 
 
@@ -108,35 +115,67 @@ class Samples(Dataset[NamedSample | DataError], ABC):
             return error
 
 
-class _WholeSamples(Samples):
-    def __init__(self, split: Split) -> None:
-        self.split = split
+class WholeSamples(Samples):
+    """The samples of a split, as they are, in order.
+
+    Args:
+        load: Reads a sample by its index.
+        length: How many there are.
+    """
+
+    def __init__(self, load: Callable[[int], NamedSample], length: int) -> None:
+        self.load, self.length = load, length
 
     def __len__(self) -> int:
-        return len(self.split)
+        return self.length
 
     def sample(self, n: int) -> NamedSample:
-        return self.split.names[n], self.split.load(n)
+        """See `Samples`."""
+        return self.load(n)
 
 
-class _TrainSamples(Samples):
-    def __init__(self, split: Split, *, num_samples: int, seed: int, config: AugmentConfig) -> None:
-        self.split = split
-        self.num_samples = num_samples
-        self.seed = seed
-        self.config = config
+class TrainSamples(Samples):
+    """The samples of a run, shuffled anew each epoch and augmented: functions of the seed and n.
+
+    Args:
+        load: Reads a sample of the split by its index.
+        length: How many the split has.
+        num_samples: How many the run has.
+        seed: Of the order and of what is drawn.
+        augment: Given an image, its label and what is drawn from, those that are trained on.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int], NamedSample],
+        length: int,
+        num_samples: int,
+        seed: int,
+        augment: Callable[[Array8, Any, np.random.Generator], Labelled],
+    ) -> None:
+        self.load, self.length, self.num_samples = load, length, num_samples
+        self.seed, self.augment = seed, augment
 
     def __len__(self) -> int:
         return self.num_samples
 
     def sample(self, n: int) -> NamedSample:
-        index = shuffled(n, self.seed, len(self.split))
-        image, labels = self.split.load(index)
-        rng = np.random.default_rng([self.seed, 1, n])
-        return self.split.names[index], augment(image, labels, self.config, rng)
+        """See `Samples`."""
+        name, (image, label) = self.load(_shuffled(n, self.seed, self.length))
+        return name, self.augment(image, label, np.random.default_rng([self.seed, 1, n]))
 
 
-def shuffled(n: int, seed: int, length: int) -> int:
+def _named(split: Split, index: int) -> NamedSample:
+    return split.names[index], split.load(index)
+
+
+def _augmented(
+    config: AugmentConfig, image: Array8, labels: Array8, rng: np.random.Generator
+) -> Labelled:
+    return augment(image, labels, config, rng)
+
+
+def _shuffled(n: int, seed: int, length: int) -> int:
     """Which of `length` samples is the n-th of a run: each once an epoch, in a fresh order."""
     epoch, position = divmod(n, length)
     return int(_permutation(seed, epoch, length)[position])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from .batches import Batch, NamedSample, Samples, batches_of, shuffled
+from .batches import Batch, Labelled, NamedSample, TrainSamples, WholeSamples, batches_of
 from .config import ImageAugmentConfig
 from .image_transforms import augment_image
 from .images import ImageSplit
+from .splits import Array8
 
 
 def train_image_batches(
@@ -31,7 +33,13 @@ def train_image_batches(
     Raises:
         DataError: A file is damaged.
     """
-    samples = _TrainImages(split, num_samples=num_steps * batch_size, seed=seed, config=augment)
+    samples = TrainSamples(
+        partial(_named, split),
+        len(split),
+        num_steps * batch_size,
+        seed,
+        partial(_augmented, augment),
+    )
     return batches_of(samples, range(start_step, num_steps), batch_size, num_workers, part)
 
 
@@ -43,37 +51,16 @@ def val_image_batches(
     Raises:
         DataError: A file is damaged, or the images of a batch differ in size.
     """
-    samples = _WholeImages(split)
+    samples = WholeSamples(partial(_named, split), len(split))
     return batches_of(samples, range(-(-len(split) // batch_size)), batch_size, num_workers)
 
 
-class _WholeImages(Samples):
-    def __init__(self, split: ImageSplit) -> None:
-        self.split = split
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def sample(self, n: int) -> NamedSample:
-        image, label = self.split.load(n)
-        return self.split.name(n), (image, np.int64(label))
+def _named(split: ImageSplit, index: int) -> NamedSample:
+    image, label = split.load(index)
+    return split.name(index), (image, np.int64(label))
 
 
-class _TrainImages(Samples):
-    def __init__(
-        self, split: ImageSplit, *, num_samples: int, seed: int, config: ImageAugmentConfig
-    ) -> None:
-        self.split = split
-        self.num_samples = num_samples
-        self.seed = seed
-        self.config = config
-
-    def __len__(self) -> int:
-        return self.num_samples
-
-    def sample(self, n: int) -> NamedSample:
-        index = shuffled(n, self.seed, len(self.split))
-        image, label = self.split.load(index)
-        rng = np.random.default_rng([self.seed, 1, n])
-        augmented = augment_image(image, self.config, rng)
-        return self.split.name(index), (augmented, np.int64(label))
+def _augmented(
+    config: ImageAugmentConfig, image: Array8, label: np.int64, rng: np.random.Generator
+) -> Labelled:
+    return augment_image(image, config, rng), label

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from ..labels import LabelMap
 
@@ -115,3 +115,25 @@ class FileSet:
         from ..splits import FileSplit
 
         return FileSplit(pairs=self.splits[name].pairs, labels=self.labels, size=size)
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """Images that are drawn, the same for the same seed, and have no files.
+
+    Attributes:
+        num_train: Number of training images.
+        num_val: Number of validation images.
+        seed: Seed of the drawing.
+    """
+
+    num_train: int
+    num_val: int
+    seed: int
+
+    first_val: ClassVar[int]
+    """Number of the first validation image, so that the number of training images moves none."""
+
+    def numbers(self, name: str) -> tuple[int, int]:
+        """The first drawing of one of `SPLITS`, and how many it has."""
+        return (0, self.num_train) if name == "train" else (self.first_val, self.num_val)

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .base import Layout
+from .base import DrawnSet, Layout
 
 if TYPE_CHECKING:
     from ..images import ObjectSplit
 
-FIRST_VAL_OBJECT = 100_000_000
-"""Number of the first validation image, so that the number of training images moves none."""
 
+class ObjectSet(DrawnSet):
+    """Objects of a seed."""
 
-@dataclass(frozen=True)
-class ObjectSet:
-    """Objects of a seed.
-
-    Attributes:
-        num_train: Number of training images.
-        num_val: Number of validation images.
-        seed: Seed of the drawing.
-    """
-
-    num_train: int
-    num_val: int
-    seed: int
+    first_val = 100_000_000
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -40,7 +27,7 @@ class ObjectSet:
         from ..images import ObjectSplit
         from ..objects import DEFAULT_SIZE
 
-        first, count = (0, self.num_train) if name == "train" else (FIRST_VAL_OBJECT, self.num_val)
+        first, count = self.numbers(name)
         return ObjectSplit(seed=self.seed, first=first, count=count, size=size or DEFAULT_SIZE)
 
 

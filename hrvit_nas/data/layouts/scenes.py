@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .base import Layout
+from .base import DrawnSet, Layout
 
 if TYPE_CHECKING:
     from ..splits import SceneSplit
 
-FIRST_VAL_SCENE = 1_000_000
-"""Index of the first validation scene, so that the number of training scenes moves none."""
 
+class SceneSet(DrawnSet):
+    """Scenes of a seed."""
 
-@dataclass(frozen=True)
-class SceneSet:
-    """Scenes of a seed.
-
-    Attributes:
-        num_train: Number of training images.
-        num_val: Number of validation images.
-        seed: Seed of the drawing.
-    """
-
-    num_train: int
-    num_val: int
-    seed: int
+    first_val = 1_000_000
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -40,7 +27,7 @@ class SceneSet:
         from ..scenes import DEFAULT_SIZE
         from ..splits import SceneSplit
 
-        first, count = (0, self.num_train) if name == "train" else (FIRST_VAL_SCENE, self.num_val)
+        first, count = self.numbers(name)
         return SceneSplit(seed=self.seed, first=first, count=count, size=size or DEFAULT_SIZE)
 
 
