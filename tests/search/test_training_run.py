@@ -1,20 +1,19 @@
 """A training of one architecture: made, interrupted, gone on with, and what it leaves."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from trainings import cut_off, same, weights
 
 from hrvit_nas import from_pretrained
 from hrvit_nas.arch import get_arch, scale_widths
 from hrvit_nas.data import DataConfig, DataError
 from hrvit_nas.execution import Resources
 from hrvit_nas.models import build_segmentor, export_published_state
-from hrvit_nas.search import training_run
 from hrvit_nas.search.config_parts import ConfigError
 from hrvit_nas.search.first_weights import load_first_weights
 from hrvit_nas.search.training_config import TrainingConfig, read_training
@@ -23,7 +22,6 @@ from hrvit_nas.search.training_run import (
     create_training,
     open_training,
     reached,
-    train_network,
 )
 from hrvit_nas.training import Recipe, save_trained
 
@@ -77,14 +75,6 @@ def finished(config, directory, first=None, part="all"):
     return run, told
 
 
-def weights(run):
-    return from_pretrained(run.layout.model).state_dict()
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items())
-
-
 def test_what_a_training_leaves(config, tmp_path):
     run, told = finished(config, tmp_path / "run")
     left = {path.name for path in run.directory.iterdir()}
@@ -114,30 +104,10 @@ def test_what_a_training_leaves(config, tmp_path):
     assert open_training(run.directory, {}, {}).done
 
 
-class StopError(Exception):
-    pass
-
-
-def stop(note, at, path, progress):
-    note(path, progress)
-    if progress.step == at:
-        raise StopError
-
-
-def test_an_interrupted_training_goes_on_bit_for_bit(config, tmp_path, monkeypatch):
+def test_an_interrupted_training_goes_on_bit_for_bit(config, tmp_path):
     whole, _ = finished(config, tmp_path / "whole")
     run = create_training(config, tmp_path / "run", None, "all")
-    shared = {
-        "directory": str(run.directory),
-        "config": run.config.model_dump(mode="json"),
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-        "checkpoint_seconds": 0,
-    }
-    with monkeypatch.context() as patched:
-        patched.setattr(training_run, "_note", partial(stop, training_run._note, 4))
-        with pytest.raises(StopError):
-            train_network(shared)
+    cut_off(run, 4)
     assert reached(run.layout).step == 4
     again = open_training(run.directory, {}, {})
     assert again.config == run.config

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import pandas as pd
 import pytest
@@ -10,6 +9,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from trainings import cut_off, same, weights
 
 from hrvit_nas import from_pretrained
 from hrvit_nas.arch import get_arch, scale_widths
@@ -28,7 +28,6 @@ from hrvit_nas.search.training_run import (
     create_training,
     open_training,
     reached,
-    train_network,
 )
 from hrvit_nas.training import Recipe
 
@@ -71,14 +70,6 @@ def whole(tmp_path_factory):
     told = []
     continue_training(run, told.append)
     return run, told
-
-
-def weights(run):
-    return from_pretrained(run.layout.model).state_dict()
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items())
 
 
 def test_what_a_training_of_a_classifier_leaves(whole):
@@ -126,29 +117,9 @@ def test_stored_images_of_any_size_are_scored_at_that_of_training(tmp_path):
     assert {data.val.load(n)[0].shape for n in range(len(data.val))} == {(*SIZE, 3)}
 
 
-class StopError(Exception):
-    pass
-
-
-def stop(note, at, path, progress):
-    note(path, progress)
-    if progress.step == at:
-        raise StopError
-
-
-def test_an_interrupted_training_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
+def test_an_interrupted_training_goes_on_bit_for_bit(whole, tmp_path):
     run = create_training(config(), tmp_path / "run", None, "all")
-    shared = {
-        "directory": str(run.directory),
-        "config": run.config.model_dump(mode="json"),
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-        "checkpoint_seconds": 0,
-    }
-    with monkeypatch.context() as patched:
-        patched.setattr(training_run, "_note", partial(stop, training_run._note, 3))
-        with pytest.raises(StopError):
-            train_network(shared)
+    cut_off(run, 3)
     found = reached(run.layout)
     assert (found.step, found.miou) == (3, None)
     assert 0 <= found.top1 <= 1
