@@ -286,16 +286,15 @@ def _go(run: TrainingRun, console: Console) -> int:
             if not run.done:
                 with _Progress(console, recipe.trained_steps) as progress:
                     continue_training(run, progress.show)
-            if interrupts.seen:
-                say(console, hint)
-                return interrupts.status
+            interrupted = interrupts.seen
         except (InterruptedError, KeyboardInterrupt):
-            say(console, hint)
-            return interrupts.status
+            interrupted = True
         except ValueError:
             if not interrupts.seen:
                 raise
-            say(console, hint)  # what was struck beside this program, such as Ray, is missed
+            interrupted = True  # what was struck beside this program, such as Ray, is missed
+        if interrupted:
+            say(console, hint)
             return interrupts.status
     _say_scores(run, console)
     return 0
