@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
@@ -24,6 +24,7 @@ from ..search.config import (
     SupernetSearchConfig,
 )
 from ..search.opened import Run
+from ..search.validity import valid_from
 from .data_words import described_data
 from .hints import HINTS
 from .running import say
@@ -41,7 +42,22 @@ def announce(console: Console, run: Run[SpaceConfig]) -> None:
         f"space {space.name}: {space.size:.3g} architectures before limits{narrowed}",
         described_data(run),
         f"{_plan(config)}; run directory {run.directory}",
+        *_early_rung(config),
     )
+
+
+def _early_rung(config: SpaceConfig) -> Iterator[str]:
+    """A warning of a lowest rung whose scores do not rank yet."""
+    if not isinstance(config, SearchConfig) or config.scheduler is None:
+        return
+    first = valid_from(config)
+    if first is not None and config.rungs[0] < first.step:
+        yield (
+            f"warning: the lowest rung, {config.rungs[0]} steps, is below {first.step}, the first"
+            f" at which scores rank as long training does (Kendall's tau"
+            f" {first.tau.describe()}, the table {first.table!r}): what goes on from there is"
+            " largely luck"
+        )
 
 
 def _plan(config: SpaceConfig) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..search.config import SpaceConfig
     from ..search.opened import Run
     from ..search.profiles import Profile, TrainingPlan
+    from ..search.run_config import RunConfig
 
 NAME = "hrvit-search"
 CALIBRATION_EVALUATIONS = 4
@@ -211,7 +212,11 @@ def _configured(options: SearchOptions) -> SpaceConfig:
     fields = _fields(kind)
     goals = {fields[name]: value for name, value in given_of(options, fields).items()}
     try:
-        config = parse_config({"kind": kind, **content, **goals})
+        whole = {"kind": kind, **content, **goals}
+        if (halving := whole.pop("scheduler", None)) is not None:
+            given = "grace_period" in halving
+            whole["scheduler"] = halving if given else _lowest_rung(parse_config(whole)) | halving
+        config = parse_config(whole)
     except ValidationError as error:
         options_of = {field: option(name) for name, field in fields.items()}
         options_of |= {"architectures": option("calibrate_proxy"), "costs": option("cost")}
@@ -222,6 +227,26 @@ def _configured(options: SearchOptions) -> SpaceConfig:
         return config
     noise = proxy_noise(options.calibration, config)
     return config.model_copy(update={"proxy_noise": noise})
+
+
+def _lowest_rung(config: RunConfig) -> dict[str, int]:
+    """The lowest rung of halving where nothing is given: the first step of the schedule at which
+    scores rank as long training does, if it is known which.
+    """
+    from ..search.config import SearchConfig
+    from ..search.config_parts import ConfigError
+    from ..search.validity import valid_from
+
+    first = valid_from(config) if isinstance(config, SearchConfig) else None
+    if first is None:
+        return {}
+    if first.step >= (highest := config.recipe.trained_steps):
+        raise ConfigError(
+            f"--max-t must be above {first.step}, up to {config.recipe.steps}, got {highest}:"
+            f" below, scores rank too little as long training does (table {first.table!r}, tau at"
+            f" {first.step} {first.tau.describe()}); --grace-period sets a rung there all the same"
+        )
+    return {"grace_period": first.step}
 
 
 def _latency(options: SearchOptions) -> LatencyModel | None:

@@ -158,8 +158,9 @@ class SearchOptions:
         int | None,
         typer.Option(
             min=1,
-            help="Steps of the lowest rung of mo_asha. Default: the highest's, by the reduction"
-            " factor.",
+            help="Steps of the lowest rung of mo_asha. Default: the first at which scores rank as"
+            " long training does, where a table of long training tells; else the highest's, by the"
+            " reduction factor.",
         ),
     ] = None
     reduction_factor: Annotated[

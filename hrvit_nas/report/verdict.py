@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hrvit_nas.objectives import OBJECTIVES
@@ -32,6 +32,7 @@ def search_verdict(
     noise: ProxyNoise | None,
     *,
     validity: Validity | None = None,
+    lower: Sequence[Validity] = (),
     outside: Collection[str] = (),
     synthetic: bool = False,
 ) -> list[Finding]:
@@ -42,6 +43,7 @@ def search_verdict(
         seed: That its architectures were proposed and first trained with.
         noise: Of its scores, from the calibration that it stands on.
         validity: How far its scores rank as long training does; None = unknown.
+        lower: The same of scores on lower rungs, by which architectures go on to the next.
         outside: Ids of references that the search's space does not hold.
         synthetic: Whether the scores are of a synthetic objective.
     """
@@ -59,7 +61,7 @@ def search_verdict(
         *(_partly_confirmed(summary) if summary.confirmed else ()),
         *decided,
         *_nothing_told(summary),
-        SYNTHETIC if synthetic else _validity(validity),
+        SYNTHETIC if synthetic else _validity(validity, lower),
         _noise(noise, summary.criterion),
     ]
 
@@ -174,7 +176,7 @@ def _nothing_told(summary: RunSummary) -> Iterator[Finding]:
         )
 
 
-def _validity(validity: Validity | None) -> Finding:
+def _validity(validity: Validity | None, lower: Sequence[Validity]) -> Finding:
     if validity is None:
         return Finding(
             name="validity_unknown",
@@ -183,19 +185,23 @@ def _validity(validity: Validity | None) -> Finding:
             hint="measure_validity",
         )
     name, *_ = UNITS[validity.criterion]
+    rungs = "".join(
+        f"; after {rung.step}, by which some go on, to {rung.tau.describe()}" for rung in lower
+    )
     return Finding(
         name="validity",
         text=f"{name} after {validity.step} of {validity.steps} steps, which this search ranks by,"
         " agrees with mIoU at their end to a Kendall's tau of"
         f" {validity.tau.describe()} ({validity.num_architectures} architectures of"
         f" {validity.space}, {validity.num_seeds} seeds: the table {validity.table!r}; two seeds of"
-        f" the end agree to {validity.ceiling.describe()})",
+        f" the end agree to {validity.ceiling.describe()}){rungs}",
         facts={
             "step": validity.step,
             "steps": validity.steps,
             "tau": validity.tau,
             "ceiling": validity.ceiling,
             "num_architectures": validity.num_architectures,
+            **{f"tau_{rung.step}": rung.tau for rung in lower},
         },
     )
 

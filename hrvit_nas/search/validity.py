@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..data import DataConfig
-from ..results import BenchmarkError, Criterion, Estimate, list_benchmarks, load_benchmark
+from ..results import (
+    Benchmark,
+    BenchmarkError,
+    Criterion,
+    Estimate,
+    list_benchmarks,
+    load_benchmark,
+)
 from ..training import Recipe
 from .config import AnySearch, SupernetSearchConfig
 
 MIN_ARCHITECTURES = 6
 """Fewer say nothing of a rank correlation."""
+VALID_TAU, VALID_LOW = 0.6, 0.4
+"""Kendall's tau with long training, and the lower end of its interval, from which on scores are
+taken to rank as long training does."""
 _NOT_OF_TRAINING = {
     *("criterion", "stop_after", "evaluations", "num_workers", "gradient_checkpointing")
 }
@@ -43,13 +53,42 @@ class Validity:
     ceiling: Estimate
 
 
-def validity_of(config: AnySearch) -> Validity | None:
+def validity_of(config: AnySearch, step: int | None = None) -> Validity | None:
     """Reads the validity of a search's scores off the shipped table of its data set.
+
+    Args:
+        config: The search.
+        step: Optimiser steps of the scores; by default those that its trials are trained for.
 
     Returns:
         None where there is no table, or one of another schedule or data, of too few architectures,
         or without such scores at that step; and of scores with the weights of a supernet.
     """
+    table = _table_of(config)
+    step = config.recipe.trained_steps if step is None else step
+    if table is None or step not in table.steps:
+        return None
+    return _validity(table, config.recipe.criterion, step)
+
+
+def valid_from(config: AnySearch) -> Validity | None:
+    """The first scores on the way through the schedule that rank as long training does: to
+    `VALID_TAU`, with the interval above `VALID_LOW`.
+
+    Returns:
+        None where nothing is known, as of `validity_of`, or no step of the table is so.
+    """
+    table = _table_of(config)
+    for step in table.steps if table else ():
+        assert table is not None
+        found = _validity(table, config.recipe.criterion, step)
+        if found.tau.value >= VALID_TAU and found.tau.low > VALID_LOW:
+            return found
+    return None
+
+
+def _table_of(config: AnySearch) -> Benchmark | None:
+    """The table of long training by the schedule of a search, on its data."""
     recipe, data = config.recipe, config.data
     if isinstance(config, SupernetSearchConfig):
         return None
@@ -66,20 +105,21 @@ def validity_of(config: AnySearch) -> Validity | None:
         return None
     if data.without_root() != DataConfig.rooted(table.study["data"]).without_root():
         return None
-    step = recipe.trained_steps
-    if step not in table.steps or recipe.criterion not in table.table or len(table.seeds) < 2:
+    if recipe.criterion not in table.table or len(table.seeds) < 2:
         return None
-    if len(table.arch_ids) < MIN_ARCHITECTURES:
-        return None
+    return table if len(table.arch_ids) >= MIN_ARCHITECTURES else None
+
+
+def _validity(table: Benchmark, criterion: Criterion, step: int) -> Validity:
     return Validity(
         table=table.name,
         space=f"{table.study['study']['space']}, as profile {table.study['study']['profile']}"
         " narrows it",
-        criterion=recipe.criterion,
+        criterion=criterion,
         step=step,
         steps=table.steps[-1],
         num_architectures=len(table.arch_ids),
         num_seeds=len(table.seeds),
-        tau=table.validity(recipe.criterion, step),
+        tau=table.validity(criterion, step),
         ceiling=table.ceiling,
     )

@@ -156,6 +156,7 @@ BAD_SEARCHES = [
     ([*HALVING, "--max-t", "10"], "--max-t must be at most the 9 steps"),
     ([*HALVING, "--grace-period", "9"], "grace_period must be below the 9 steps"),
     ([*HALVING, "--trials", "2"], "must be at least 3 for one to reach"),
+    (["--scheduler", "mo_asha", "--profile", "laptop"], "--max-t must be above 200, up to 600"),
     (
         [*HALVING, "--strategy", "supernet"],
         "--scheduler pauses trainings, and a supernet's scores need none; drop it",

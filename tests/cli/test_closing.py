@@ -1,9 +1,14 @@
-"""What a search says when it ends."""
+"""What a search says when it begins and ends."""
 
+from io import StringIO
 from random import Random
 
+import pytest
+from rich.console import Console
+
 from hrvit_nas import estimate_cost
-from hrvit_nas.cli.closing import recount
+from hrvit_nas.cli.closing import announce, recount
+from hrvit_nas.cli.search import main as search
 
 
 def test_a_table_is_recounted_row_by_row(make_config, record):
@@ -16,3 +21,27 @@ def test_a_table_is_recounted_row_by_row(make_config, record):
     assert recount(rows[:1], 7, (32, 48)).endswith("counted again by fvcore, are the same")
     said = recount(rows, 7, (32, 48))
     assert f"differ: {rows[1].arch_id} {rows[1].macs:,} here, {rows[1].macs + 1:,} there" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "rungs", "warned"),
+    [
+        ((), (200, 600), False),
+        (("--grace-period", "100"), (100, 300, 600), True),
+        (("--steps", "9"), (3, 9), False),  # of another schedule, nothing is known
+    ],
+)
+def test_halving_begins_where_scores_rank(options, rungs, warned, run_command, monkeypatch):
+    began = []
+    monkeypatch.setattr("hrvit_nas.cli.search._go", lambda run: began.append(run) or 0)
+    longest = () if "--steps" in options else ("--max-t", "600")
+    halving = ("--profile", "laptop", "--scheduler", "mo_asha", *longest, *options)
+    assert run_command(search, *halving, "--trials", "9", "--output", "run")[0] == 0
+    (run,) = began
+    assert run.config.rungs == rungs
+    console = Console(file=StringIO(), width=1000)
+    announce(console, run)
+    run.close()
+    said = console.file.getvalue()
+    assert f"on rungs of {', '.join(map(str, rungs))} steps" in said
+    assert ("is below 200, the first at which scores rank as long training does" in said) == warned

@@ -32,13 +32,13 @@ def recipe():
 def shipped(recipe, tmp_path, monkeypatch):
     """A table of 8 architectures whose first steps rank the other way round."""
 
-    def ship(arches=8, **study):
+    def ship(arches=8, noise=0.01, **study):
         rng = np.random.default_rng(0)
         rows = []
         for arch in range(arches):
             for seed in (0, 1):
                 for step in STEPS:
-                    miou = 0.3 + 0.02 * arch + 0.01 * rng.random()
+                    miou = 0.3 + 0.02 * arch + noise * rng.random()
                     loss = 1 - miou if step != 50 else miou
                     rows.append(
                         (f"{arch:012x}", "{}", "spread", seed, step, miou, loss, 1, 1, float(step))
@@ -100,6 +100,30 @@ def test_it_is_unknown_where_the_table_is_of_something_else(recipe, shipped):
     assert validity_of(recipe) is None
 
 
+def test_rank_begins_to_hold_at_the_first_step_that_ranks_as_the_end_does(recipe, shipped):
+    shipped(arches=12, noise=0.04)
+
+    def first(changed):
+        config = SearchConfig(space="a_space", data=DATA, recipe=changed, trials=9)
+        return module.valid_from(config)
+
+    found = first(recipe)
+    assert found == validity_of(recipe)  # step 50 ranks the other way round
+    assert found.tau.value >= module.VALID_TAU
+    assert found.tau.low > module.VALID_LOW
+    assert first(recipe.model_copy(update={"criterion": "miou"})).step == 50
+    assert first(recipe.model_copy(update={"steps": 500})) is None
+
+
+def test_where_no_score_ranks_surely_nothing_is_begun_from():
+    camvid = module.load_benchmark("camvid")  # shipped, of too few architectures to tell
+    plan = load_recipe("camvid")
+    data = DataConfig.rooted({**camvid.study["data"], "root": "."})
+    config = SearchConfig(space="a_space", data=data, recipe=plan.recipe, trials=9)
+    assert module.validity_of(config) is not None
+    assert module.valid_from(config) is None
+
+
 def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
     shipped()
     found = validity_of(recipe)
@@ -117,3 +141,12 @@ def test_a_search_says_what_its_scores_are_worth(recipe, shipped, record):
     names = {finding.name: finding.hint for finding in search_verdict(summary, 0, None)}
     assert "validity" not in names
     assert names["validity_unknown"] == "measure_validity"
+
+
+def test_a_search_by_halving_says_what_every_rung_is_worth(recipe, shipped, record):
+    shipped()
+    top, low = validity_of(recipe), validity_of(recipe.model_copy(update={"stop_after": 50}))
+    said = search_verdict(summarise([record()]), 0, None, validity=top, lower=[low])
+    (known,) = [finding for finding in said if finding.name == "validity"]
+    assert known.facts["tau_50"] == low.tau
+    assert f"after 50, by which some go on, to {low.tau.describe()}" in known.text

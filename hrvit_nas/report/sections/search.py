@@ -52,6 +52,7 @@ def frontier(run: ReportedRun, config: AnySearch) -> Section:
             config.seed,
             config.proxy_noise,
             validity=validity_of(config),
+            lower=[found for step in config.rungs[:-1] if (found := validity_of(config, step))],
             outside=outside_space(references, run.space) if run.space else (),
             synthetic=config.data.synthetic,
         ),
