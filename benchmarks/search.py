@@ -53,7 +53,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 Floats = NDArray[np.float64]
 TRAININGS = 80
 """Trainings of random search, to the end of the schedule, that others are held to."""
-REPLAY = 2
+REPLAY = 3
 """Grows with every change to worlds, samplers or judging, so that older files do not count."""
 BUDGETS = (8, 16, 32, 48)
 """Core-seconds that hypervolumes are printed at, in trainings of a middling architecture."""
@@ -141,6 +141,7 @@ class Setting:
             config.cost_of,
             name=config.sampler,
             costs=config.cost_functions,
+            work=config.work_of,
             seed=seed,
             population=default_population(config.sampler, trials),
             storage=None,

@@ -79,6 +79,7 @@ def _ask(config: SearchConfig, space: Space, name: str, count: int, seed: int) -
         config.cost_of,
         name=name,
         costs=config.cost_functions,
+        work=config.work_of,
         seed=seed,
         population=default_population(name, count),
         storage=None,

@@ -11,7 +11,7 @@ from .description import Description
 
 CARD_SIDE = 512
 """Height and width in pixels that a card counts multiply-adds at."""
-TASKS = {"segmentor": "image-segmentation", "classifier": "image-classification"}
+PIPELINE_TAGS = {"segmentor": "image-segmentation", "classifier": "image-classification"}
 LONGEST_TABLE = 40
 """Classes that a card shows a row for."""
 
@@ -29,7 +29,7 @@ def model_card(
 
     Args:
         spec: The architecture.
-        kind: A key of `TASKS`.
+        kind: A key of `PIPELINE_TAGS`.
         num_classes: Classes that the network tells apart.
         description: What its numbers mean, if that is known.
         provenance: Of the run that trained it: `trial`, `recipe`, `data` and `sittings`, each if it
@@ -39,7 +39,7 @@ def model_card(
 
     head = {
         "library_name": "hrvit_nas",
-        "pipeline_tag": TASKS[kind],
+        "pipeline_tag": PIPELINE_TAGS[kind],
         "tags": [_family(spec).lower(), "neural-architecture-search", "pytorch"],
     }
     sections = [

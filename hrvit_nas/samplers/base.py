@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ..arch import ArchSpec
@@ -21,8 +22,9 @@ SamplerName: TypeAlias = str
 """One of `SAMPLERS`."""
 REPEATABLE = ("nsga2", "random")
 """Samplers whose proposals can hang on the seed alone: see `optuna_sampler`, `deterministic`."""
-MODEL_BASED = ("tpe", "gp", "ehvi")
-MIN_POPULATION, MAX_POPULATION, MOST_FOR_MODEL = 4, 50, 6
+MIN_POPULATION, MAX_POPULATION = 4, 50
+MOST_FIRST: Mapping[SamplerName, int] = {"tpe": 6, "gp": 6, "ehvi": MIN_POPULATION}
+"""Largest first generations of samplers that learn from each score."""
 
 
 def known_sampler(name: str) -> SamplerName:
@@ -73,7 +75,6 @@ class Sampler(Protocol):
 
 def default_population(sampler: SamplerName, trials: int) -> int:
     """Size of a first generation, and of NSGA-II's others: a quarter of a budget, within 4 to 50;
-    within 4 to 6 where a model learns from each score.
+    within 4 to 6 where a model learns from each score, and 4 where it knows the costs before.
     """
-    most = MOST_FOR_MODEL if sampler in MODEL_BASED else MAX_POPULATION
-    return max(MIN_POPULATION, min(most, round(trials / 4)))
+    return max(MIN_POPULATION, min(MOST_FIRST.get(sampler, MAX_POPULATION), round(trials / 4)))

@@ -1,4 +1,6 @@
-"""Proposes the architecture that is expected to add the most hypervolume.
+"""Proposes the architecture that is expected to add the most hypervolume for the work of its score,
+as Snoek, Larochelle and Adams ("Practical Bayesian Optimization of Machine Learning Algorithms",
+NeurIPS 2012) weigh an expected improvement by seconds.
 
 Scores are predicted by a Gaussian process: a plane in the logarithms of the costs, and about it
 what the genes tell. Costs need no prediction.
@@ -44,12 +46,16 @@ class EhviSampler(OptunaSampler):
         space: See `OptunaSampler`.
         costs: Every cost of the search, each a function of the architecture. The first generation
             is spread over the first.
+        work: What a score takes to have, in any unit, such as the multiply-adds that a training's
+            seconds go with.
         others: See `OptunaSampler`.
     """
 
-    def __init__(self, space: Space, costs: Sequence[CostOf], **others: Any) -> None:
+    def __init__(
+        self, space: Space, costs: Sequence[CostOf], *, work: CostOf, **others: Any
+    ) -> None:
         super().__init__(space, costs[0], num_costs=len(costs), **others)
-        self._costs_of = costs
+        self._costs_of, self._work_of = costs, work
         self._of_trial: dict[int, ArchSpec] = {}
         self._rows: dict[str, tuple[Floats, Floats]] = {}
 
@@ -88,7 +94,9 @@ class EhviSampler(OptunaSampler):
     def _model(
         self, told: dict[ArchSpec, float], pending: list[ArchSpec]
     ) -> tuple[list[ArchSpec], Gains]:
-        """The frontier that is believed in, and what candidates are expected to add to it."""
+        """The frontier that is believed in, and what candidates are expected to add to it for the
+        work of each.
+        """
         specs = [*list(told)[-MOST_SCORES:], *pending]
         scores = np.array(list(told.values())[-MOST_SCORES:])
         plane, features = self._inputs(specs)
@@ -106,7 +114,9 @@ class EhviSampler(OptunaSampler):
         def gains(candidates: Sequence[ArchSpec]) -> Floats:
             mean, deviation = process.predict(*self._inputs(candidates))
             own = self._costs(candidates)
-            return expected_hypervolume_improvement(mean, deviation, own, known[on_front], corner)
+            added = expected_hypervolume_improvement(mean, deviation, own, known[on_front], corner)
+            work: Floats = np.array([self._work_of(spec) for spec in candidates])
+            return added / work
 
         return [spec for spec, on in zip(specs, on_front, strict=True) if on], gains
 

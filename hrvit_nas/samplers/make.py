@@ -13,7 +13,13 @@ from .optuna_sampler import OptunaSampler
 
 
 def make_sampler(
-    space: Space, cost: CostOf, *, name: SamplerName, costs: Sequence[CostOf | None], **others: Any
+    space: Space,
+    cost: CostOf,
+    *,
+    name: SamplerName,
+    costs: Sequence[CostOf | None],
+    work: CostOf,
+    **others: Any,
 ) -> Sampler:
     """Makes a sampler.
 
@@ -23,6 +29,7 @@ def make_sampler(
         name: Which.
         costs: What the score is weighed against, each a function of the architecture; None for one
             that is measured.
+        work: What a score takes to have, in any unit; for samplers that weigh it.
         others: See `OptunaSampler`.
 
     Raises:
@@ -33,4 +40,4 @@ def make_sampler(
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs):
         raise SamplerError("sampler ehvi needs costs that are computed, not measured")
-    return EhviSampler(space, known, name=name, **others)
+    return EhviSampler(space, known, work=work, name=name, **others)

@@ -120,6 +120,10 @@ class SpaceConfig(RunConfig):
         """An architecture's `counted_cost` at the run's image size and number of classes."""
         return self._counted(spec, self.counted_cost)
 
+    def work_of(self, spec: Arch) -> float:
+        """Multiply-adds, with which the seconds of a training go."""
+        return self._counted(spec, "macs")
+
     def _counted(self, spec: Arch, name: CostName) -> float:
         return counted_cost(spec, name, self.image_size, self.num_classes, self.latency)
 

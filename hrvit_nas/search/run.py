@@ -290,6 +290,7 @@ def _make_sampler(run: Run[AnySearch], storage: str) -> Sampler:
         storage=storage,
         study=config.study,
         costs=config.cost_functions,
+        work=config.work_of,
         presets=config.initial,
         deterministic=isinstance(config, SearchConfig) and config.deterministic,
         told=[

@@ -14,7 +14,7 @@ import yaml
 from hrvit_nas import from_pretrained
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
-STEPS, PATIENCE_S = 40, 240
+STEPS, PATIENCE_S = 20, 240
 RECIPE = {
     "description": "Some seconds.",
     "image_size": [32, 48],
@@ -22,7 +22,7 @@ RECIPE = {
         "steps": STEPS,
         "batch_size": 4,
         "warmup_steps": 0,
-        "evaluations": 10,  # each writes a checkpoint
+        "evaluations": 5,  # each writes a checkpoint
         "sync_batch_norm": True,
         "augment": {"crop_size": [32, 48]},
     },

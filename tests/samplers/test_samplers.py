@@ -4,6 +4,7 @@ import itertools
 import sqlite3
 import warnings
 from random import Random
+from statistics import fmean
 
 import optuna
 import pytest
@@ -64,7 +65,8 @@ def start(space, storage):
 
     def make(name="nsga2", *, over=space, storage=storage, **changes):
         num_costs = changes.pop("num_costs", 1)
-        values = {"seed": 0, "population": 4, "costs": (macs, params)[:num_costs], **changes}
+        values = {"seed": 0, "population": 4, "costs": (macs, params)[:num_costs], "work": macs}
+        values |= changes
         return make_sampler(over, macs, name=name, storage=storage, **values)
 
     return make
@@ -388,7 +390,14 @@ def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "trials", "expected"),
-    [("nsga2", 1, 4), ("nsga2", 16, 4), ("nsga2", 40, 10), ("nsga2", 1000, 50), ("gp", 40, 6)],
+    [
+        ("nsga2", 1, 4),
+        ("nsga2", 16, 4),
+        ("nsga2", 40, 10),
+        ("nsga2", 1000, 50),
+        ("gp", 40, 6),
+        ("ehvi", 40, 4),
+    ],
 )
 def test_the_population_follows_the_budget(name, trials, expected):
     assert default_population(name, trials) == expected
@@ -401,6 +410,7 @@ def test_every_architecture_of_nsga2_may_be_a_parent(tight, tmp_path):
         macs,
         name="nsga2",
         costs=[macs],
+        work=macs,
         seed=1,
         population=4,
         storage=f"sqlite:///{tmp_path}/study.db",
@@ -416,3 +426,11 @@ def test_every_architecture_of_nsga2_may_be_a_parent(tight, tmp_path):
     first = {t.number for t in trials[:4]}
     parents = sampler._study.sampler.get_parent_population(sampler._study, 1)
     assert {t.number for t in parents} == first
+
+
+def test_ehvi_weighs_what_is_gained_by_the_work_of_it(start, storage):
+    def mean_work(**changes):
+        specs = [spec for spec, _ in scored(start("ehvi", storage=None, **changes), 16)]
+        return fmean(macs(spec) for spec in specs[4:])
+
+    assert mean_work() < mean_work(work=lambda spec: 1.0)
