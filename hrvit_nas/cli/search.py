@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import typer
 
+from ..objectives import OBJECTIVES
 from .errors import run_app
 from .options import (
     OF_OBJECTIVE,
@@ -321,7 +322,7 @@ def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> 
     content: dict[str, Any] = {
         "initial": listed(options.initial or ""),
         "trials": profile.trials,
-        "sampler": str(options.sampler),
+        "sampler": _sampler(options),
         "population": options.population,
         **({} if references is None else {"references": listed(references)}),
         "storage": options.storage,
@@ -338,6 +339,15 @@ def _of_search(options: SearchOptions, profile: Profile, plan: TrainingPlan) -> 
             supernet["steps"] = options.supernet_steps
         content |= {"trials": profile.inherited, "supernet": supernet}
     return content
+
+
+def _sampler(options: SearchOptions) -> str:
+    """The sampler that is asked for, or the one that finds most in replay where it can be used."""
+    if options.sampler is not None:
+        return str(options.sampler)
+    computed = all(OBJECTIVES[str(cost)].source == "computed" for cost in options.cost or ())
+    trains = options.strategy is Strategy.TRIALS
+    return "ehvi" if computed and trains and not options.deterministic else "nsga2"
 
 
 def _located(space: str) -> str:

@@ -137,9 +137,12 @@ class SearchOptions:
         ),
     ] = None
     sampler: Annotated[
-        Sampler,
-        typer.Option(help="What proposes architectures."),
-    ] = Sampler["NSGA2"]
+        Sampler | None,
+        typer.Option(
+            help="What proposes architectures. Default: ehvi; nsga2 for a supernet, a measured"
+            " cost, or --deterministic."
+        ),
+    ] = None
     population: Annotated[
         int | None,
         typer.Option(
