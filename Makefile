@@ -19,6 +19,10 @@ DEV_READY := $(VENV)/.ready-dev
 # Without --no-compile, pip compiles every module of every package, used or not.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints-cpu.txt
 
+# Modules are compiled as they are first imported. Where that was switched off, as in many
+# containers, every process would compile torch and Ray anew, which takes most of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup search test browser lint wheel clean
 
@@ -64,6 +68,7 @@ $(READY): pyproject.toml constraints-cpu.txt
 		{ echo "no torch from TORCH_INDEX=$(TORCH_INDEX); name a mirror, or nothing for pip's own index"; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON): hrvit_nas and all it needs; takes a minute or two"
 	@$(PIP_INSTALL) -e .
+	@$(BIN)/python -c 'import hrvit_nas.execution.ray_executor, hrvit_nas.search.run, ray.train, ray.tune, torch'
 	@touch $@
 
 $(DEV_READY): $(READY)

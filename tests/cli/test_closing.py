@@ -1,4 +1,4 @@
-"""What a search says when it begins and ends."""
+"""What a search begins with, and what it says then and when it ends."""
 
 from io import StringIO
 from random import Random
@@ -45,3 +45,25 @@ def test_halving_begins_where_scores_rank(options, rungs, warned, run_command, m
     said = console.file.getvalue()
     assert f"on rungs of {', '.join(map(str, rungs))} steps" in said
     assert ("is below 200, the first at which scores rank as long training does" in said) == warned
+
+
+@pytest.mark.parametrize(
+    ("options", "sampler"),
+    [
+        ((), "ehvi"),
+        (("--cost", "params"), "ehvi"),
+        (("--deterministic",), "nsga2"),
+        (("--strategy", "supernet"), "nsga2"),
+        (("--cost", "macs", "--cost", "latency_ms"), "nsga2"),
+        (("--sampler", "random"), "random"),
+    ],
+)
+def test_the_sampler_is_the_best_one_that_can_be_used(
+    options, sampler, run_command, monkeypatch, profile
+):
+    began = []
+    monkeypatch.setattr("hrvit_nas.cli.search._go", lambda run: began.append(run) or 0)
+    assert run_command(search, "--profile", profile, *options, "--output", "run")[0] == 0
+    (run,) = began
+    run.close()
+    assert run.config.sampler == sampler
