@@ -19,7 +19,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Images]) -> None:
 
     Each batch counts alike (Yu et al., "BigNAS", ECCV 2020, section 3.3). Dropout and stochastic
     depth are off meanwhile, which `torch.optim.swa_utils.update_bn` leaves on; every module's mode
-    is put back.
+    is put back. Synchronised norms wait for no other process, so that one may do it alone.
 
     Args:
         model: A network as built; already on the batches' device.
@@ -30,12 +30,13 @@ def recalibrate(model: nn.Module, batches: Iterable[Images]) -> None:
     """
     modes = [(module, module.training) for module in model.modules()]
     norms = [module for module in model.modules() if isinstance(module, TokenBatchNorm)]
-    momenta = [norm.momentum for norm in norms]
+    kept = [(norm.momentum, norm.synchronised) for norm in norms]
     for module, _ in modes:
         module.training = not isinstance(module, nn.Dropout | DropPath)
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # which stands for the plain average
+        norm.synchronised = False
     empty = True
     try:
         with torch.no_grad():
@@ -45,7 +46,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Images]) -> None:
     finally:
         for module, training in modes:
             module.training = training
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm, (momentum, synchronised) in zip(norms, kept, strict=True):
+            norm.momentum, norm.synchronised = momentum, synchronised
     if empty:
         raise ValueError("batch statistics need at least one batch, got none")

@@ -116,7 +116,7 @@ def synchronised(fields):
     return recipe(batch_size=5, augment=CROPPED, sync_batch_norm=True, **fields)
 
 
-VARIANTS = [{}, {"gradient_checkpointing": True}]
+VARIANTS = [{}, {"gradient_checkpointing": True}, {"recalibration_batches": 2}]
 
 
 def without_chance():
@@ -146,7 +146,7 @@ def test_synchronised_norms_train_as_one_process_does(two, variant):
         assert found.losses == pytest.approx(expected.losses, rel=1e-4)
         for name, tensor in weights.items():
             if "running" in name:
-                torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=1e-4)
+                torch.testing.assert_close(others[name], tensor, rtol=5e-3, atol=2e-3)
     (_, one), (_, other) = (process[variant] for process in two)
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
