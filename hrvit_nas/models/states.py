@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import pickle
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -47,5 +49,14 @@ def read_tensors(path: Path) -> Any:
     except Exception as error:  # a broken file fails in many ways inside torch and zipfile
         if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             raise
-        words = one_line(str(error) or repr(error), LONGEST_REASON)
-        raise DamagedFileError(words) from error
+        raise DamagedFileError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file was not read; torch's words tell how to execute what is in it."""
+    if foreign := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
+        return f"it holds {foreign[1]}, and nothing but tensors and plain data is loaded"
+    torn = isinstance(error, pickle.UnpicklingError | OSError | EOFError)
+    if torn or "reading zip archive" in str(error):
+        return "it is no file of tensors, or one that was cut short"
+    return one_line(str(error) or repr(error), LONGEST_REASON)
