@@ -142,9 +142,24 @@ def write_onnx(program: ExportedProgram, path: Path, model: Network, *, normalis
         OSError: The file cannot be written.
     """
     require_onnx(run=False)
+    from onnx_ir.passes import Sequential, common
+    from onnxscript import optimizer
+
     with _quiet():
-        made = torch.onnx.export(program, (), verbose=False, dynamo=True)
-    assert made is not None
+        made = torch.onnx.export(program, (), verbose=False, dynamo=True, optimize=False)
+        assert made is not None
+        # As `optimize` does, but for rewriting by patterns: of thousands of nodes that takes
+        # minutes, and a runtime does the same as it loads.
+        optimizer.inline(made.model)
+        optimizer.fold_constants(made.model)
+        optimizer.remove_unused_nodes(made.model)
+        tidied = Sequential(
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            common.DeduplicateInitializersPass(),
+            common.CommonSubexpressionEliminationPass(),
+            common.ClearMetadataAndDocStringPass(),  # where in our source each node comes from
+        )
+        tidied(made.model)
     graph = made.model.graph
     for value, name in ((graph.inputs[0], INPUT), (graph.outputs[0], OUTPUT)):
         value.name = name
