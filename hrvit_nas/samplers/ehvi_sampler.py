@@ -57,7 +57,7 @@ class EhviSampler(OptunaSampler):
         super().__init__(space, costs[0], num_costs=len(costs), **others)
         self._costs_of, self._work_of = costs, work
         self._of_trial: dict[int, ArchSpec] = {}
-        self._rows: dict[str, tuple[Floats, Floats]] = {}
+        self._rows: dict[str, tuple[Floats, Floats, float]] = {}
 
     @cached_property
     def _pool(self) -> list[ArchSpec]:
@@ -115,7 +115,7 @@ class EhviSampler(OptunaSampler):
             mean, deviation = process.predict(*self._inputs(candidates))
             own = self._costs(candidates)
             added = expected_hypervolume_improvement(mean, deviation, own, known[on_front], corner)
-            work: Floats = np.array([self._work_of(spec) for spec in candidates])
+            work: Floats = np.array([self._row(spec)[2] for spec in candidates])
             return added / work
 
         return [spec for spec, on in zip(specs, on_front, strict=True) if on], gains
@@ -151,9 +151,9 @@ class EhviSampler(OptunaSampler):
         plane = (np.log(self._costs(specs)) - centre) / spread
         return plane, np.array([self._row(spec)[1] for spec in specs])
 
-    def _row(self, spec: ArchSpec) -> tuple[Floats, Floats]:
-        """The costs of an architecture, and its features: the place of an ordered gene's choice,
-        from 0 to 1, and a column a choice of any other.
+    def _row(self, spec: ArchSpec) -> tuple[Floats, Floats, float]:
+        """The costs of an architecture, its features (the place of an ordered gene's choice, from 0
+        to 1, and a column a choice of any other), and the work of its score.
         """
         if spec.id not in self._rows:
             if len(self._rows) >= MOST_ROWS:
@@ -168,5 +168,5 @@ class EhviSampler(OptunaSampler):
                 else:
                     row += [0.5**0.5 * (code == place) for place in range(count)]
             costs = np.array([cost(spec) for cost in self._costs_of])
-            self._rows[spec.id] = costs, np.array(row)
+            self._rows[spec.id] = costs, np.array(row), self._work_of(spec)
         return self._rows[spec.id]

@@ -79,8 +79,9 @@ def valid_from(config: AnySearch) -> Validity | None:
         None where nothing is known, as of `validity_of`, or no step of the table is so.
     """
     table = _table_of(config)
-    for step in table.steps if table else ():
-        assert table is not None
+    if table is None:
+        return None
+    for step in table.steps:
         found = _validity(table, config.recipe.criterion, step)
         if found.tau.value >= VALID_TAU and found.tau.low > VALID_LOW:
             return found

@@ -11,6 +11,20 @@ from hrvit_nas.cli.closing import announce, recount
 from hrvit_nas.cli.search import main as search
 
 
+@pytest.fixture
+def made(run_command, monkeypatch):
+    """Makes the run that `hrvit-search` would go on with, given its arguments."""
+
+    def make(*arguments):
+        began = []
+        monkeypatch.setattr("hrvit_nas.cli.search._go", lambda run: began.append(run) or 0)
+        assert run_command(search, *arguments, "--output", "run")[0] == 0
+        (run,) = began
+        return run
+
+    return make
+
+
 def test_a_table_is_recounted_row_by_row(make_config, record):
     space = make_config().load_space()
     rows = []
@@ -31,13 +45,10 @@ def test_a_table_is_recounted_row_by_row(make_config, record):
         (("--steps", "9"), (3, 9), False),  # of another schedule, nothing is known
     ],
 )
-def test_halving_begins_where_scores_rank(options, rungs, warned, run_command, monkeypatch):
-    began = []
-    monkeypatch.setattr("hrvit_nas.cli.search._go", lambda run: began.append(run) or 0)
+def test_halving_begins_where_scores_rank(options, rungs, warned, made):
     longest = () if "--steps" in options else ("--max-t", "600")
     halving = ("--profile", "laptop", "--scheduler", "mo_asha", *longest, *options)
-    assert run_command(search, *halving, "--trials", "9", "--output", "run")[0] == 0
-    (run,) = began
+    run = made(*halving, "--trials", "9")
     assert run.config.rungs == rungs
     console = Console(file=StringIO(), width=1000)
     announce(console, run)
@@ -58,12 +69,7 @@ def test_halving_begins_where_scores_rank(options, rungs, warned, run_command, m
         (("--sampler", "random"), "random"),
     ],
 )
-def test_the_sampler_is_the_best_one_that_can_be_used(
-    options, sampler, run_command, monkeypatch, profile
-):
-    began = []
-    monkeypatch.setattr("hrvit_nas.cli.search._go", lambda run: began.append(run) or 0)
-    assert run_command(search, "--profile", profile, *options, "--output", "run")[0] == 0
-    (run,) = began
+def test_the_sampler_is_the_best_one_that_can_be_used(options, sampler, made, profile):
+    run = made("--profile", profile, *options)
     run.close()
     assert run.config.sampler == sampler
