@@ -228,7 +228,9 @@ def _scored(
     try:
         plan = SupernetRecipe.model_validate(variant)
     except ValidationError as error:
-        raise ConfigError(f"variant {name!r}: {first_fault(error)}") from error
+        raise ConfigError(
+            f"variant {name!r}: {first_fault(error, model=SupernetRecipe)}"
+        ) from error
     data = load_data(config.data)
     torch.manual_seed(seed)
     supernet = build_supernet(

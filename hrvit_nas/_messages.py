@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
 LONGEST = 300
 """Characters of a message."""
@@ -34,21 +34,38 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+def first_fault(
+    error: ValidationError,
+    names: Mapping[str, str] | None = None,
+    model: type[BaseModel] | None = None,
+) -> str:
     """The first fault that pydantic found, as `key: message, got value`.
 
     Args:
         error: What pydantic found.
         names: What to call a key instead.
+        model: What was validated; of an unknown key the message then says what it may have meant.
     """
     fault = error.errors(include_url=False)[0]
-    where = ".".join(str(key) for key in fault["loc"])
+    *above, key = fault["loc"] or ("",)
+    where = ".".join(map(str, fault["loc"]))
     where = (names or {}).get(where, where)
     where = one_line(where, LONGEST_CAUSE)
     message = one_line(fault["msg"].removeprefix("Value error, "), LONGEST - LONGEST_CAUSE)
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: there is no such key{close_to(str(key), _known_keys(model, above))}"
     value = fault["input"]
     got = "" if isinstance(value, dict) or " got " in message else f", got {shown(value)}"
     return f"{where}: {message}{got}" if where else f"{message}{got}"
+
+
+def _known_keys(model: type[BaseModel] | None, path: Iterable[int | str]) -> tuple[str, ...]:
+    """Keys of the part of a model that a path leads to, as far as its annotations tell."""
+    for key in path:
+        field = getattr(model, "model_fields", {}).get(key)
+        of = field.annotation if field else None
+        model = next((one for one in (of, *get_args(of)) if hasattr(one, "model_fields")), None)
+    return tuple(getattr(model, "model_fields", {}))
 
 
 def first_line(error: BaseException) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import count, product
 from math import lcm
 from typing import Any, TypeVar
 
+from .._messages import close_to
 from .pyramid import PyramidSpec, PyramidStage
 from .spec import (
     ArchError,
@@ -177,8 +177,7 @@ def get_arch(name: str) -> Arch:
     """
     known: dict[str, Arch] = {**_PRESETS, **_REFERENCES}
     if name not in known:
-        close = get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = close_to(name, known)
         raise ArchError(f"no architecture is called {name!r}; known: {', '.join(known)}{hint}")
     return known[name]
 

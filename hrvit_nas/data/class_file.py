@@ -178,6 +178,6 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], LabelMap]:
             f"cannot read classes file {path}: {' '.join(str(error).split())}"
         ) from error
     except ValidationError as error:
-        raise DataError(f"classes file {path}: {first_fault(error)}") from error
+        raise DataError(f"classes file {path}: {first_fault(error, model=ClassFile)}") from error
     except ValueError as error:
         raise DataError(f"classes file {path}: {error}") from error

@@ -164,4 +164,4 @@ def load_declaration(model: type[T], name_or_path: str, folder: Path, kind: str)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {first_fault(error)}") from error
+        raise ConfigError(f"{path}: {first_fault(error, model=model)}") from error

@@ -89,7 +89,7 @@ def read_config(directory: Path, *wanted: type[C], changes: Mapping[str, Any] | 
     try:
         config = model.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {first_fault(error)}") from error
+        raise ConfigError(f"{path}: {first_fault(error, model=model)}") from error
     if changes or given:
         resources = merged_resources(config.resources.model_dump(), given)
         try:

@@ -125,7 +125,7 @@ def read_training(
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path}: {first_fault(error)}") from error
+        raise ConfigError(f"{path}: {first_fault(error, model=TrainingConfig)}") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArchError) as error:
         words = str(error) if isinstance(error, ValueError) else repr(error)
         raise ConfigError(f"{path} is damaged: {one_line(words, 160)}") from error

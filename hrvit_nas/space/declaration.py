@@ -22,7 +22,6 @@ A declaration holds:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hrvit_nas._files import declarations_dir
-from hrvit_nas._messages import one_line
+from hrvit_nas._messages import close_to, one_line
 from hrvit_nas.arch import ArchError, ArchSpec, get_hrvit, scale_widths
 
 from .genes import Constraint, Forbid, Gene, Nondecreasing, SpaceError, Value, holds
@@ -139,8 +138,7 @@ def _find(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for folder in filter(None, (beside, declarations_dir("search_spaces"))):
         if (folder / f"{text}.yaml").is_file():
             return folder / f"{text}.yaml"
-    close = difflib.get_close_matches(text, list_spaces(), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = close_to(text, list_spaces())
     raise SpaceError(f"no search space is called {text!r}; known: {', '.join(list_spaces())}{hint}")
 
 
@@ -378,8 +376,7 @@ def _message(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = list(model.model_fields)
-            close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = close_to(str(loc[-1]), known)
             return f"{prefix}unknown key {loc[-1]!r}; known: {', '.join(known)}{hint}"
         case "missing":
             return f"{prefix}{loc[-1]} is missing"

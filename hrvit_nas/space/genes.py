@@ -5,11 +5,11 @@ Modules and branches are numbered from 1 in field patterns, as in the messages o
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from hrvit_nas._messages import close_to
 from hrvit_nas.arch import HEADED_ATTENTIONS, STRIP_ATTENTIONS, ArchSpec, BranchSpec
 
 Value = int | str | bool
@@ -174,10 +174,8 @@ def find_targets(pattern: str, base: ArchSpec) -> tuple[Target, ...]:
                 if _matches(module, m) and _matches(branch, b)
             ]
         case [*_, name]:
-            close = difflib.get_close_matches(
-                name, (*SPEC_FIELDS, *MODULE_FIELDS, *BRANCH_FIELDS), n=1
-            )
-            hint = f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+            known = (*SPEC_FIELDS, *MODULE_FIELDS, *BRANCH_FIELDS)
+            hint = "" if name in known else close_to(name, known)
             raise SpaceError(
                 f"{pattern!r} is no field; allowed: "
                 f"{', '.join(SPEC_FIELDS)}, modules.M.fusion, modules.M.branches.B.NAME with"

@@ -321,7 +321,10 @@ BAD_TRAININGS = [
     (["--arch", "nowhere:0123456789ab"], "nowhere"),
     (["--arch", "hrvit_b1", "--width-factor", "0"], "Invalid value for '--width-factor'"),
     (["--arch", "hrvit_b1", "--recipe", "camvid_ful"], "did you mean 'camvid_full'?"),
-    (["--arch", "hrvit_b1", "--recipe", "misspelt.yaml"], "recipe.stepz: Extra inputs"),
+    (
+        ["--arch", "hrvit_b1", "--recipe", "misspelt.yaml"],
+        "stepz: there is no such key; did you mean 'steps'?",
+    ),
     (["--arch", "hrvit_b1", "--data", "camvid"], "data set 'camvid' needs root"),
     (["--arch", "hrvit_b1", "--data", "cocostuff"], "'cocostuff' is not one of"),
     (["--arch", "hrvit_b1", "--steps", "0"], "--steps: Input should be greater than or equal to 1"),
