@@ -21,7 +21,7 @@ from .heads import HeadSite, auxiliary_head, head, head_floats
 from .pyramids import pyramid_floats, pyramid_parts
 from .terms import Part
 
-Task = Literal["segmentation", "classification", "backbone"]
+CostedTask = Literal["segmentation", "classification", "backbone"]
 DEFAULT_CLASSES: dict[str, int] = {"segmentation": 19, "classification": 1000, "backbone": 0}
 FLOAT32_BYTES = 4
 MIN_IMAGE_SIDE = 32
@@ -65,7 +65,7 @@ class Cost:
     peak_activation_bytes: int
     spec: Arch
     image_size: tuple[int, int]
-    task: Task
+    task: CostedTask
     num_classes: int
 
     @cached_property
@@ -99,7 +99,7 @@ def branch_sizes(image_size: tuple[int, int], num_branches: int) -> list[tuple[i
 def estimate_cost(
     spec: Arch,
     image_size: tuple[int, int] = (512, 512),
-    task: Task = "segmentation",
+    task: CostedTask = "segmentation",
     num_classes: int | None = None,
 ) -> Cost:
     """Estimates what an architecture costs.
@@ -117,8 +117,8 @@ def estimate_cost(
         ValueError: The size, the task or the number of classes is out of range, or a pyramid is to
             classify.
     """
-    if task not in get_args(Task):
-        raise ValueError(f"task must be one of {', '.join(get_args(Task))}, got {task!r}")
+    if task not in get_args(CostedTask):
+        raise ValueError(f"task must be one of {', '.join(get_args(CostedTask))}, got {task!r}")
     if task == "classification" and isinstance(spec, PyramidSpec):
         raise ValueError(
             f"classification is of an HRViT alone, got a {spec.family} pyramid; take segmentation"
@@ -169,7 +169,7 @@ def _tokens(spec: Arch, image_size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _parts(
-    spec: Arch, image_size: tuple[int, int], task: Task, num_classes: int
+    spec: Arch, image_size: tuple[int, int], task: CostedTask, num_classes: int
 ) -> Iterator[tuple[int, int, int, Part]]:
     """Yields (module, branch, times, part) in the order of execution."""
     tokens = _tokens(spec, image_size)
@@ -219,7 +219,9 @@ def _stage(
     )
 
 
-def _peak_floats(spec: Arch, image_size: tuple[int, int], task: Task, num_classes: int) -> int:
+def _peak_floats(
+    spec: Arch, image_size: tuple[int, int], task: CostedTask, num_classes: int
+) -> int:
     tokens = _tokens(spec, image_size)
     pixels = image_size[0] * image_size[1]
     if isinstance(spec, PyramidSpec):

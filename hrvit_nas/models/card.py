@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..arch import Arch, ArchSpec
-from ..cost import Task, estimate_cost
+from ..cost import CostedTask, estimate_cost
 from .description import Description
 
 CARD_SIDE = 512
@@ -70,7 +70,7 @@ def _family(spec: Arch) -> str:
 
 def _network(spec: Arch, kind: str, num_classes: int) -> Iterator[str]:
     segments = kind == "segmentor"
-    task: Task = "segmentation" if segments else "classification"
+    task: CostedTask = "segmentation" if segments else "classification"
     cost = estimate_cost(spec, (CARD_SIDE, CARD_SIDE), task=task, num_classes=num_classes)
     what = f"semantic segmentation, {spec.head_kind} head" if segments else "image classification"
     yield f"- {what}, {num_classes} classes"
