@@ -22,7 +22,8 @@ def first_generation(
     """Architectures spread evenly over the logarithm of the cost, after presets' allocations.
 
     Uniform draws crowd around the middle of the cost range, where most architectures are, and leave
-    a small budget without a cheap or a dear one to start from.
+    a small budget without a cheap or a dear one to start from. The middle comes first: while there
+    are but two or three, those of middling cost have the larger hypervolume (docs/benchmarks.md).
 
     Args:
         space: Where from.
@@ -50,5 +51,6 @@ def first_generation(
     if spread:
         # As many as there is room for, the ends among them.
         room = max(2, count - len(first))
-        first += [drawn[round(n * (len(drawn) - 1) / (room - 1))] for n in range(room)]
+        outwards = sorted(range(room), key=lambda n: abs(2 * n - (room - 1)))
+        first += [drawn[round(n * (len(drawn) - 1) / (room - 1))] for n in outwards]
     return list(dict.fromkeys(first))

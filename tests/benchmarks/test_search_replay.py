@@ -121,6 +121,18 @@ def test_the_ratio_is_where_the_median_is_level():
     assert script.described(np.array([0.5 * short] * 3)) == "below 3.2"
 
 
+def test_a_search_is_ahead_where_its_seeds_agree_that_it_is():
+    ours = np.linspace(0.0, 1.0, len(script.GRID)) * np.ones((8, 1))
+    assert script.ahead(ours, ours) == "nowhere"
+    early = np.where(script.GRID <= 4, ours + 0.2, ours - 0.2)
+    assert script.ahead(early, ours) == "until 4, by up to 0.20 [0.20, 0.20]"
+    short = np.where(script.GRID > 6, -np.inf, early)
+    assert script.ahead(short, ours) == "until 4, by up to 0.20 [0.20, 0.20]"
+    lucky = np.where(script.GRID <= 4, ours + np.array([[0.9], *[[-0.1]] * 7]), ours)
+    assert lucky.mean() > ours.mean()
+    assert script.ahead(lucky, ours) == "nowhere"
+
+
 def test_the_last_line_is_the_ratio_and_what_is_there_is_not_replayed_again(
     setting, tmp_path, capsys, monkeypatch
 ):

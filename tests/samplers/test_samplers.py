@@ -386,6 +386,7 @@ def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
     assert min(costs[3:]) < costs[0] < costs[2] < max(costs[3:])
     steps = [b / a for a, b in itertools.pairwise(costs[:3])]
     assert steps[0] == pytest.approx(steps[1], rel=0.1)
+    assert costs[3] == sorted(costs[3:])[1], "the middle comes before both ends"
 
 
 @pytest.mark.parametrize(
