@@ -1,6 +1,7 @@
-"""Draws the Pareto figure of a run again, from the trials in its directory.
+"""Draws the Pareto figure of a run again, from the trials in its directory, or of several searches
+with one frontier of all of them.
 
-python analysis/pareto.py RUN_DIR [--output FILE] [--cost macs|params|latency_ms|...]...
+python analysis/pareto.py RUN_DIR... [--output FILE] [--cost macs|params|latency_ms|...]...
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from hrvit_nas.report import draw_pareto, pareto_data
 from hrvit_nas.results import TrialStore, summarise
 from hrvit_nas.search.config import SpaceConfig
 from hrvit_nas.search.layout import RunLayout
+from hrvit_nas.search.pooled import read_runs
 from hrvit_nas.search.stored import read_config
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the script; bad input is answered by one line and exit status 2."""
     parser = argparse.ArgumentParser(description="Draw the Pareto figure of a run again.")
-    parser.add_argument("run_dir", type=Path, help="directory of the run, with its trials.jsonl")
     parser.add_argument(
-        "--output", type=Path, help="a .png, .pdf or .svg (default: frontier.png in the run)"
+        "run_dir",
+        type=Path,
+        nargs="+",
+        help="directory of the run, with its trials.jsonl; several must agree in data and recipe",
+    )
+    parser.add_argument(
+        "--output", type=Path, help="a .png, .pdf or .svg (default: frontier.png in the first run)"
     )
     parser.add_argument(
         "--cost",
@@ -31,12 +38,17 @@ def main(arguments: list[str] | None = None) -> None:
         help="cost to set the score against, once or twice (default: what the run minimised)",
     )
     options = parser.parse_args(arguments)
-    output = options.output or options.run_dir / "frontier.png"
+    first, *others = options.run_dir
+    output = options.output or first / "frontier.png"
+    config: SpaceConfig | None = None  # the trials of one run give a figure without
     try:
-        records = TrialStore(options.run_dir).records()
-        config = None  # trials alone give a figure too
-        if RunLayout(options.run_dir).config.exists():
-            config = read_config(options.run_dir, SpaceConfig)
+        if others:
+            runs = read_runs(options.run_dir)
+            records, config = list(runs.records), runs.config
+        else:
+            records = TrialStore(first).records()
+            if RunLayout(first).config.exists():
+                config = read_config(first, SpaceConfig)
         ranking = {} if config is None else config.ranking
         ranking |= {"costs": known_costs(tuple(options.cost))} if options.cost else {}
         data = pareto_data(

@@ -286,16 +286,14 @@ def test_names_hide_neither_marks_nor_each_other_and_stay_inside(num):
             assert not box.contains(*axes.transData.transform((mark.cost, mark.score)))
 
 
-def test_the_names_of_the_camvid_search_are_apart():
-    """The frontier that is shown in the documentation, with three references of one name."""
+def test_a_name_that_all_references_share_is_said_once_in_the_legend():
     root = Path(__file__).parents[2] / "docs" / "data" / "camvid"
     data = pareto_data(summarise(TrialStore(root).records()))
+    assert [point.label for point in data.panels[0].references] == ["b1 scaled"] * 3
     axes = drawn(data)
-    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
-    assert len(boxes) == 3
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-    points = axes.transData.transform([(p.cost, p.score) for p in data.panels[0].searched])
-    assert not any(box.contains(*point) for box in boxes for point in points)
+    assert not axes.texts
+    (legend,) = axes.figure.legends
+    assert "b1 scaled (95% interval)" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_a_name_beside_its_mark_has_no_line_and_one_further_off_has(confirmed):

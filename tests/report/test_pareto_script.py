@@ -76,6 +76,15 @@ def test_it_needs_no_configuration(run_dir):
     assert (run_dir / "frontier.png").exists()
 
 
+def test_several_searches_have_one_frontier(tmp_path):
+    runs = [ROOT / "docs" / "data" / name for name in ("scenes", "scenes_s1", "scenes_s2")]
+    searched = [r for run in runs for r in TrialStore(run).records() if r.purpose == "search"]
+    ids = {record.arch_id for record in searched}
+    output = tmp_path / "all.svg"
+    assert draw(*runs, "--output", output).returncode == 0
+    assert f"scenes · {len(ids)} architectures" in output.read_text()
+
+
 @pytest.mark.parametrize(
     ("config", "arguments", "message"),
     [
@@ -84,6 +93,7 @@ def test_it_needs_no_configuration(run_dir):
         (None, ["{run}", "--output", "x.jpg"], "must end in .png, .pdf, .svg"),
         (None, ["{run}", "--cost", "latency_ms"], "no complete trial has latency_ms"),
         ("{", ["{run}"], "config.json is damaged"),
+        (None, ["{data}/scenes", "{data}/camvid"], "differ in data.name ('camvid' and 'scenes')"),
         ('{"config": {"data": 3}, "space": {}}', ["{run}"], "config.json: data: Input should be"),
     ],
 )
@@ -91,8 +101,9 @@ def test_bad_input_gets_one_line_and_status_2(run_dir, capsys, config, arguments
     if config is not None:
         (run_dir / "config.json").write_text(config)
     main = runpy.run_path(str(ROOT / "analysis" / "pareto.py"))["main"]
+    data = ROOT / "docs" / "data"
     with pytest.raises(SystemExit) as caught:
-        main([argument.format(run=run_dir) for argument in arguments])
+        main([argument.format(run=run_dir, data=data) for argument in arguments])
     said = capsys.readouterr().err
     assert caught.value.code == 2
     assert message in said

@@ -122,7 +122,14 @@ def _draw_marks(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
     for points, marker, colour, edge, label, zorder in (
         (panel.confirmed_dominated, "o", "white", GREY, "confirmed, dominated", 3),
         (panel.frontier, "o", BLUE, BLUE, f"frontier{bars}{likely}", 5),
-        (panel.references, "D", "white", VERMILION, f"reference{bars}", 6),
+        (
+            panel.references,
+            "D",
+            "white",
+            VERMILION,
+            f"{_common_name(panel) or 'reference'}{bars}",
+            6,
+        ),
     ):
         where = _aside(axes, points, panel.frontier if points is panel.references else ())
         _draw_points(
@@ -135,6 +142,14 @@ def _draw_marks(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
             label=label,
             zorder=zorder,
         )
+
+
+def _common_name(panel: ParetoPanel) -> str:
+    """The name that several references share, which the legend then says once."""
+    names = {point.label for point in panel.references}
+    if len(panel.references) > 1 and len(names) == 1:
+        return one_line(names.pop(), _LABEL_LENGTH)
+    return ""
 
 
 def _is_shaded(panel: ParetoPanel) -> bool:
@@ -240,7 +255,7 @@ def _label_references(figure: Figure, axes: Axes, panel: ParetoPanel) -> None:
     from matplotlib.patheffects import withStroke
 
     named = [point for point in panel.references if point.label]
-    if not named:
+    if not named or _common_name(panel):
         return
     where = _aside(axes, panel.references, panel.frontier)
     texts = [
