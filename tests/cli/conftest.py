@@ -2,9 +2,17 @@
 
 import shutil
 import sys
+from functools import partial
 
 import pytest
 
+from hrvit_nas.cli import ablate, data, eval, export, latency, predict, report, search, train
+from hrvit_nas.search.run import create_run
+
+COMMANDS = {
+    **{"search": search, "ablate": ablate, "report": report, "data": data, "train": train},
+    **{"export": export, "latency": latency, "eval": eval, "predict": predict},
+}
 SIX = ("sky", "road", "canal", "car", "tree", "pole")
 
 
@@ -21,6 +29,52 @@ def run_command(monkeypatch, capsys, tmp_path):
         return caught.value.code, output.out, output.err
 
     return run
+
+
+def announced(*arguments):
+    raise AssertionError("it was announced")
+
+
+@pytest.fixture
+def refuses(run_command, tmp_path, monkeypatch):
+    """Runs a command, checks that it refuses and touches nothing; returns its line."""
+    monkeypatch.setattr("hrvit_nas.cli.running._continued", announced)
+
+    def refuses(command, *arguments):
+        before = contents(tmp_path)
+        status, out, err = run_command(COMMANDS[command].main, *arguments)
+        assert status == 2, err
+        assert out == "", "nothing is announced"
+        assert err.startswith(f"{COMMANDS[command].NAME}: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        assert len(err) <= 301
+        assert contents(tmp_path) == before
+        return err
+
+    return refuses
+
+
+@pytest.fixture
+def refused(refuses):
+    """As `refuses`, of `hrvit-search`."""
+    return partial(refuses, "search")
+
+
+def contents(folder):
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name not in ("classes.yaml",)
+    }
+
+
+@pytest.fixture
+def run_dir(make_config, tmp_path):
+    """A run that was made and has not trained anything yet."""
+    run = create_run(make_config(), tmp_path / "run")
+    run.close()
+    return run.directory
 
 
 @pytest.fixture(scope="session")
