@@ -277,20 +277,22 @@ def described(rows: Floats) -> str:
 
 
 def ahead(rows: Floats, ours: Floats) -> str:
-    """Until which cost, in trainings, a search is shown to have more than ours of the same seeds,
-    by a 95% bootstrap of the mean difference at each cost, and by how much at most.
+    """From which to which cost, in trainings, a search is shown to have more than ours of the same
+    seeds, by a 95% bootstrap of the mean difference at each cost, and by how much at most.
     """
     shown = (np.isfinite(rows) & np.isfinite(ours)).all(0)
-    difference = (rows - ours)[:, shown]
+    difference = rows[:, shown] - ours[:, shown]
     mean = difference.mean(0)
     resampled = np.random.default_rng(0).integers(0, len(difference), (RESAMPLES, len(difference)))
     low, high = np.quantile(difference[resampled].mean(1), [0.025, 0.975], axis=0)
     if not (low > 0).any():
         return "nowhere"
+    first, *_, last = np.repeat(GRID[shown][low > 0], 2)
+    gaps = not (low[(GRID[shown] >= first) & (GRID[shown] <= last)] > 0).all()
     most = np.where(low > 0, mean, -np.inf).argmax()
     return (
-        f"until {GRID[shown][low > 0][-1]:g}, by up to {mean[most]:.2f} [{low[most]:.2f},"
-        f" {high[most]:.2f}]"
+        f"from {first:g} to {last:g}{' in parts' * gaps}, by up to {mean[most]:.2f}"
+        f" [{low[most]:.2f}, {high[most]:.2f}]"
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -53,19 +53,35 @@ def first_fault(
     where = one_line(where, LONGEST_CAUSE)
     message = one_line(fault["msg"].removeprefix("Value error, "), LONGEST - LONGEST_CAUSE)
     if fault["type"] == "extra_forbidden":
-        return f"{where}: there is no such key{close_to(str(key), _known_keys(model, above))}"
+        known = _known_keys(model, above)
+        hint = close_to(str(key), known) or (f"; known: {', '.join(known)}" if known else "")
+        return one_line(f"{where}: unknown key{hint}")
     value = fault["input"]
     got = "" if isinstance(value, dict) or " got " in message else f", got {shown(value)}"
     return f"{where}: {message}{got}" if where else f"{message}{got}"
 
 
-def _known_keys(model: type[BaseModel] | None, path: Iterable[int | str]) -> tuple[str, ...]:
+def _known_keys(model: type[BaseModel] | None, path: Iterable[int | str]) -> list[str]:
     """Keys of the part of a model that a path leads to, as far as its annotations tell."""
+    fields = _fields_in(model)
     for key in path:
-        field = getattr(model, "model_fields", {}).get(key)
-        of = field.annotation if field else None
-        model = next((one for one in (of, *get_args(of)) if hasattr(one, "model_fields")), None)
-    return tuple(getattr(model, "model_fields", {}))
+        if key in fields:  # else the place of one of several
+            fields = _fields_in(fields[key])
+    return [str(key) for key in fields]
+
+
+def _fields_in(annotation: Any) -> dict[int | str, Any]:
+    """Annotations of the keys of the one model that an annotation has, or nothing."""
+    found = set(_models_in(annotation))
+    fields = found.pop().model_fields if len(found) == 1 else {}
+    return {field.alias or name: field.annotation for name, field in fields.items()}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def first_line(error: BaseException) -> str:

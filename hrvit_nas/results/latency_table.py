@@ -147,7 +147,9 @@ def read_latency_table(path: Path) -> LatencyTable:
     try:
         return LatencyTable.model_validate(content)
     except ValidationError as error:
-        raise LatencyError(f"{path} is no latency table: {first_fault(error)}") from error
+        raise LatencyError(
+            f"{path} is no latency table: {first_fault(error, model=LatencyTable)}"
+        ) from error
 
 
 def write_latency_table(path: Path, table: LatencyTable) -> None:

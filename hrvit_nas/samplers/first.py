@@ -22,8 +22,8 @@ def first_generation(
     """Architectures spread evenly over the logarithm of the cost, after presets' allocations.
 
     Uniform draws crowd around the middle of the cost range, where most architectures are, and leave
-    a small budget without a cheap or a dear one to start from. The middle comes first: while there
-    are but two or three, those of middling cost have the larger hypervolume (docs/benchmarks.md).
+    a small budget without a cheap or a dear one to start from. Those of middling cost come first,
+    which is worth more to a search that has trained but one or two (docs/benchmarks.md).
 
     Args:
         space: Where from.
@@ -34,7 +34,7 @@ def first_generation(
         spread: Whether any but those of presets are wanted.
 
     Returns:
-        Architectures, none twice.
+        Architectures, none twice: those of presets by rising cost, then from the middle outwards.
     """
     if not spread and not presets:
         return []

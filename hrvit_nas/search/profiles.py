@@ -91,7 +91,10 @@ class TrainingPlan(Frozen):
     def _check_long(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
         if "recipe" in info.data:
             base = info.data["recipe"].model_dump() | {"stop_after": None}
-            Recipe.model_validate(base | dict(value))
+            try:
+                Recipe.model_validate(base | dict(value))
+            except ValidationError as error:
+                raise ValueError(first_fault(error, model=Recipe)) from error
         return value
 
     @property

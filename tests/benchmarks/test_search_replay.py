@@ -125,9 +125,11 @@ def test_a_search_is_ahead_where_its_seeds_agree_that_it_is():
     ours = np.linspace(0.0, 1.0, len(script.GRID)) * np.ones((8, 1))
     assert script.ahead(ours, ours) == "nowhere"
     early = np.where(script.GRID <= 4, ours + 0.2, ours - 0.2)
-    assert script.ahead(early, ours) == "until 4, by up to 0.20 [0.20, 0.20]"
+    assert script.ahead(early, ours) == "from 1 to 4, by up to 0.20 [0.20, 0.20]"
     short = np.where(script.GRID > 6, -np.inf, early)
-    assert script.ahead(short, ours) == "until 4, by up to 0.20 [0.20, 0.20]"
+    assert script.ahead(short, ours) == "from 1 to 4, by up to 0.20 [0.20, 0.20]"
+    late = np.where(np.isin(script.GRID, (30, 31)), ours + 0.1, ours)
+    assert script.ahead(late, ours) == "from 30 to 31 in parts, by up to 0.10 [0.10, 0.10]"
     lucky = np.where(script.GRID <= 4, ours + np.array([[0.9], *[[-0.1]] * 7]), ours)
     assert lucky.mean() > ours.mean()
     assert script.ahead(lucky, ours) == "nowhere"

@@ -6,12 +6,20 @@ from functools import partial
 
 import pytest
 
-from hrvit_nas.cli import ablate, data, eval, export, latency, predict, report, search, train
+from hrvit_nas.cli import ablate, data, export, latency, predict, report, search, train
+from hrvit_nas.cli import eval as eval_command
 from hrvit_nas.search.run import create_run
 
 COMMANDS = {
-    **{"search": search, "ablate": ablate, "report": report, "data": data, "train": train},
-    **{"export": export, "latency": latency, "eval": eval, "predict": predict},
+    "search": search,
+    "ablate": ablate,
+    "report": report,
+    "data": data,
+    "train": train,
+    "export": export,
+    "latency": latency,
+    "eval": eval_command,
+    "predict": predict,
 }
 SIX = ("sky", "road", "canal", "car", "tree", "pole")
 

@@ -247,7 +247,7 @@ BAD_TRAININGS = [
     (["--arch", "hrvit_b1", "--recipe", "camvid_ful"], "did you mean 'camvid_full'?"),
     (
         ["--arch", "hrvit_b1", "--recipe", "misspelt.yaml"],
-        "stepz: there is no such key; did you mean 'steps'?",
+        "recipe.stepz: unknown key; did you mean 'steps'?",
     ),
     (["--arch", "hrvit_b1", "--data", "camvid"], "data set 'camvid' needs root"),
     (["--arch", "hrvit_b1", "--data", "cocostuff"], "'cocostuff' is not one of"),

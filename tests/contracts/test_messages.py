@@ -2,15 +2,17 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError
 
 import hrvit_nas
-from hrvit_nas._messages import one_line
+from hrvit_nas._messages import first_fault, one_line
 from hrvit_nas.cli.hints import HINTS
 from hrvit_nas.report.section import Hint
 
@@ -20,6 +22,42 @@ EXCEPTED = {
     "report/script.py": "options of the scripts in analysis/",
     "results/provenance.py": "options of git",
 }
+
+
+class Part(BaseModel, extra="forbid"):
+    width: int = 1
+    edits: int = Field(default=1, alias="set")
+
+
+class Other(BaseModel, extra="forbid"):
+    widths: int = 1
+
+
+class Whole(BaseModel, extra="forbid"):
+    part: Part | None = None
+    parts: tuple[Part, ...] | None = None
+    named: Mapping[str, Annotated[Part, "kept"]] = {}
+    one: Part | Other = Part()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"prat": 1}, "prat: unknown key; did you mean 'part'?"),
+        ({"x": 1}, "x: unknown key; known: part, parts, named, one"),
+        ({"part": {"widht": 1}}, "part.widht: unknown key; did you mean 'width'?"),
+        ({"part": {"edit": 1}}, "part.edit: unknown key; known: width, set"),
+        ({"parts": [{}, {"widht": 1}]}, "parts.1.widht: unknown key; did you mean 'width'?"),
+        ({"named": {"a": {"sett": 1}}}, "named.a.sett: unknown key; did you mean 'set'?"),
+        ({"one": {"widht": 1}}, "one.Part.widht: unknown key"),
+        ({"part": {"width": None}}, "part.width: Input should be a valid integer, got None"),
+    ],
+)
+def test_an_unknown_key_says_what_it_may_have_meant(content, expected):
+    with pytest.raises(ValidationError) as caught:
+        Whole.model_validate(content)
+    assert first_fault(caught.value, model=Whole) == expected
+    assert first_fault(caught.value) == expected.partition(";")[0]
 
 
 def said(tree):

@@ -147,7 +147,7 @@ def test_folder_with_classes(tmp_path):
         ("classes: [a, b, a]\n", "two classes have the same name: a"),
         ("classes: []\n", "classes: List should have at least 1 item"),
         ("class: [a]\n", "classes: Field required"),
-        ("classes: [a]\nignored: 3\n", "ignored: Extra inputs"),
+        ("classes: [a]\nignored: 3\n", "ignored: unknown key; did you mean 'ignore_index'?"),
         ("just text", "it must hold classes: [names], got 'just text'"),
         ("- a\n- b\n", "it must hold classes: [names], got ['a', 'b']"),
         ("classes: [a", "cannot read"),

@@ -193,6 +193,23 @@ def test_the_figure_shows_text_from_users_as_it_is(record, tmp_path):
     assert "$x_{ &amp; &lt;b&gt; · 1 architecture" in path.read_text()
 
 
+@pytest.mark.parametrize("label", ["$\\frac{1}{ <$ &", "", "_plain"])
+def test_a_name_that_references_share_is_shown_as_it_is(record, label, tmp_path):
+    references = [
+        record(arch_id=f"{n:012x}", macs=n, purpose="reference", label=label) for n in (20, 30)
+    ]
+    data = pareto_data(summarise([record(), *references]))
+    axes = drawn(data)
+    (legend,) = axes.figure.legends
+    beside = [text.get_text() for text in axes.texts if text.get_text()]
+    said = [text.get_text() for text in legend.get_texts()]
+    # Legends leave out what begins with an underscore.
+    assert (said[-1], beside) == (
+        ("reference", ["_plain"] * 2) if label == "_plain" else (label or "reference", [])
+    )
+    draw_pareto(data, tmp_path / "frontier.svg")  # and is no formula, which would fail
+
+
 def test_one_point_and_one_many_times_over_can_be_drawn(record, tmp_path):
     for macs in (0, 10):
         draw_pareto(pareto_data(summarise([record(macs=macs)])), tmp_path / "one.png")

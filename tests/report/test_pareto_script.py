@@ -15,12 +15,13 @@ from hrvit_nas.search.stored import write_config
 ROOT = Path(__file__).parents[2]
 
 
-def draw(*arguments):
+def draw(*arguments, **others):
     return subprocess.run(
         [sys.executable, str(ROOT / "analysis" / "pareto.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        **others,
     )
 
 
@@ -80,9 +81,11 @@ def test_several_searches_have_one_frontier(tmp_path):
     runs = [ROOT / "docs" / "data" / name for name in ("scenes", "scenes_s1", "scenes_s2")]
     searched = [r for run in runs for r in TrialStore(run).records() if r.purpose == "search"]
     ids = {record.arch_id for record in searched}
-    output = tmp_path / "all.svg"
-    assert draw(*runs, "--output", output).returncode == 0
-    assert f"scenes · {len(ids)} architectures" in output.read_text()
+    done = draw(*runs, "--cost", "params", "--output", "all.svg", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "all.svg\n")
+    assert f"scenes · {len(ids)} architectures" in (tmp_path / "all.svg").read_text()
+    assert draw(*runs, cwd=tmp_path).stdout == "frontier.png\n"
+    assert not any((run / "frontier.png").exists() for run in runs)
 
 
 @pytest.mark.parametrize(

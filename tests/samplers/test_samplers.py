@@ -20,6 +20,7 @@ from hrvit_nas.samplers import (
     SpaceExhaustedError,
     default_population,
 )
+from hrvit_nas.samplers.first import first_generation
 from hrvit_nas.samplers.make import make_sampler
 from hrvit_nas.samplers.optuna_parts import OPTUNA_SAMPLERS
 from hrvit_nas.samplers.optuna_sampler import ORDERED_ATTRIBUTE, OptunaSampler
@@ -387,6 +388,14 @@ def test_the_first_generation_has_both_ends_and_presets_come_first(tmp_path):
     steps = [b / a for a, b in itertools.pairwise(costs[:3])]
     assert steps[0] == pytest.approx(steps[1], rel=0.1)
     assert costs[3] == sorted(costs[3:])[1], "the middle comes before both ends"
+
+
+@pytest.mark.parametrize(("count", "order"), [(2, [0, 1]), (3, [1, 0, 2]), (4, [1, 2, 0, 3])])
+def test_a_first_generation_begins_in_the_middle(count, order):
+    over = load_space("heterogeneous_branches")
+    first = first_generation(over, macs, count, (), Random(0), spread=True)
+    costs = [macs(spec) for spec in first]
+    assert costs == [sorted(costs)[place] for place in order]
 
 
 @pytest.mark.parametrize(

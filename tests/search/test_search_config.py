@@ -103,17 +103,17 @@ def test_an_unknown_name_is_one_line_with_what_is_known(load, name, expected):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({**PLAN, "recipes": {}}, "recipes: there is no such key; did you mean 'recipe'?"),
+        ({**PLAN, "recipes": {}}, "recipes: unknown key; did you mean 'recipe'?"),
         (
             {**PLAN, "recipe": {"stepz": 3}},
-            "stepz: there is no such key; did you mean 'steps'?",
+            "recipe.stepz: unknown key; did you mean 'steps'?",
         ),
         ({**PLAN, "recipe": {"steps": 0}}, "recipe.steps: Input should be greater"),
         ({**PLAN, "image_size": [16, 32]}, "image_size.0: Input should be greater than or equal"),
         ({**PLAN, "recipe": {"steps": 2}}, "recipe: warmup_steps must be less than steps=2, got"),
         (
             {**PLAN, "recipe": {"augment": {"flop": 1}}},
-            "flop: there is no such key; did you mean 'flip'?",
+            "recipe.augment.flop: unknown key; did you mean 'flip'?",
         ),
         ({"recipe": {}}, "description: Field required"),
         ([], "Input should be a valid dictionary"),
@@ -147,7 +147,7 @@ def test_a_faulty_recipe_is_one_line_that_names_file_and_key(content, expected, 
         ),
         ({"resources": {"gpus_per_trial": -1}}, "resources.gpus_per_trial: Input should be"),
         ({"resources": {"gpus_per_trial": float("nan")}}, "resources.gpus_per_trial: Input"),
-        ({"tials": 3}, "tials: there is no such key"),
+        ({"tials": 3}, "tials: unknown key"),
     ],
 )
 def test_a_fault_of_a_search_is_one_line(make_config, changes, expected):

@@ -257,9 +257,9 @@ def test_a_group_that_no_machine_holds_leaves_nothing_behind(supernet_config, tm
         ({"ranking_check": 5}, "ranking_check must compare at least 6 subnets, or 0 for none"),
         ({"retrain": 0}, "retrain: Input should be greater than or equal"),
         ({"ranking_check": -1}, "ranking_check: Input should be greater than or equal"),
-        ({"architectures": 6}, "architectures: there is no such key"),
+        ({"architectures": 6}, "architectures: unknown key"),
         ({"supernet": {"steps": 0}}, "supernet.steps: Input should be greater than or equal"),
-        ({"supernet": {"stepz": 9}}, "supernet.stepz: there is no such key"),
+        ({"supernet": {"stepz": 9}}, "supernet.stepz: unknown key"),
     ],
 )
 def test_a_fault_of_a_supernet_search_is_one_line(make_config, changes, expected):

@@ -66,7 +66,7 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         parse_math=False,
     )
     marks, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
+    legend = figure.legend(
         marks,
         labels,
         loc="outside lower center",
@@ -79,6 +79,8 @@ def _draw(figure: Figure, data: ParetoData) -> None:
         labelspacing=0.3,
         borderpad=0,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     for axes, panel in zip(panels, data.panels, strict=True):
         _label_references(figure, axes, panel)
 
@@ -147,9 +149,8 @@ def _draw_marks(axes: Axes, data: ParetoData, panel: ParetoPanel) -> None:
 def _common_name(panel: ParetoPanel) -> str:
     """The name that several references share, which the legend then says once."""
     names = {point.label for point in panel.references}
-    if len(panel.references) > 1 and len(names) == 1:
-        return one_line(names.pop(), _LABEL_LENGTH)
-    return ""
+    name = names.pop() if len(panel.references) > 1 and len(names) == 1 else ""
+    return "" if name.startswith("_") else one_line(name, _LABEL_LENGTH)  # which legends leave out
 
 
 def _is_shaded(panel: ParetoPanel) -> bool:
