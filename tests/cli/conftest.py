@@ -47,6 +47,8 @@ def announced(*arguments):
 def refuses(run_command, tmp_path, monkeypatch):
     """Runs a command, checks that it refuses and touches nothing; returns its line."""
     monkeypatch.setattr("hrvit_nas.cli.running._continued", announced)
+    if "ray" in sys.modules:  # as in a process of the command's own: the tests' runtime is not its
+        monkeypatch.setattr(sys.modules["ray"], "is_initialized", lambda: False)
 
     def refuses(command, *arguments):
         before = contents(tmp_path)
