@@ -31,6 +31,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def main(
     count: Annotated[int, typer.Option(min=1, help="Suggestions of each search.")] = 1000,
     searches: Annotated[int, typer.Option(min=1, help="Searches, each with its own seed.")] = 1,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="Of the first search, so that many can be run in parts.")
+    ] = 0,
     only: Annotated[
         list[str] | None, typer.Option(help=f"Of {', '.join(SAMPLERS)}; default all.")
     ] = None,
@@ -50,7 +53,8 @@ def main(
     print("| sampler | suggestions | outside the limits | twice | ms each, all | ms, last tenth |")
     print("|---|---|---|---|---|---|")
     for name in only or SAMPLERS:
-        asked = [_ask(config, space, name, count, seed) for seed in range(searches)]
+        seeds = range(first_seed, first_seed + searches)
+        asked = [_ask(config, space, name, count, seed) for seed in seeds]
         outside, twice = (sum(getattr(one, what) for one in asked) for what in ("outside", "twice"))
         each, last = (
             1000 * fmean(getattr(one, what) for one in asked) for what in ("each", "last")
