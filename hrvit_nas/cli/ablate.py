@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 NAME = "hrvit-ablate"
 FULL_SIZE = (512, 512)
-FILE_WIDTH = 200
 MARKDOWN_NAME, LATEX_NAME = "ablation.md", "ablation.tex"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -304,7 +303,7 @@ def _show(grid: Grid, words: Sequence[str], form: Format, records: Records) -> N
     """Prints a table and what follows from it; as CSV, what it was made of."""
     from rich.console import Console
 
-    from ..report.render import latex, markdown, print_csv, rich_table
+    from ..report.render import latex, markdown, print_csv, print_grid
 
     if form is Format.CSV:
         print_csv(records, sys.stdout)
@@ -314,10 +313,8 @@ def _show(grid: Grid, words: Sequence[str], form: Format, records: Records) -> N
         print(latex(grid, words), end="")
     else:
         console = Console()
-        if not console.is_terminal:  # a file has no width
-            console.width = FILE_WIDTH
-        console.print(rich_table(grid))
-        say(console, *grid.notes, *words)
+        print_grid(console, grid)
+        say(console, *words)
 
 
 def _warn(warnings: Iterable[str]) -> None:

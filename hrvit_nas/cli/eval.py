@@ -299,7 +299,7 @@ def _show(
         largest_confusions,
     )
     from ..report.render.csv import print_csv
-    from ..report.render.terminal import rich_table
+    from ..report.render.terminal import print_grid
 
     if options.format is Format.JSON:
         print(json.dumps(facts, indent=2))
@@ -309,8 +309,7 @@ def _show(
         console = Console()
         grid = evaluation_grid(evaluation, data.class_names)
         say(console, _title(facts))
-        console.print(rich_table(grid))
-        say(console, *grid.notes)
+        print_grid(console, grid)
         confusion = confusion_data(evaluation.confusion, data.class_names, "")
         say(console, *largest_confusions(confusion))
 

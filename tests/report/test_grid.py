@@ -2,12 +2,20 @@
 
 import csv
 import io
+from collections import Counter
 
 import pytest
 from rich.console import Console
 
 from hrvit_nas.report.grid import Grid, GridColumn, named
-from hrvit_nas.report.render import latex, markdown, print_csv, print_section, rich_table
+from hrvit_nas.report.render import (
+    latex,
+    markdown,
+    print_csv,
+    print_grid,
+    print_section,
+    rich_table,
+)
 from hrvit_nas.report.section import Finding, Records, Section
 from hrvit_nas.results import Column
 
@@ -85,6 +93,18 @@ def test_a_name_is_not_broken_where_there_is_little_room():
         rows=[["0123456789ab", *["1.0"] * 6]],
     )
     assert "0123456789ab" in printed(rich_table(grid), width=80)
+
+
+def test_nothing_of_a_cell_is_lost_where_there_is_little_room():
+    cell = "38.13 [30.77, 45.50]"
+    grid = Grid(title="", columns=named("a", *"bcdefgh"), rows=[["x", *[cell] * 7]])
+    for terminal in (True, False):
+        out = io.StringIO()
+        print_grid(Console(file=out, width=60, force_terminal=terminal, color_system=None), grid)
+        shown = out.getvalue()
+        parts = Counter(part for part in shown if part in "[],." or part.isdigit())
+        assert parts == Counter(cell.replace(" ", "") * 7)
+        assert (max(map(len, shown.splitlines())) <= 60) is terminal, "a file has no width"
 
 
 def test_rows_that_step_back_are_dim():

@@ -11,6 +11,8 @@ from rich.text import Text
 from ..grid import Grid
 from ..section import Hint, Section, sentences
 
+FILE_WIDTH = 200
+
 
 def print_section(console: Console, section: Section, hints: Mapping[Hint, str]) -> None:
     """Prints the tables and findings of a section, text as it is and lines however long.
@@ -21,9 +23,16 @@ def print_section(console: Console, section: Section, hints: Mapping[Hint, str])
         hints: What is added to findings.
     """
     for grid in section.grids:
-        console.print(rich_table(grid))
-        _say(console, grid.notes)
+        print_grid(console, grid)
     _say(console, sentences(section.findings, hints))
+
+
+def print_grid(console: Console, grid: Grid) -> None:
+    """Prints a table and its notes; a narrow terminal breaks cells, and a file has no width."""
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(rich_table(grid))
+    _say(console, grid.notes)
 
 
 def rich_table(grid: Grid) -> Table:
@@ -31,7 +40,8 @@ def rich_table(grid: Grid) -> Table:
     table = Table(title=Text(grid.title) if grid.title else None, title_justify="left")
     for number, column in enumerate(grid.columns):
         name = not number and column.align == "left"
-        table.add_column(Text(column.heading), justify=column.align, no_wrap=name)
+        heading = Text(column.heading)
+        table.add_column(heading, justify=column.align, no_wrap=name, overflow="fold")
     for number, row in enumerate(grid.rows):
         table.add_row(*map(Text, row), style="dim" if number in grid.dim else "")
     return table
