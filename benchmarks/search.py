@@ -285,13 +285,15 @@ def ahead(rows: Floats, ours: Floats) -> str:
     mean = difference.mean(0)
     resampled = np.random.default_rng(0).integers(0, len(difference), (RESAMPLES, len(difference)))
     low, high = np.quantile(difference[resampled].mean(1), [0.025, 0.975], axis=0)
-    if not (low > 0).any():
+    (leads,) = np.nonzero(low > 0)
+    if not len(leads):
         return "nowhere"
-    first, *_, last = np.repeat(GRID[shown][low > 0], 2)
-    gaps = not (low[(GRID[shown] >= first) & (GRID[shown] <= last)] > 0).all()
-    most = np.where(low > 0, mean, -np.inf).argmax()
+    first, last = leads[[0, -1]]
+    parts = " in parts" if last - first >= len(leads) else ""
+    most = leads[mean[leads].argmax()]
+    costs = GRID[shown]
     return (
-        f"from {first:g} to {last:g}{' in parts' * gaps}, by up to {mean[most]:.2f}"
+        f"from {costs[first]:g} to {costs[last]:g}{parts}, by up to {mean[most]:.2f}"
         f" [{low[most]:.2f}, {high[most]:.2f}]"
     )
 

@@ -1,6 +1,8 @@
 """Commands run in the test's own process."""
 
+import os
 import shutil
+import subprocess
 import sys
 from functools import partial
 
@@ -37,6 +39,32 @@ def run_command(monkeypatch, capsys, tmp_path):
         return caught.value.code, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def help_of(tmp_path):
+    """What a command prints for `--help`, having loaded none of the modules named."""
+
+    def help_of(command, heavy):
+        probe = f"""
+import atexit, sys
+from hrvit_nas.cli.{command} import main
+atexit.register(lambda: print("LOADED", [name for name in {heavy} if name in sys.modules]))
+main()
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", probe, "--help"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "100"},
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "LOADED []" in done.stdout
+        return done.stdout
+
+    return help_of
 
 
 def announced(*arguments):

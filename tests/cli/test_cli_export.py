@@ -1,10 +1,7 @@
 """`hrvit-export`: what a run keeps becomes what other programs read."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -250,22 +247,7 @@ def _normalisation():
     return MEAN, DEVIATION
 
 
-def test_help_is_light_and_shows_examples(tmp_path):
+def test_help_is_light_and_shows_examples(help_of):
     heavy = ("torch", "ray", "onnx", "huggingface_hub", "safetensors", "pydantic", "yaml")
-    probe = f"""
-import atexit, sys
-from hrvit_nas.cli.export import main
-atexit.register(lambda: print("LOADED", [name for name in {heavy} if name in sys.modules]))
-main()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", probe, "--help"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "100"},
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "LOADED []" in done.stdout
-    assert "hrvit-export network --size 512x1024 --output fixed.onnx" in done.stdout
+    said = help_of("export", heavy)
+    assert "hrvit-export network --size 512x1024 --output fixed.onnx" in said

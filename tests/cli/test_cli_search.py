@@ -1,9 +1,5 @@
 """`hrvit-search` as a whole: its help, and its status."""
 
-import os
-import subprocess
-import sys
-
 import yaml
 
 from hrvit_nas.cli.search import main
@@ -25,25 +21,8 @@ def test_a_search_of_which_nothing_comes_says_so_in_its_status(run_command, prof
         assert [record.state for record in store.records()] == ["failed"] * 2
 
 
-def test_help_is_light_and_shows_examples(tmp_path):
+def test_help_is_light_and_shows_examples(help_of):
     heavy = ("torch", "ray", "optuna", "pydantic", "pandas", "matplotlib", "yaml")
-    probe = f"""
-import atexit, sys
-from hrvit_nas.cli.search import main
-atexit.register(lambda: print("LOADED", [name for name in {heavy} if name in sys.modules]))
-main()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", probe, "--help"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "100"},
-        check=False,
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert "LOADED []" in done.stdout
-    lines = [line.strip() for line in done.stdout.splitlines()]
+    lines = [line.strip() for line in help_of("search", heavy).splitlines()]
     assert "hrvit-search --space heterogeneous_branches" in lines
     assert any(line.startswith("hrvit-search --resume ") for line in lines)

@@ -303,9 +303,31 @@ def test_names_hide_neither_marks_nor_each_other_and_stay_inside(num):
             assert not box.contains(*axes.transData.transform((mark.cost, mark.score)))
 
 
-def test_a_name_that_all_references_share_is_said_once_in_the_legend():
-    root = Path(__file__).parents[2] / "docs" / "data" / "camvid"
-    data = pareto_data(summarise(TrialStore(root).records()))
+@pytest.fixture
+def camvid():
+    """The records of a real search, with three references of one name."""
+    return TrialStore(Path(__file__).parents[2] / "docs" / "data" / "camvid").records()
+
+
+def test_the_names_of_the_camvid_search_are_apart(camvid):
+    ids = sorted({record.arch_id for record in camvid if record.label})
+    named = [
+        record.model_copy(update={"label": f"b1 at {ids.index(record.arch_id)}"})
+        if record.label
+        else record
+        for record in camvid
+    ]
+    data = pareto_data(summarise(named))
+    axes = drawn(data)
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    points = axes.transData.transform([(p.cost, p.score) for p in data.panels[0].searched])
+    assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_a_name_that_all_references_share_is_said_once_in_the_legend(camvid):
+    data = pareto_data(summarise(camvid))
     assert [point.label for point in data.panels[0].references] == ["b1 scaled"] * 3
     axes = drawn(data)
     assert not axes.texts

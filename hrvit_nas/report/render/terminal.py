@@ -12,6 +12,7 @@ from ..grid import Grid
 from ..section import Hint, Section, sentences
 
 FILE_WIDTH = 200
+"""Characters of a table's line where it goes to no terminal."""
 
 
 def print_section(console: Console, section: Section, hints: Mapping[Hint, str]) -> None:
@@ -28,7 +29,7 @@ def print_section(console: Console, section: Section, hints: Mapping[Hint, str])
 
 
 def print_grid(console: Console, grid: Grid) -> None:
-    """Prints a table and its notes; a narrow terminal breaks cells, and a file has no width."""
+    """Prints a table and its notes; a narrow terminal breaks cells, and none is cut."""
     if not console.is_terminal:
         console.width = FILE_WIDTH
     console.print(rich_table(grid))
